@@ -1,0 +1,65 @@
+"""The program that `flink run` executes: one pipeline's job, from its topic to its predictions.
+
+    flink run … -py learn.py --lineage '{"pipeline": "digits", "id": …}'
+
+`submit.py` calls it; the lineage comes from the register and is fixed for as long as the job runs.
+"""
+
+import argparse
+import sys
+
+import msgspec
+from pyflink.table import EnvironmentSettings, TableEnvironment
+
+from flink_jobs import tables
+from flink_jobs.learn_udf import learn_function
+from flink_jobs.names import checkpoint_root, job_name
+from streamlearn.lineage import Lineage
+from streamlearn.pipeline import load
+from streamlearn.settings import Settings
+from topics.lineages import group_id
+
+
+def configuration(lineage: Lineage, settings: Settings) -> dict[str, str]:
+    """Return Flink's options for the job."""
+    checkpoints = (checkpoint_root(lineage, settings) / str(lineage.epoch)).as_uri()
+    return {
+        "pipeline.name": job_name(lineage.pipeline),
+        # One learner a partition, and one partition a pipeline.
+        "parallelism.default": "1",
+        "python.executable": sys.executable,
+        "python.client.executable": sys.executable,
+        "python.fn-execution.bundle.size": str(settings.chunk_rows),
+        "python.fn-execution.bundle.time": str(settings.bundle_time_ms),
+        "python.fn-execution.arrow.batch.size": str(settings.chunk_rows),
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.interval": f"{settings.checkpoint_interval_ms} ms",
+        "execution.checkpointing.timeout": "10 min",
+        "execution.checkpointing.tolerable-failed-checkpoints": "1000000",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": "3",
+        "execution.checkpointing.dir": checkpoints,
+        "execution.checkpointing.savepoint-dir": checkpoints,
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.max-backoff": "15 s",
+    }
+
+
+def main() -> None:
+    """Submit the job; with `flink run --detached` this returns once Flink has it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lineage", required=True, help="the lineage, as JSON")
+    lineage = msgspec.json.decode(parser.parse_args().lineage, type=Lineage)
+    settings, pipeline = Settings.load(), load(lineage.pipeline)
+    table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
+    for key, value in configuration(lineage, settings).items():
+        table.get_config().set(key, value)
+    table.create_temporary_system_function("learn", learn_function(lineage))
+    table.execute_sql(tables.source(pipeline, settings, group_id(pipeline), lineage.start))
+    table.execute_sql(tables.sink(pipeline, settings))
+    table.execute_sql(tables.LEARN)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The adapter between Flink's Arrow batches and `streamlearn.worker`; nothing is decided here.
+
+`__init__` runs where the job is submitted and keeps what is pickled; `open` runs on the worker and connects,
+with the worker's own settings. The function is called for its effect, so it must not be taken for a
+deterministic one: Flink would feel free to call it twice, or not at all.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from pyflink.table import DataTypes
+from pyflink.table.udf import FunctionContext, ScalarFunction, udf
+
+from flink_jobs.metrics import LearningMetrics
+from streamlearn.errors import BrokerUnavailable
+from streamlearn.learner import pin_blas_threads
+from streamlearn.lineage import Lineage
+from streamlearn.pipeline import load
+from streamlearn.settings import Settings
+from streamlearn.store import Store
+from streamlearn.worker import Chunk, Input, Outside, Worker
+from topics import records
+from topics.lineages import group_id
+
+_COMMITTED_POLL_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Learn(ScalarFunction):  # type: ignore[misc]
+    """Columns partition, offset, value → rows (value, topic)."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        self._lineage = lineage
+
+    def is_deterministic(self) -> bool:
+        """Say that the result depends on more than the arguments."""
+        return False
+
+    def open(self, function_context: FunctionContext) -> None:
+        """Connect. The model is looked up at the first call, which says where Flink resumed."""
+        pin_blas_threads()
+        settings = Settings.load()
+        pipeline = load(self._lineage.pipeline)
+        group, topic = group_id(pipeline), pipeline.topic
+        self._committed = Watched(lambda: records.committed_offset(settings, group, topic), _COMMITTED_POLL_S)
+        self._worker = Worker(
+            pipeline,
+            self._lineage,
+            Outside(
+                store=Store(settings.redis),
+                wait_s=settings.redis_wait_s,
+                chunk_rows=settings.chunk_rows,
+                holds_records=lambda start, end: (
+                    start < end and any(True for _ in records.read(settings, topic, start, end))
+                ),
+                committed=self._committed.get,
+            ),
+        )
+        self._metrics = LearningMetrics(
+            function_context.get_metric_group(), pipeline, lambda: round(1000 * self._worker.write_s)
+        )
+
+    def close(self) -> None:
+        """Stop the look-out for committed offsets."""
+        self._committed.stop()
+
+    def eval(self, partition: Any, offset: Any, value: Any) -> pd.DataFrame:
+        """Answer one batch of rows."""
+        rows = [Input(int(p), int(o), v) for p, o, v in zip(partition, offset, value, strict=True)]
+        return pd.DataFrame(self._worker.answer(rows, self._observe), columns=["value", "topic"])
+
+    def _observe(self, chunk: Chunk) -> None:
+        assert self._worker.learner is not None
+        self._metrics.observe(self._worker.learner, chunk)
+
+
+def learn_function(lineage: Lineage) -> Any:
+    """Wrap `Learn` as the SQL function `learn`."""
+    result = DataTypes.ROW(
+        [DataTypes.FIELD("value", DataTypes.BYTES()), DataTypes.FIELD("topic", DataTypes.STRING())]
+    )
+    return udf(Learn(lineage), result_type=result, func_type="pandas", deterministic=False)
+
+
+class Watched:
+    """A value looked up again and again in the background; None until it is known."""
+
+    def __init__(self, look: Callable[[], int | None], every_s: float) -> None:
+        self._look = look
+        self._every_s = every_s
+        self._value: int | None = None
+        self._stopped = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def get(self) -> int | None:
+        """Return the newest value."""
+        return self._value
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._every_s):
+            try:
+                self._value = self._look()
+            except BrokerUnavailable as error:
+                _log.warning("cannot tell which offset is committed: %s", error)

@@ -1,0 +1,47 @@
+"""Ending a lineage on purpose, so that the next submission begins a new one.
+
+The end is first written to the register, which lies outside of what is deleted: models that are gone after
+a reset were meant to go, and nobody takes them for lost.
+"""
+
+from collections.abc import Callable
+
+from flink_jobs import flink_api
+from flink_jobs.names import job_name
+from streamlearn.errors import FlinkAway, JobError
+from streamlearn.pipeline import Pipeline
+from streamlearn.settings import Settings
+from streamlearn.store import Store
+from streamlearn.waiting import wait_until
+from topics import layout, lineages
+
+_CANCEL_S = 60.0
+
+
+def reset(settings: Settings, pipeline: Pipeline, *, force: bool, say: Callable[[str], None]) -> None:
+    """End the pipeline's lineage and delete its models from Redis.
+
+    Raises
+    ------
+    JobError
+        The job runs, and `force` does not say to cancel it.
+    """
+    job = _running(settings, pipeline)
+    if job and not force:
+        raise JobError(f"{job.name} is running; cancel it first, or say --force")
+    if job:
+        flink_api.cancel(settings, job)
+        wait_until(lambda: _running(settings, pipeline) is None, _CANCEL_S, f"{job.name} to stop")
+        say(f"{job.name} cancelled")
+    layout.ensure(settings, pipeline)
+    ended = lineages.end(settings, pipeline)
+    say(f"lineage {ended.id} ended" if ended else f"{pipeline.name} has no open lineage")
+    say(f"{Store(settings.redis).clear(pipeline.name)} keys deleted")
+
+
+def _running(settings: Settings, pipeline: Pipeline) -> flink_api.Job | None:
+    try:
+        job = flink_api.newest_job(settings, job_name(pipeline.name))
+    except FlinkAway:
+        return None  # where Flink is not, no job runs
+    return job if job and job.live else None

@@ -1,0 +1,70 @@
+"""The source and sink tables of a pipeline's job, as SQL.
+
+Values travel as raw bytes: a decoding format would drop what it cannot read without a trace. One sink
+serves both output topics, so that a prediction and a dead letter are committed in one transaction.
+"""
+
+from streamlearn.pipeline import Pipeline
+from streamlearn.settings import Settings
+from topics.layout import MAX_DEAD_LETTER_BYTES
+
+TRANSACTION_TIMEOUT_MS = 7 * 24 * 3600 * 1000
+"""How long the broker keeps a transaction that nobody finishes: longer than any outage that is waited out."""
+
+
+def source(pipeline: Pipeline, settings: Settings, group: str, start: int) -> str:
+    """Return the DDL of the input table; `start` counts only where no checkpoint is resumed from."""
+    return f"""
+        CREATE TABLE source (
+            `value` BYTES,
+            `partition` INT METADATA VIRTUAL,
+            `offset` BIGINT METADATA VIRTUAL
+        ) WITH ({
+        _options(
+            settings,
+            {
+                "topic": pipeline.topic,
+                "properties.group.id": group,
+                "scan.startup.mode": "specific-offsets",
+                "scan.startup.specific-offsets": f"partition:0,offset:{start}",
+                "scan.topic-partition-discovery.interval": "0 ms",
+            },
+        )
+    })"""
+
+
+def sink(pipeline: Pipeline, settings: Settings) -> str:
+    """Return the DDL of the output table."""
+    return f"""
+        CREATE TABLE sink (
+            `value` BYTES,
+            `topic` STRING METADATA
+        ) WITH ({
+        _options(
+            settings,
+            {
+                "topic": f"{pipeline.prediction_topic};{pipeline.dead_letter_topic}",
+                "sink.delivery-guarantee": "exactly-once",
+                "sink.transactional-id-prefix": f"streamlearn-{pipeline.name}",
+                "sink.transaction-naming-strategy": "pooling",
+                "properties.transaction.timeout.ms": str(TRANSACTION_TIMEOUT_MS),
+                "properties.max.request.size": str(MAX_DEAD_LETTER_BYTES),
+            },
+        )
+    })"""
+
+
+LEARN = """
+    INSERT INTO sink
+    SELECT answer.`value`, answer.`topic`
+    FROM (SELECT learn(`partition`, `offset`, `value`) AS answer FROM source)"""
+"""One call a row: the fields are read off one result. Two calls would learn each record twice."""
+
+
+def _options(settings: Settings, own: dict[str, str]) -> str:
+    shared = {
+        "connector": "kafka",
+        "properties.bootstrap.servers": settings.kafka,
+        "value.format": "raw",
+    }
+    return ",\n".join(f"'{key}' = '{value}'" for key, value in {**shared, **own}.items())

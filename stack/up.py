@@ -1,0 +1,163 @@
+"""up, down, status: the local stack as a whole."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from flink_jobs.submit import environment
+from stack import health, processes
+from stack.services import Service, prepare
+from stack.supervisor import Supervisor
+from streamlearn.errors import StackError
+from streamlearn.learner import ONE_BLAS_THREAD
+from streamlearn.pipeline import load, names
+from streamlearn.settings import Settings
+
+_START_S = 240.0
+_STOP_S = 60.0
+_TELL_S = 5.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to wait for while starting."""
+
+    what: str
+    done: Callable[[], object]
+    service: str
+    """Whose log tells why it does not come."""
+
+
+def up(settings: Settings, *, replay: bool, say: Callable[[str], None]) -> None:
+    """Start what does not run yet and return once it all works.
+
+    With `replay`, that is once the first predictions of every pipeline are served; without, once the
+    server is up. A stack that runs already is left as it is, and its missing replays are started.
+
+    Raises
+    ------
+    StackError
+        A port is taken, a part cannot be had, or one does not come up.
+    """
+    supervisor = Supervisor(settings)
+    if supervisor.alive:
+        say("the stack runs already")
+        if replay:
+            for process in supervisor.processes():
+                if process["name"].startswith("replay-"):
+                    supervisor.start_service(process["name"])
+    else:
+        _sweep(settings, say)
+        services = prepare(settings, say)
+        _check_ports(services)
+        supervisor.start(services, {**environment(settings), **ONE_BLAS_THREAD}, replay=replay)
+        say("starting " + ", ".join(service.name for service in services if replay or not service.replay))
+    for step in _steps(settings, replay=replay):
+        _wait(step, settings, supervisor, say)
+
+
+def down(settings: Settings, say: Callable[[str], None]) -> None:
+    """Stop everything that the stack at this home has started, also where its supervisor has died."""
+    supervisor = Supervisor(settings)
+    if supervisor.alive:
+        say("stopping the services")
+        supervisor.shut_down()
+        deadline = time.monotonic() + _STOP_S
+        while processes.ours(settings.home) and time.monotonic() < deadline:
+            time.sleep(0.2)
+    left = _sweep(settings, say)
+    say("stopped" if left or not processes.ours(settings.home) else "some processes do not end")
+
+
+def status(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield (service, state, detail) for every service, and for every part whether it answers."""
+    supervisor = Supervisor(settings)
+    if not supervisor.alive:
+        yield "stack", "down", "`streamlearn up` starts it"
+        return
+    for process in supervisor.processes():
+        running = process["statename"] == "RUNNING"
+        detail = f"pid {process['pid']}, for {process['now'] - process['start']} s" if running else ""
+        yield process["name"], process["statename"].lower(), detail
+    for step in _steps(settings, replay=False):
+        yield step.what, "yes" if step.done() else "NO", ""
+    for name in names():
+        yield f"{name} served", "yes" if health.ready(settings, name) else "not yet", ""
+
+
+def urls(settings: Settings) -> list[tuple[str, str]]:
+    """Return what a user may open, as (what, address)."""
+    return [
+        ("the page to draw a digit", health.server_url(settings) + "/"),
+        ("Flink's web UI", settings.flink),
+        ("metrics for Prometheus", f"http://localhost:{settings.taskmanager_metrics_port}/metrics"),
+        ("Kafka", settings.kafka),
+    ]
+
+
+@contextlib.contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Turn a termination or a closed terminal into KeyboardInterrupt, as Ctrl-C is."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    yield
+
+
+def _steps(settings: Settings, *, replay: bool) -> Iterator[Step]:
+    yield Step("Redis answers", lambda: health.redis(settings), "redis")
+    yield Step("Kafka answers", lambda: health.kafka(settings), "kafka")
+    yield Step("Flink has a TaskManager", lambda: health.flink(settings), "taskmanager")
+    yield Step("the server answers", lambda: health.server(settings), "server")
+    for name in names():
+        yield Step(f"{name}: learn runs", lambda name=name: health.job(settings, name), f"submit-{name}")  # type: ignore[misc]
+    if replay:
+        for name in (name for name in names() if load(name).source):
+            yield Step(
+                f"{name}: predictions are written",
+                lambda name=name: health.predictions(settings, name),  # type: ignore[misc]
+                f"replay-{name}",
+            )
+            yield Step(f"{name} is served", lambda name=name: health.ready(settings, name), "server")  # type: ignore[misc]
+
+
+def _wait(step: Step, settings: Settings, supervisor: Supervisor, say: Callable[[str], None]) -> None:
+    start = told = time.monotonic()
+    while not step.done():
+        now = time.monotonic()
+        if not supervisor.alive:
+            raise StackError("the supervisor has ended; its log is in " + str(settings.home / "log"))
+        if now - start > _START_S:
+            raise StackError(
+                f"waited {_START_S:.0f} s in vain: {step.what}?"
+                f" See {settings.home / 'log' / step.service}.log"
+            )
+        if now - told > _TELL_S:
+            say(f"  waiting: {step.what} … {now - start:.0f} s")
+            told = now
+        time.sleep(0.2)
+    say(f"✓ {step.what}")
+
+
+def _check_ports(services: list[Service]) -> None:
+    taken = [
+        f"port {port} ({what}) is taken by {processes.holder(port)}"
+        for service in services
+        for what, port in service.ports.items()
+        if not processes.free(port)
+    ]
+    if taken:
+        raise StackError("; ".join(taken) + ". Stop it, or choose another port (docs/settings.md)")
+
+
+def _sweep(settings: Settings, say: Callable[[str], None]) -> bool:
+    left = processes.ours(settings.home)
+    if left:
+        say(f"ending {len(left)} processes that were left behind")
+        processes.end(left)
+    return bool(left)

@@ -1,0 +1,6 @@
+"""`python -m streamlearn` is the command `streamlearn`."""
+
+from streamlearn.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="streamlearn")

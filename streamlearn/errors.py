@@ -1,0 +1,83 @@
+"""What can go wrong, one meaning a class.
+
+StreamlearnError            every error that a user may see: one sentence that says what to do
+├── BadSetting              an environment variable that cannot be understood
+├── UnknownPipeline         no pipeline is registered under that name
+├── BadRecord               one record that cannot be read; it goes to the dead-letter topic
+├── BadDrawing              a drawing that cannot be turned into a picture
+├── SnapshotRefused         bytes in the store that are not a whole, unaltered snapshot of ours
+├── StoreUnavailable        Redis does not answer
+├── Fenced                  a newer writer has taken over: this one may not write any more
+├── NoModel                 nothing has been learned yet, so there is nothing to predict with
+├── BrokerUnavailable       Kafka does not answer
+├── TopicRefused            a topic that cannot be learned from as it is
+├── LineageError            the history of a learner does not join up
+├── JobError                Flink refused or lost a job
+│   └── FlinkAway           Flink does not answer
+└── StackError              a part of the local stack could not be set up or started
+"""
+
+
+class StreamlearnError(Exception):
+    """Base of all the errors that a command reports in one line, without a stack trace."""
+
+
+class BadSetting(StreamlearnError):
+    """An environment variable holds a value that cannot be used."""
+
+
+class UnknownPipeline(StreamlearnError):
+    """No pipeline is registered under the name."""
+
+
+class BadRecord(StreamlearnError):
+    """A record that does not fit its pipeline's type; the message is the reason kept with it."""
+
+
+class BadDrawing(StreamlearnError):
+    """A drawing that is refused. `field` names the part of the request at fault."""
+
+    def __init__(self, message: str, *, field: str = "imgStr", status: int = 400) -> None:
+        super().__init__(message)
+        self.field = field
+        self.status = status
+
+
+class SnapshotRefused(StreamlearnError):
+    """Stored bytes are truncated, altered, foreign or of a newer format."""
+
+
+class StoreUnavailable(StreamlearnError):
+    """Redis cannot be reached or does not accept writes."""
+
+
+class Fenced(StreamlearnError):
+    """A writer with a newer token exists; whoever holds the older one must stop."""
+
+
+class NoModel(StreamlearnError):
+    """No trained model is available yet."""
+
+
+class BrokerUnavailable(StreamlearnError):
+    """Kafka cannot be reached."""
+
+
+class TopicRefused(StreamlearnError):
+    """A topic has a shape (such as several partitions) that learning cannot work with."""
+
+
+class LineageError(StreamlearnError):
+    """The learner that should go on at an offset cannot be had from what is stored."""
+
+
+class JobError(StreamlearnError):
+    """Flink refused the job, or it is not in the state that is needed."""
+
+
+class FlinkAway(JobError):
+    """Flink's REST interface does not answer."""
+
+
+class StackError(StreamlearnError):
+    """A service of the local stack cannot be set up or started."""

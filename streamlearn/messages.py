@@ -1,0 +1,100 @@
+"""Wire records ⇄ typed structs: what comes out of a topic and what goes into one (JSON, msgspec).
+
+A record that cannot be read becomes a dead letter: the bytes as received, where they stood, and why.
+Which fields a pipeline's records have is in `pipeline.py`.
+"""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from streamlearn.errors import BadRecord
+
+DEAD_LETTER_SUFFIX = ".dead_letter"
+
+encode = msgspec.json.Encoder().encode
+
+
+class DeadLetter(msgspec.Struct):
+    """A record that was not learned; `value` is base64, as the bytes may be anything, or null as it was."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    value: str | None
+
+
+class Stamp(msgspec.Struct, rename={"version": "model_version"}):
+    """Where a record stood and which model answered it; every prediction carries these fields."""
+
+    partition: int
+    offset: int
+    version: int
+    lineage: str
+
+
+class Codec:
+    """Reads the records of one pipeline and writes its predictions.
+
+    Parameters
+    ----------
+    record
+        The struct that a record must fit.
+    echo
+        The fields of the record that its prediction repeats, byte for byte as received.
+    answer
+        The fields that the learner adds, such as `predict_y`.
+    """
+
+    def __init__(self, record: type[Any], echo: Sequence[str], answer: Sequence[str]) -> None:
+        self._record = msgspec.json.Decoder(record)
+        fields = [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in echo]
+        self._raw = msgspec.json.Decoder(msgspec.defstruct("Echo", fields))
+        self._echo = tuple(echo)
+        self._prediction = msgspec.defstruct(
+            "Prediction",
+            [
+                *[(name, Any, msgspec.UNSET) for name in (*echo, *answer)],
+                *[(name, Any) for name in ("partition", "offset", "model_version", "lineage")],
+            ],
+            kw_only=True,
+        )
+
+    def decode(self, value: bytes | None) -> Any:
+        """Read one record.
+
+        Raises
+        ------
+        BadRecord
+            `value` is null, is not JSON, or does not fit the record type.
+        """
+        if value is None:
+            raise BadRecord("the value is null")
+        try:
+            return self._record.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRecord(str(error) or "the value cannot be decoded") from error
+
+    def encode(self, value: bytes, answer: dict[str, Any], stamp: Stamp) -> bytes:
+        """Write the prediction for a record that `decode` has accepted."""
+        raw = self._raw.decode(value)
+        echo = {name: getattr(raw, name) for name in self._echo}
+        return encode(
+            self._prediction(
+                **echo,
+                **answer,
+                partition=stamp.partition,
+                offset=stamp.offset,
+                model_version=stamp.version,
+                lineage=stamp.lineage,
+            )
+        )
+
+
+def dead_letter(topic: str, partition: int, offset: int, value: bytes | None, error: BadRecord) -> bytes:
+    """Wrap a record that could not be read."""
+    kept = None if value is None else base64.b64encode(value).decode("ascii")
+    return encode(DeadLetter(topic, partition, offset, str(error), kept))

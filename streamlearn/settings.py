@@ -1,0 +1,118 @@
+"""Every setting of every program: one frozen dataclass, filled from `STREAMLEARN_*` variables.
+
+This is the only module that reads the environment. Names carry their unit; each setting has a default
+that suits one machine and a sentence of help, which `docs/settings.md` repeats (a test compares them).
+
+>>> Settings.load({"STREAMLEARN_HTTP_PORT": "9000"}).http_port
+9000
+>>> Settings.load({"STREAMLEARN_HTTP_PORT": "many"})
+Traceback (most recent call last):
+    ...
+streamlearn.errors.BadSetting: STREAMLEARN_HTTP_PORT='many' is not a whole number
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from streamlearn.errors import BadSetting
+
+PREFIX = "STREAMLEARN_"
+
+
+def _option(default: Any, text: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the parts are and how they behave. `Settings.load()` reads them."""
+
+    home: Path = _option(Path(".streamlearn"), "folder for everything the local stack writes")
+    cache: Path = _option(Path(".streamlearn/cache"), "folder for what is downloaded once: jars, data sets")
+    kafka: str = _option("localhost:9092", "Kafka bootstrap server, host:port")
+    kafka_controller_port: int = _option(9093, "port of the local broker's own KRaft controller")
+    redis: str = _option("redis://localhost:6379/0", "Redis URL; may hold a password", secret=True)
+    redis_wait_s: float = _option(90.0, "seconds a job waits for an absent Redis before Flink restarts it")
+    flink: str = _option("http://localhost:8081", "Flink's REST address and web UI")
+    flink_rpc_port: int = _option(6123, "port on which the local JobManager and TaskManager meet")
+    flink_slots: int = _option(4, "task slots of the local TaskManager; a pipeline takes one")
+    jobmanager_metrics_port: int = _option(9249, "port of the JobManager's Prometheus metrics")
+    taskmanager_metrics_port: int = _option(9250, "port of the TaskManager's Prometheus metrics")
+    checkpoint_interval_ms: int = _option(
+        1000, "milliseconds between Flink checkpoints; predictions can be read after each"
+    )
+    checkpoint_dir: str = _option("", "where Flink keeps checkpoints; empty: the folder flink/ under home")
+    bundle_time_ms: int = _option(30, "milliseconds a record may wait for others before it is predicted")
+    chunk_rows: int = _option(256, "most records in one predict-then-learn call")
+    http_host: str = _option("127.0.0.1", "address the server listens on")
+    http_port: int = _option(8066, "port the server listens on")
+    http_workers: int = _option(2, "server processes")
+    model_poll_ms: int = _option(100, "milliseconds between the server's looks for a newer model")
+    replay_rate: float = _option(10.0, "records a second of `streamlearn replay`; 0: as fast as possible")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings from `environ` (the process's own by default).
+
+        Raises
+        ------
+        BadSetting
+            A value cannot be converted.
+        """
+        environ = os.environ if environ is None else environ
+        values = {}
+        for option in fields(cls):
+            text = environ.get(variable(option.name))
+            if text is not None:
+                values[option.name] = _convert(variable(option.name), text, type(option.default))
+        return cls(**values)
+
+    @property
+    def kafka_port(self) -> int:
+        """The port part of `kafka`."""
+        return int(self.kafka.rpartition(":")[2])
+
+    @property
+    def redis_port(self) -> int:
+        """The port part of `redis`."""
+        return urlsplit(self.redis).port or 6379
+
+    @property
+    def flink_port(self) -> int:
+        """The port part of `flink`."""
+        return urlsplit(self.flink).port or 8081
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder that holds every pipeline's Flink checkpoints and savepoints."""
+        return Path(self.checkpoint_dir or self.home / "flink").absolute()
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make another process load these very settings."""
+        return {variable(option.name): str(getattr(self, option.name)) for option in fields(self)}
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting.
+
+    >>> variable("http_port")
+    'STREAMLEARN_HTTP_PORT'
+    """
+    return PREFIX + name.upper()
+
+
+def inherited(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment and `more`, for a process that it starts."""
+    return {**os.environ, **(more or {})}
+
+
+def _convert(name: str, text: str, kind: type) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        expected = {int: "a whole number", float: "a number"}.get(kind, f"a {kind.__name__}")
+        raise BadSetting(f"{name}={text!r} is not {expected}") from None

@@ -1,0 +1,34 @@
+"""Waiting for a condition, with a deadline and a name for what is waited for."""
+
+import time
+from collections.abc import Callable
+
+from streamlearn.errors import StackError
+
+
+def wait_until(
+    condition: Callable[[], object],
+    timeout_s: float,
+    what: str,
+    *,
+    every_s: float = 0.2,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Return once `condition()` is true.
+
+    Raises
+    ------
+    StackError
+        It is not true within `timeout_s` seconds.
+
+    >>> wait_until(lambda: True, 1, "nothing at all")
+    >>> wait_until(lambda: False, 0, "the impossible")
+    Traceback (most recent call last):
+        ...
+    streamlearn.errors.StackError: waited 0 s in vain for the impossible
+    """
+    deadline = clock() + timeout_s
+    while not condition():
+        if clock() >= deadline:
+            raise StackError(f"waited {timeout_s:.0f} s in vain for {what}")
+        time.sleep(every_s)

@@ -1,0 +1,161 @@
+"""The fixtures: a real Redis of its own for quick tests, and one real stack that all the others share."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stack.services import redis_server
+from streamlearn.settings import Settings, inherited
+from streamlearn.store import Store
+from streamlearn.waiting import wait_until
+
+ROOT = Path(__file__).parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def chromium() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick tests first; those on the real stack share one, browsers last."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker("stack")
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+    items.sort(key=lambda item: ("browser" in item.keywords, "stack" in item.keywords))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("on the real Kafka, Flink and Redis")
+    for report in terminalreporter.stats.get("passed", []):
+        if "stack" in report.keywords:
+            browser = " (Chromium)" if "browser" in report.keywords else ""
+            terminalreporter.write_line(f"{report.nodeid} {report.duration:.1f} s{browser}")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running local stack and how to call its commands."""
+
+    settings: Settings
+
+    def run(
+        self, *command: str, check: bool = True, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command line as a user would, from the checkout."""
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=inherited(self.settings.environment()),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def streamlearn(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run(".venv/bin/streamlearn", *arguments, check=check)
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.settings.http_port}"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Start everything, without the replays, on free ports and in a folder of its own."""
+    settings = Settings(
+        home=tmp_path_factory.mktemp("stack"),
+        cache=ROOT / ".streamlearn" / "cache",
+        kafka=f"localhost:{free_port()}",
+        kafka_controller_port=free_port(),
+        redis=f"redis://localhost:{free_port()}/0",
+        flink=f"http://localhost:{free_port()}",
+        flink_rpc_port=free_port(),
+        jobmanager_metrics_port=free_port(),
+        taskmanager_metrics_port=free_port(),
+        http_port=free_port(),
+    )
+    running = Stack(settings)
+    try:
+        done = running.run("scripts/up", "--detach", "--no-replay", check=False, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr + _logs(settings.home)
+        yield running
+    finally:
+        running.run("scripts/down", check=False)
+
+
+def _logs(home: Path) -> str:
+    return "".join(
+        f"\n--- {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in home.glob("log/*.log")
+    )
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis server, started for the quick tests."""
+    port = free_port()
+    server = subprocess.Popen(
+        [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        cwd=tmp_path_factory.mktemp("redis"),
+        stdout=subprocess.DEVNULL,
+    )
+    url = f"redis://localhost:{port}/0"
+    try:
+        wait_until(lambda: _answers(url), 20, "the test's Redis")
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _answers(url: str) -> bool:
+    import redis
+
+    with redis.Redis.from_url(url) as client:
+        try:
+            return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[Store]:
+    """An empty store on the real Redis."""
+    import redis
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    store = Store(redis_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """A real headless Chromium; where there is none, the tests that need it say so and are skipped."""
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium is installed and this user cannot install it")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--disable-background-networking", "--disable-quic", "--disable-component-update"]
+        arguments += ["--no-sandbox"] if os.geteuid() == 0 else []
+        chrome = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield chrome
+        chrome.close()

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from serving import drawing
+from streamlearn.errors import BadDrawing
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200">{}</svg>'
+RING = '<circle cx="{x}" cy="{y}" r="{r}" fill="none" stroke="{colour}" stroke-width="{pen}"/>'
+JSIGNATURE = (
+    '<?xml version="1.0" encoding="UTF-8" standalone="no"?><!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN"'
+    ' "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd"><svg xmlns="http://www.w3.org/2000/svg"'
+    ' version="1.1" width="300" height="300"><path stroke-linejoin="round" stroke-linecap="round"'
+    ' stroke-width="4" stroke="rgb(0,0,0)" fill="none" d="M 150 20 l 2 250"/></svg>'
+)
+
+
+def ring(x: float = 100, y: float = 100, r: float = 60, pen: float = 6, colour: str = "black") -> str:
+    return SVG.format(RING.format(x=x, y=y, r=r, pen=pen, colour=colour))
+
+
+def seen(svg: str) -> np.ndarray:
+    return drawing.picture(svg.encode())
+
+
+def test_a_picture_has_64_counts_of_ink() -> None:
+    picture = seen(ring())
+    assert picture.shape == (64,)
+    assert picture.min() == 0
+    assert 8 <= picture.max() <= 16
+    assert (picture == picture.round()).all()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ring(x=40, y=150, r=30),
+        ring(pen=1),
+        ring(pen=14, r=56),
+        ring(colour="#c00"),
+        ring().replace('width="200" height="200"', 'viewBox="0 0 200 200"'),
+        ring(colour="white").replace("<circle", '<rect width="200" height="200" fill="black"/><circle'),
+    ],
+)
+def test_place_size_pen_and_colour_do_not_matter(other: str) -> None:
+    assert np.abs(seen(ring()) - seen(other)).mean() < 1
+
+
+def test_proportions_are_kept_and_the_ink_is_centred() -> None:
+    picture = seen(JSIGNATURE).reshape(8, 8)
+    assert picture[:, :3].sum() == 0
+    assert picture[:, 5:].sum() == 0
+    assert (picture.sum(axis=1) > 0).all()
+
+
+def test_scripts_images_links_and_styles_are_left_out(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    trap = tmp_path / "trap.svg"
+    trap.write_text(SVG.format('<rect width="200" height="200"/>'))
+    extra = (
+        f'<image href="{trap.as_uri()}" width="200" height="200"/><image href="{trap}" width="9" height="9"/>'
+        "<script>alert(1)</script><style>@import url(http://localhost:1/x.css);</style>"
+        '<foreignObject width="9" height="9"/><use href="http://localhost:1/#a"/><text x="9" y="9">7</text>'
+    )
+    assert (seen(ring().replace("</svg>", extra + "</svg>")) == seen(ring())).all()
+
+
+@pytest.mark.parametrize(
+    ("svg", "why"),
+    [
+        ("", "not an SVG"),
+        ("hello", "not an SVG"),
+        ("<html/>", "not an SVG"),
+        (SVG.format(""), "empty"),
+        (SVG.format('<image href="/etc/passwd" width="9" height="9"/>'), "empty"),
+        (SVG.format("<g>"), "not an SVG"),
+        (SVG.replace('width="200"', 'width="1000000"').format(""), "at most 10000"),
+        (SVG.replace('width="200"', 'width="0"').format(""), "over 0"),
+        (SVG.replace('width="200"', 'width="nan"').format(""), "not a size"),
+        (SVG.replace('width="200"', 'viewBox="0 0 1e99 1"').format(""), "at most 10000"),
+        (SVG.format("<g/>" * 3000), "more than 2000 shapes"),
+        (SVG.format("<g>" * 30 + "</g>" * 30), "more than 20 deep"),
+        (SVG.format("<g>" * 500 + '<rect width="9" height="9"/>' + "</g>" * 500), "more than 20 deep"),
+        ('<!DOCTYPE s [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + SVG.format("&e;"), "Entities"),
+        ('<!DOCTYPE s [<!ENTITY e "eeee">]>' + SVG.format("&e;"), "Entities"),
+        ('<!DOCTYPE s [<!ENTITY % e SYSTEM "http://localhost:1/">%e;]>' + SVG.format(""), "Entities"),
+    ],
+)
+def test_what_is_no_drawing_is_refused_with_the_reason(svg: str, why: str) -> None:
+    with pytest.raises(BadDrawing, match=why):
+        seen(svg)

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from helpers import learner, records
+from sklearn.linear_model import SGDClassifier
+
+from streamlearn.errors import NoModel
+from streamlearn.learner import Learner
+from streamlearn.pipelines.digits import pipeline
+
+
+def test_each_chunk_is_predicted_before_it_is_learned() -> None:
+    """The loop that defines prequential evaluation, in plain scikit-learn, says the same."""
+    found, ours, theirs = records(600), [], []
+    subject = Learner(pipeline, pipeline.parameters, 0)
+    plain = SGDClassifier(**pipeline.parameters)
+    for start in range(0, 600, 60):
+        chunk = found[start : start + 60]
+        x = np.array([record.x for record in chunk]) / 16
+        y = np.array([record.actual_y for record in chunk])
+        theirs += plain.predict(x).tolist() if start else [None] * 60
+        plain.partial_fit(x, y, classes=np.arange(10))
+        ours += subject.test_then_train(chunk, start + 60)
+    assert ours == theirs
+    truths = [record.actual_y for record in found[60:]]
+    assert subject.score.samples == 540
+    assert subject.score.right == sum(a == b for a, b in zip(truths, ours[60:], strict=True))
+    np.testing.assert_array_equal(subject.model.coef_, plain.coef_)
+
+
+def test_the_first_chunk_is_answered_with_none_and_not_scored() -> None:
+    subject = learner()
+    assert subject.test_then_train(records(5), 5) == [None] * 5
+    assert subject.score.samples == 0
+    assert subject.score.value is None
+    assert sum(subject.score.labels.values()) == 5
+
+
+def test_unlabelled_records_are_predicted_and_change_nothing() -> None:
+    subject = learner(100)
+    before = subject.model.coef_.copy()
+    unlabelled = records(10, seed=8)
+    for record in unlabelled:
+        record.actual_y = None
+    assert len(subject.test_then_train(unlabelled, 110)) == 10
+    np.testing.assert_array_equal(subject.model.coef_, before)
+    assert subject.version == 110
+    assert subject.score.samples == 0
+
+
+def test_an_empty_chunk_moves_the_version_on() -> None:
+    subject = learner(100)
+    assert subject.test_then_train([], 103) == []
+    assert subject.version == 103
+
+
+def test_a_version_never_goes_back() -> None:
+    subject = learner(100)
+    with pytest.raises(ValueError, match="does not come after"):
+        subject.test_then_train(records(1), 100)
+
+
+def test_nothing_is_predicted_without_a_model() -> None:
+    with pytest.raises(NoModel):
+        learner().predict(pipeline.features(records(1)))
+
+
+def test_learning_repeats_exactly() -> None:
+    first, second = learner(500, cuts=[100, 150, 400]), learner(500, cuts=[100, 150, 400])
+    np.testing.assert_array_equal(first.model.coef_, second.model.coef_)
+    assert first.score == second.score

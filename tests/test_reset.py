@@ -1,0 +1,57 @@
+"""Forgetting on purpose, on the real stack; the last tests of the stack, since they end the lineage."""
+
+import json
+import urllib.error
+import urllib.request
+
+import redis
+from conftest import ROOT, Stack
+
+from flink_jobs import flink_api
+from streamlearn.pipeline import load
+from streamlearn.waiting import wait_until
+from topics import lineages
+
+
+def served_lineage(stack: Stack) -> str:
+    try:
+        with urllib.request.urlopen(stack.url + "/v2/models/digits", timeout=5) as response:
+            return str(json.load(response)["parameters"]["lineage"])
+    except urllib.error.HTTPError as error:
+        return str(error.code)
+
+
+def test_keys_are_deleted_by_name_and_missing_ones_named(stack: Stack) -> None:
+    with redis.Redis.from_url(stack.settings.redis) as client:
+        client.set("somebody:else", "1")
+    done = stack.run(str(ROOT / "scripts" / "redis_clear.py"), "somebody:else", "somebody:gone")
+    assert done.stdout == "somebody:else: deleted\nsomebody:gone: not found\n"
+
+
+def test_clearing_everything_is_refused_while_the_job_runs(stack: Stack) -> None:
+    done = stack.run("scripts/redis_clear.py", check=False)
+    assert done.returncode == 1
+    assert "is running; cancel it first, or say --force" in done.stderr
+
+
+def test_after_a_reset_a_new_lineage_begins_behind_the_old_one(stack: Stack) -> None:
+    digits = load("digits")
+    stack.streamlearn("replay", "digits", "--rate", "0", "--limit", "300")
+    old = lineages.current(stack.settings, digits)
+    assert old is not None
+    wait_until(lambda: served_lineage(stack) == old.id, 60, "the old lineage to be served")
+    with redis.Redis.from_url(stack.settings.redis) as client:
+        client.set("somebody:else", "1")
+        done = stack.streamlearn("reset", "digits", "--force")
+        assert f"lineage {old.id} ended" in done.stdout
+        assert client.keys() == [b"somebody:else"]
+    stack.streamlearn("train", "digits")
+    new = lineages.current(stack.settings, digits)
+    assert new is not None
+    assert new.id != old.id
+    assert new.start > old.start
+    stack.streamlearn("replay", "digits", "--rate", "0", "--limit", "300")
+    wait_until(lambda: served_lineage(stack) == new.id, 90, "the new lineage to be served")
+    job = flink_api.newest_job(stack.settings, "digits: learn")
+    assert job is not None
+    assert job.state == "RUNNING"

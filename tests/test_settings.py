@@ -1,0 +1,28 @@
+from dataclasses import fields
+
+import pytest
+from conftest import ROOT
+
+from streamlearn.errors import BadSetting
+from streamlearn.settings import Settings, variable
+
+
+def test_a_process_started_with_the_environment_loads_the_same_settings() -> None:
+    settings = Settings(kafka="elsewhere:1", http_port=9, replay_rate=2.5)
+    assert Settings.load(settings.environment()) == settings
+
+
+def test_a_value_that_is_no_number_is_named() -> None:
+    with pytest.raises(BadSetting, match="STREAMLEARN_KAFKA_CONTROLLER_PORT='x' is not a whole number"):
+        Settings.load({"STREAMLEARN_KAFKA_CONTROLLER_PORT": "x"})
+
+
+def test_the_password_in_the_redis_url_is_not_shown() -> None:
+    assert "hush" not in repr(Settings(redis="redis://:hush@localhost:6379/0"))
+
+
+def test_every_setting_is_documented_with_its_default_and_its_sentence() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    for option in fields(Settings):
+        row = f"| `{variable(option.name)}` | `{option.default}` | {option.metadata['help']} |"
+        assert row in page, f"docs/settings.md lacks: {row}"

@@ -1,0 +1,144 @@
+"""The local stack as a user meets it: up twice, ports taken, a supervisor that dies, down."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import urllib.request
+
+import psutil
+import pytest
+from conftest import ROOT, Stack, free_port
+
+from flink_jobs import flink_api
+from stack import processes
+from stack.supervisor import Supervisor
+from streamlearn.settings import Settings, inherited
+from streamlearn.waiting import wait_until
+
+
+def test_up_again_leaves_what_runs_as_it_is(stack: Stack) -> None:
+    before = {process["name"]: process["pid"] for process in Supervisor(stack.settings).processes()}
+    done = stack.run("scripts/up", "--detach", "--no-replay")
+    assert "the stack runs already" in done.stdout
+    assert before == {process["name"]: process["pid"] for process in Supervisor(stack.settings).processes()}
+
+
+def test_status_names_every_service_and_what_answers(stack: Stack) -> None:
+    done = stack.streamlearn("status")
+    for name in ("redis", "kafka", "jobmanager", "taskmanager", "submit-digits", "server"):
+        assert name in done.stdout
+    assert " NO " not in done.stdout
+
+
+def test_train_while_the_job_runs_says_so_and_submits_nothing(stack: Stack) -> None:
+    before = flink_api.newest_job(stack.settings, "digits: learn")
+    done = stack.streamlearn("train", "digits")
+    assert "already running" in done.stdout
+    assert flink_api.newest_job(stack.settings, "digits: learn") == before
+
+
+def test_reset_while_the_job_runs_is_refused(stack: Stack) -> None:
+    done = stack.streamlearn("reset", "digits", check=False)
+    assert done.returncode == 1
+    assert done.stderr == "streamlearn: digits: learn is running; cancel it first, or say --force\n"
+
+
+def test_the_servers_listen_on_this_machine_only(stack: Stack) -> None:
+    """But for Flink's metrics, and the TaskManager's channels to its Python workers, which cannot be told."""
+    reporters = {stack.settings.jobmanager_metrics_port, stack.settings.taskmanager_metrics_port}
+    for process in processes.ours(stack.settings.home):
+        worker = any("TaskManagerRunner" in part for part in process.cmdline())
+        for connection in process.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port not in reporters:
+                local = connection.laddr.ip in {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+                assert local or worker, (process, connection)
+
+
+def test_a_killed_service_is_restarted(stack: Stack) -> None:
+    def server() -> dict[str, object]:
+        return next(p for p in Supervisor(stack.settings).processes() if p["name"] == "server")
+
+    before = server()["pid"]
+    os.kill(int(str(before)), signal.SIGKILL)
+    wait_until(
+        lambda: server()["statename"] == "RUNNING" and server()["pid"] != before, 60, "the server's return"
+    )
+    wait_until(lambda: _live(stack.url), 60, "the server to answer")
+
+
+def _live(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url + "/v2/health/live", timeout=5) as response:
+            return bool(json.load(response)["live"])
+    except OSError:
+        return False
+
+
+def small(home: object, **ports: int) -> dict[str, str]:
+    """The environment of another stack, whose ports are free but for those given."""
+    settings = Settings(
+        home=home,  # type: ignore[arg-type]
+        cache=ROOT / ".streamlearn" / "cache",
+        kafka=f"localhost:{ports.get('kafka', free_port())}",
+        kafka_controller_port=free_port(),
+        redis=f"redis://localhost:{free_port()}/0",
+        flink=f"http://localhost:{free_port()}",
+        flink_rpc_port=free_port(),
+        jobmanager_metrics_port=free_port(),
+        taskmanager_metrics_port=free_port(),
+        http_port=free_port(),
+    )
+    return inherited(settings.environment())
+
+
+def test_a_taken_port_is_named_with_its_holder(stack: Stack, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = held.getsockname()[1]
+        done = subprocess.run(
+            ["scripts/up", "--detach"],
+            cwd=ROOT,
+            env=small(tmp_path, kafka=port),
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert f"port {port} (Kafka) is taken by" in done.stderr
+    assert f"process {os.getpid()}" in done.stderr
+    assert not processes.ours(tmp_path)
+
+
+@pytest.mark.parametrize("way", ["interrupted", "supervisor killed"])
+def test_whatever_happens_nothing_is_left_behind(stack: Stack, tmp_path, way: str) -> None:  # type: ignore[no-untyped-def]
+    """Ctrl-C in the middle of starting; and `down` after a `kill -9` of the supervisor."""
+    environment = small(tmp_path)
+    up = subprocess.Popen(
+        ["scripts/up"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert up.stdout is not None
+    for line in up.stdout:
+        if "Redis answers" in line:
+            break
+    assert len(processes.ours(tmp_path)) > 5
+    if way == "interrupted":
+        up.send_signal(signal.SIGINT)
+        assert up.wait(90) == 130
+    else:
+        up.kill()
+        os.kill(int((tmp_path / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+        down = subprocess.run(["scripts/down"], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert "left behind" in down.stdout
+    up.wait(30)
+    up.stdout.close()
+    assert not processes.ours(tmp_path)
+
+
+def test_commands_explain_themselves() -> None:
+    for command in ("", "up", "down", "status", "replay", "train", "serve", "reset"):
+        line = [ROOT / ".venv" / "bin" / "streamlearn", *command.split(), "--help"]
+        done = subprocess.run(line, capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("Usage: streamlearn"), command
+        assert len(done.stdout.splitlines()) > 5

@@ -1,0 +1,85 @@
+"""The store against a real Redis."""
+
+import pytest
+
+from streamlearn.errors import Fenced, StoreUnavailable
+from streamlearn.store import Store, patiently
+
+
+def test_a_saved_version_is_the_head_and_can_be_read(store: Store) -> None:
+    writer = store.admit("digits", "aaaa", 1)
+    assert store.newer("digits", None) is None
+    writer.save(10, b"ten", "d10", 9)
+    found = store.newer("digits", None)
+    assert found is not None
+    head, data = found
+    assert (head.lineage, head.version, head.digest, head.samples, data) == ("aaaa", 10, "d10", 9, b"ten")
+    assert store.newer("digits", head) == (head, None)
+
+
+def test_versions_are_kept_until_they_are_dropped(store: Store) -> None:
+    writer = store.admit("digits", "aaaa", 1)
+    for version in (9, 10, 100, 1000):
+        writer.save(version, str(version).encode(), "d", 0)
+    assert writer.versions() == [9, 10, 100, 1000]
+    assert writer.drop_before(100) == 2
+    assert writer.drop_after(100) == 1
+    assert writer.versions() == [100]
+    assert writer.read(100) == b"100"
+    assert writer.read(1000) is None
+
+
+def test_of_two_live_writers_the_older_can_do_nothing(store: Store) -> None:
+    old = store.admit("digits", "aaaa", 1)
+    old.save(10, b"ten", "d", 0)
+    new = store.admit("digits", "aaaa", 1)
+    for act in (lambda: old.save(20, b"x", "d", 0), lambda: old.drop_after(0), lambda: old.drop_before(99)):
+        with pytest.raises(Fenced):
+            act()
+    new.save(11, b"eleven", "d", 0)
+    assert new.versions() == [10, 11]
+
+
+def test_a_writer_of_an_older_submission_is_not_admitted(store: Store) -> None:
+    store.admit("digits", "aaaa", 3)
+    with pytest.raises(Fenced):
+        store.admit("digits", "aaaa", 2)
+    store.admit("digits", "aaaa", 4)
+
+
+def test_pipelines_do_not_fence_each_other(store: Store) -> None:
+    digits = store.admit("digits", "aaaa", 1)
+    store.admit("other", "aaaa", 9)
+    digits.save(1, b"x", "d", 0)
+
+
+def test_clear_leaves_what_is_not_ours(store: Store, redis_url: str) -> None:
+    import redis
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("somebody:else", "1")
+        store.admit("digits", "aaaa", 1).save(1, b"x", "d", 0)
+        store.admit("other", "aaaa", 1).save(1, b"x", "d", 0)
+        assert store.clear("digits") == 4
+        assert store.newer("other", None) is not None
+        assert store.clear() == 4
+        assert client.keys() == [b"somebody:else"]
+    assert store.delete("somebody:else")
+    assert not store.delete("somebody:else")
+
+
+def test_an_absent_redis_is_named_and_waited_for() -> None:
+    store = Store("redis://localhost:1/0")
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        store.ping()
+    calls = []
+
+    def third_time() -> str:
+        calls.append(1)
+        if len(calls) < 3:
+            raise StoreUnavailable("away")
+        return "here"
+
+    assert patiently(third_time, 10) == "here"
+    with pytest.raises(StoreUnavailable):
+        patiently(store.ping, 0)

@@ -1,0 +1,104 @@
+"""What is said to Kafka, against the real broker."""
+
+import uuid
+from dataclasses import replace
+
+import pytest
+from conftest import Stack
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import NewTopic
+from reading import send
+
+from streamlearn.errors import LineageError, TopicRefused
+from streamlearn.pipeline import Pipeline
+from streamlearn.pipelines import digits
+from topics import layout, lineages, records
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    """The digits under a name, and in topics, of the test's own."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    return replace(digits.pipeline, name=name, topic=f"{name}-in", prediction_topic=f"{name}-out")
+
+
+def test_missing_topics_are_made_with_one_partition(stack: Stack, pipeline: Pipeline) -> None:
+    layout.ensure(stack.settings, pipeline)
+    layout.ensure(stack.settings, pipeline)
+    admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
+    names = [pipeline.topic, pipeline.prediction_topic, pipeline.dead_letter_topic]
+    assert [len(topic["partitions"]) for topic in admin.describe_topics(names)] == [1, 1, 1]
+    admin.close()
+
+
+def test_a_topic_with_more_partitions_is_refused(stack: Stack, pipeline: Pipeline) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
+    admin.create_topics([NewTopic(pipeline.topic, num_partitions=3, replication_factor=1)])
+    admin.close()
+    with pytest.raises(TopicRefused, match="has 3 partitions; a pipeline learns from exactly one"):
+        layout.ensure(stack.settings, pipeline)
+
+
+def test_reads_are_bounded_and_see_committed_transactions_only(stack: Stack, pipeline: Pipeline) -> None:
+    layout.ensure(stack.settings, pipeline)
+    producer = KafkaProducer(bootstrap_servers=stack.settings.kafka, transactional_id=pipeline.name)
+    producer.init_transactions()
+    for values, end in (([b"a", b"b"], producer.commit_transaction), ([b"lost"], producer.abort_transaction)):
+        producer.begin_transaction()
+        for value in values:
+            producer.send(pipeline.topic, value=value, partition=0)
+        producer.flush()
+        end()
+    producer.close()
+    send(stack.settings.kafka, pipeline.topic, [b"c"])
+
+    def values(start: int | None = None, end: int | None = None) -> list[tuple[int, bytes]]:
+        return [(r.offset, r.value) for r in records.read(stack.settings, pipeline.topic, start, end)]
+
+    assert values() == [(0, b"a"), (1, b"b"), (5, b"c")]
+    assert values(1, 5) == [(1, b"b")]
+    assert values(2, 5) == []
+    assert records.stable_end(stack.settings, pipeline.topic) == 6
+    assert records.oldest(stack.settings, pipeline.topic) == 0
+    assert records.committed_offset(stack.settings, "nobody", pipeline.topic) is None
+
+
+def test_a_lineage_goes_on_until_it_is_ended(stack: Stack, pipeline: Pipeline) -> None:
+    layout.ensure(stack.settings, pipeline)
+    settings = stack.settings
+    assert lineages.current(settings, pipeline) is None
+    first = lineages.claim(settings, pipeline)
+    assert (first.start, first.epoch, first.ended) == (0, 1, False)
+    second = lineages.claim(settings, pipeline)
+    assert (second.id, second.epoch) == (first.id, 2)
+    assert lineages.end(settings, pipeline) == second
+    assert lineages.end(settings, pipeline) is None
+    third = lineages.claim(settings, pipeline)
+    assert third.id != first.id
+    assert third.epoch == 3
+
+
+def test_other_parameters_do_not_continue_a_lineage(stack: Stack, pipeline: Pipeline) -> None:
+    layout.ensure(stack.settings, pipeline)
+    first = lineages.claim(stack.settings, pipeline)
+    changed = replace(pipeline, parameters={**pipeline.parameters, "alpha": 0.5})
+    with pytest.raises(LineageError, match="other parameters"):
+        lineages.claim(stack.settings, changed)
+    fresh = lineages.claim(stack.settings, changed, fresh=True)
+    assert fresh.id != first.id
+    assert fresh.parameters["alpha"] == 0.5
+
+
+def test_of_two_submissions_at_once_the_first_has_the_epoch(
+    stack: Stack, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slower one read the register before the quicker one wrote to it."""
+    layout.ensure(stack.settings, pipeline)
+    before = lineages.claim(stack.settings, pipeline)
+    quicker = lineages.claim(stack.settings, pipeline)
+    answers = iter([before])
+    real = lineages.current
+    monkeypatch.setattr(lineages, "current", lambda *call: next(answers, None) or real(*call))
+    with pytest.raises(LineageError, match=r"another submission .* was quicker"):
+        lineages.claim(stack.settings, pipeline)
+    assert real(stack.settings, pipeline) == quicker

@@ -1,0 +1,7 @@
+"""Everything said to Kafka outside Flink, shared by the producer, the job's submitter and the server.
+
+client.py     settings → connected clients, in our own errors
+layout.py     the topics of a pipeline: created as they must be, refused if they are not
+records.py    bounded reads of a partition, transactions respected
+lineages.py   the register of lineages: which one is open, which submission is the newest
+"""

@@ -1,0 +1,76 @@
+"""Settings → Kafka clients. What the client library raises becomes `BrokerUnavailable`."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
+
+from streamlearn.errors import BrokerUnavailable
+from streamlearn.settings import Settings
+
+_CONNECT_MS = 10_000
+
+# The library warns at every failed connection; we say once what is wrong, in one sentence.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def talking_to(settings: Settings) -> Iterator[None]:
+    """Raise `BrokerUnavailable` for what the client library raises inside."""
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        raise BrokerUnavailable(
+            f"Kafka at {settings.kafka} does not answer ({error or type(error).__name__});"
+            " is it running? `streamlearn status` tells"
+        ) from error
+
+
+@contextmanager
+def admin(settings: Settings, *, connect_ms: int = _CONNECT_MS) -> Iterator[KafkaAdminClient]:
+    """Open an admin client for the length of a `with`."""
+    with talking_to(settings):
+        client = KafkaAdminClient(
+            bootstrap_servers=settings.kafka, bootstrap_timeout_ms=connect_ms, request_timeout_ms=connect_ms
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+@contextmanager
+def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
+    """Open a consumer that sees committed records only, for the length of a `with`."""
+    with talking_to(settings):
+        client = KafkaConsumer(
+            bootstrap_servers=settings.kafka,
+            bootstrap_timeout_ms=_CONNECT_MS,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            **options,
+        )
+        try:
+            yield client
+        finally:
+            client.close(autocommit=False)
+
+
+@contextmanager
+def producer(settings: Settings, **options: Any) -> Iterator[KafkaProducer]:
+    """Open an idempotent producer whose writes are acknowledged by every replica, flushed at the end."""
+    with talking_to(settings):
+        client = KafkaProducer(
+            bootstrap_servers=settings.kafka,
+            bootstrap_timeout_ms=_CONNECT_MS,
+            acks="all",
+            enable_idempotence=True,
+            **options,
+        )
+        try:
+            yield client
+        finally:
+            client.close(timeout=_CONNECT_MS / 1000)
