@@ -58,7 +58,7 @@ def main() -> None:
     table.create_temporary_system_function("learn", learn_function(lineage))
     table.execute_sql(tables.source(pipeline, settings, group_id(pipeline), lineage.start))
     table.execute_sql(tables.sink(pipeline, settings))
-    table.execute_sql(tables.LEARN)
+    table.execute_sql(tables.learn(pipeline))
 
 
 if __name__ == "__main__":

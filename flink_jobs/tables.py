@@ -1,4 +1,4 @@
-"""The source and sink tables of a pipeline's job, as SQL.
+"""The source and sink tables of a pipeline's job, as SQL, named for their topics as Flink's pages show them.
 
 Values travel as raw bytes: a decoding format would drop what it cannot read without a trace. One sink
 serves both output topics, so that a prediction and a dead letter are committed in one transaction.
@@ -15,7 +15,7 @@ TRANSACTION_TIMEOUT_MS = 7 * 24 * 3600 * 1000
 def source(pipeline: Pipeline, settings: Settings, group: str, start: int) -> str:
     """Return the DDL of the input table; `start` counts only where no checkpoint is resumed from."""
     return f"""
-        CREATE TABLE source (
+        CREATE TABLE `{pipeline.topic}` (
             `value` BYTES,
             `partition` INT METADATA VIRTUAL,
             `offset` BIGINT METADATA VIRTUAL
@@ -36,7 +36,7 @@ def source(pipeline: Pipeline, settings: Settings, group: str, start: int) -> st
 def sink(pipeline: Pipeline, settings: Settings) -> str:
     """Return the DDL of the output table."""
     return f"""
-        CREATE TABLE sink (
+        CREATE TABLE `{pipeline.prediction_topic}` (
             `value` BYTES,
             `topic` STRING METADATA
         ) WITH ({
@@ -54,11 +54,15 @@ def sink(pipeline: Pipeline, settings: Settings) -> str:
     })"""
 
 
-LEARN = """
-    INSERT INTO sink
-    SELECT answer.`value`, answer.`topic`
-    FROM (SELECT learn(`partition`, `offset`, `value`) AS answer FROM source)"""
-"""One call a row: the fields are read off one result. Two calls would learn each record twice."""
+def learn(pipeline: Pipeline) -> str:
+    """Return the statement that runs for ever.
+
+    One call a row: the fields are read off one result. Two calls would learn each record twice.
+    """
+    return f"""
+        INSERT INTO `{pipeline.prediction_topic}`
+        SELECT answer.`value`, answer.`topic`
+        FROM (SELECT learn(`partition`, `offset`, `value`) AS answer FROM `{pipeline.topic}`)"""  # noqa: S608 (the names are the pipeline's own)
 
 
 def _options(settings: Settings, own: dict[str, str]) -> str:
