@@ -22,8 +22,8 @@ def page() -> str:
 @blueprint.post("/predict")
 def predict() -> tuple[Response, int]:
     """Answer a form whose `imgStr` is an SVG drawing in base64, as a data URL or bare."""
-    served = cache(pipeline.name).current()
     picture = drawing.picture(_svg(request.form.get("imgStr")))
+    served = cache(pipeline.name).current()
     record = pipeline.record(x=picture.tolist())
     predicted = served.learner.predict(pipeline.features([record]))[0]
     body = {

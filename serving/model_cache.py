@@ -42,6 +42,7 @@ class ModelCache:
         self._served: Served | None = None
         self._head: Head | None = None
         self._trouble = ""
+        self._stopped = threading.Event()
         self.look()
         threading.Thread(target=self._look_for_ever, daemon=True).start()
 
@@ -56,6 +57,10 @@ class ModelCache:
         if self._served is None:
             raise NoModel(f"no model of {self.pipeline.name} has been learned yet; try again in a moment")
         return self._served
+
+    def stop(self) -> None:
+        """Look no more; the model in memory stays."""
+        self._stopped.set()
 
     def look(self) -> None:
         """Take over the head if it is another version than the one in memory."""
@@ -88,8 +93,7 @@ class ModelCache:
         return self._served.head.version if self._served else None
 
     def _look_for_ever(self) -> None:
-        while True:
-            time.sleep(self._poll_s)
+        while not self._stopped.wait(self._poll_s):
             try:
                 self.look()
             except Exception:

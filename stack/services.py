@@ -150,7 +150,8 @@ def _write_redis(path: Path, settings: Settings) -> None:
         f"dir {path.parent.parent / 'redis'}\n"
         # A snapshot is on disk before its predictions can be committed, and none is evicted.
         "appendonly yes\nappendfsync always\nmaxmemory-policy noeviction\n"
-        'save ""\ndaemonize no\n'
+        # A title of its own would overwrite the environment, by which `down` knows its processes.
+        'set-proc-title no\nsave ""\ndaemonize no\n'
     )
 
 

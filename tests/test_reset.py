@@ -1,11 +1,12 @@
 """Forgetting on purpose, on the real stack; the last tests of the stack, since they end the lineage."""
 
 import json
+import sys
 import urllib.error
 import urllib.request
 
 import redis
-from conftest import ROOT, Stack
+from conftest import Stack
 
 from flink_jobs import flink_api
 from streamlearn.pipeline import load
@@ -24,12 +25,12 @@ def served_lineage(stack: Stack) -> str:
 def test_keys_are_deleted_by_name_and_missing_ones_named(stack: Stack) -> None:
     with redis.Redis.from_url(stack.settings.redis) as client:
         client.set("somebody:else", "1")
-    done = stack.run(str(ROOT / "scripts" / "redis_clear.py"), "somebody:else", "somebody:gone")
+    done = stack.run(sys.executable, "scripts/redis_clear.py", "somebody:else", "somebody:gone")
     assert done.stdout == "somebody:else: deleted\nsomebody:gone: not found\n"
 
 
 def test_clearing_everything_is_refused_while_the_job_runs(stack: Stack) -> None:
-    done = stack.run("scripts/redis_clear.py", check=False)
+    done = stack.run(sys.executable, "scripts/redis_clear.py", check=False)
     assert done.returncode == 1
     assert "is running; cancel it first, or say --force" in done.stderr
 

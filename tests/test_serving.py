@@ -1,6 +1,7 @@
 """The server with a real Redis and models written by the real store, without Flink."""
 
 import base64
+from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
@@ -17,15 +18,31 @@ DRAWING = base64.b64encode(ring().encode()).decode()
 
 
 @pytest.fixture
-def client(store: Store, redis_url: str) -> FlaskClient:
-    return create_app(Settings(redis=redis_url, model_poll_ms=20)).test_client()
+def client(store: Store, redis_url: str) -> Iterator[FlaskClient]:
+    app = create_app(Settings(redis=redis_url, model_poll_ms=20))
+    yield app.test_client()
+    for cache in app.extensions["models"].values():
+        cache.stop()
 
 
-def serve(store: Store, count: int, writer: Writer | None = None) -> Writer:
+def write(store: Store, count: int, writer: Writer | None = None) -> Writer:
+    """Write the model of `count` records as a worker would."""
     writer = writer or store.admit("digits", "aaaa", 1)
     data = checkpoint.dumps(learner(count), "aaaa")
     writer.save(count, data, checkpoint.digest(data), count)
     return writer
+
+
+def serve(client: FlaskClient, store: Store, count: int, writer: Writer | None = None) -> Writer:
+    """Write a model and wait until it is the one that answers."""
+    writer = write(store, count, writer)
+    wait_until(lambda: version(client) == count, 5, f"version {count} to be served", every_s=0.01)
+    return writer
+
+
+def version(client: FlaskClient) -> int | None:
+    answer = client.get("/v2/models/digits")
+    return answer.get_json()["parameters"]["version"] if answer.status_code == 200 else None
 
 
 def test_without_a_model_nothing_is_served(client: FlaskClient) -> None:
@@ -38,7 +55,9 @@ def test_without_a_model_nothing_is_served(client: FlaskClient) -> None:
 
 
 def test_a_model_without_training_is_not_served(client: FlaskClient, store: Store) -> None:
-    serve(store, 0)
+    write(store, 0)
+    for cache in client.application.extensions["models"].values():
+        cache.look()
     assert client.get("/v2/health/ready").status_code == 503
 
 
@@ -46,7 +65,7 @@ def test_a_model_without_training_is_not_served(client: FlaskClient, store: Stor
 def test_a_drawing_is_answered_as_the_tutorial_expects(
     client: FlaskClient, store: Store, prefix: str
 ) -> None:
-    serve(store, 1797)
+    serve(client, store, 1797)
     answer = client.post("/predict", data={"imgStr": prefix + DRAWING})
     assert answer.status_code == 201
     body = answer.get_json()
@@ -57,33 +76,25 @@ def test_a_drawing_is_answered_as_the_tutorial_expects(
     assert client.get("/v2/models/digits/ready").status_code == 200
 
 
-def version(client: FlaskClient) -> int:
-    found: int = client.get("/v2/models/digits").get_json()["parameters"]["version"]
-    return found
-
-
 def test_a_newer_version_is_taken_over_and_an_older_head_followed(client: FlaskClient, store: Store) -> None:
-    writer = serve(store, 100)
-    assert version(client) == 100
-    serve(store, 200, writer)
-    wait_until(lambda: version(client) == 200, 5, "the newer version", every_s=0.01)
+    writer = serve(client, store, 100)
+    serve(client, store, 200, writer)
     writer.drop_after(150)
-    serve(store, 150, writer)
-    wait_until(lambda: version(client) == 150, 5, "the head to move back", every_s=0.01)
+    serve(client, store, 150, writer)
 
 
 def test_the_last_good_model_stays_when_redis_is_emptied_or_the_snapshot_is_spoiled(
     client: FlaskClient, store: Store
 ) -> None:
-    writer = serve(store, 100)
-    assert version(client) == 100
+    writer = serve(client, store, 100)
     store.clear()
     assert client.post("/predict", data={"imgStr": DRAWING}).status_code == 201
     writer.save(120, b"spoiled", "d", 120)
-    serve(store, 0, writer)
+    write(store, 0, writer)
+    for cache in client.application.extensions["models"].values():
+        cache.look()
     assert version(client) == 100
-    serve(store, 140, writer)
-    wait_until(lambda: version(client) == 140, 5, "a good version", every_s=0.01)
+    serve(client, store, 140, writer)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +109,8 @@ def test_the_last_good_model_stays_when_redis_is_emptied_or_the_snapshot_is_spoi
     ],
 )
 def test_what_is_no_drawing_is_refused_in_one_shape(
-    client: FlaskClient, store: Store, form: dict[str, str], status: int
+    client: FlaskClient, form: dict[str, str], status: int
 ) -> None:
-    serve(store, 100)
     answer = client.post("/predict", data=form)
     assert answer.status_code == status
     assert set(answer.get_json()) in ({"error", "code"}, {"error", "code", "field"})

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import urllib.request
+from dataclasses import fields
 
 import psutil
 import pytest
@@ -76,9 +77,9 @@ def _live(url: str) -> bool:
         return False
 
 
-def small(home: object, **ports: int) -> dict[str, str]:
-    """The environment of another stack, whose ports are free but for those given."""
-    settings = Settings(
+def small(home: object, **ports: int) -> Settings:
+    """The settings of another stack, whose ports are free but for those given."""
+    return Settings(
         home=home,  # type: ignore[arg-type]
         cache=ROOT / ".streamlearn" / "cache",
         kafka=f"localhost:{ports.get('kafka', free_port())}",
@@ -90,7 +91,11 @@ def small(home: object, **ports: int) -> dict[str, str]:
         taskmanager_metrics_port=free_port(),
         http_port=free_port(),
     )
-    return inherited(settings.environment())
+
+
+def ports(settings: Settings) -> list[int]:
+    named = [getattr(settings, field.name) for field in fields(settings) if field.name.endswith("_port")]
+    return [*named, settings.kafka_port, settings.redis_port, settings.flink_port]
 
 
 def test_a_taken_port_is_named_with_its_holder(stack: Stack, tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -101,7 +106,7 @@ def test_a_taken_port_is_named_with_its_holder(stack: Stack, tmp_path) -> None: 
         done = subprocess.run(
             ["scripts/up", "--detach"],
             cwd=ROOT,
-            env=small(tmp_path, kafka=port),
+            env=inherited(small(tmp_path, kafka=port).environment()),
             capture_output=True,
             text=True,
         )
@@ -114,7 +119,8 @@ def test_a_taken_port_is_named_with_its_holder(stack: Stack, tmp_path) -> None: 
 @pytest.mark.parametrize("way", ["interrupted", "supervisor killed"])
 def test_whatever_happens_nothing_is_left_behind(stack: Stack, tmp_path, way: str) -> None:  # type: ignore[no-untyped-def]
     """Ctrl-C in the middle of starting; and `down` after a `kill -9` of the supervisor."""
-    environment = small(tmp_path)
+    settings = small(tmp_path)
+    environment = inherited(settings.environment())
     up = subprocess.Popen(
         ["scripts/up"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -134,6 +140,7 @@ def test_whatever_happens_nothing_is_left_behind(stack: Stack, tmp_path, way: st
     up.wait(30)
     up.stdout.close()
     assert not processes.ours(tmp_path)
+    wait_until(lambda: all(map(processes.free, ports(settings))), 10, f"the ports {ports(settings)}")
 
 
 def test_commands_explain_themselves() -> None:
