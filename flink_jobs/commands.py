@@ -2,19 +2,16 @@
 
 import click
 
-from streamlearn.pipeline import load, names
+from streamlearn.choosing import choosing
+from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
-
-_PIPELINE = click.argument("pipeline", type=click.Choice(names()))
 
 
 @click.command()
-@_PIPELINE
-@click.option(
-    "--fresh", is_flag=True, help="End the open lineage and begin a new one at the committed offset."
-)
+@choosing
+@click.option("--fresh", is_flag=True, help="End the open lineage and begin a new one.")
 @click.option("--keep", is_flag=True, help="Stay, and submit again whenever Flink has lost the job.")
-def train(pipeline: str, fresh: bool, keep: bool) -> None:
+def train(pipeline: Pipeline, fresh: bool, keep: bool) -> None:
     """Submit a pipeline's learning job to Flink; it continues where it was.
 
     Example: streamlearn train digits
@@ -24,21 +21,21 @@ def train(pipeline: str, fresh: bool, keep: bool) -> None:
 
     settings = Settings.load()
     if keep:
-        keep_running(settings, load(pipeline), click.echo)
-    submit(settings, load(pipeline), fresh=fresh, say=click.echo)
+        keep_running(settings, pipeline, click.echo)
+    submit(settings, pipeline, fresh=fresh, say=click.echo)
 
 
 @click.command()
-@_PIPELINE
+@choosing
 @click.option("--force", is_flag=True, help="Cancel the pipeline's job if it runs.")
-def reset(pipeline: str, force: bool) -> None:
+def reset(pipeline: Pipeline, force: bool) -> None:
     """Forget what a pipeline has learned; its topics stay.
 
     The next `streamlearn train` begins a new lineage behind the last committed record.
     """
     from flink_jobs.reset import reset as run
 
-    run(Settings.load(), load(pipeline), force=force, say=click.echo)
+    run(Settings.load(), pipeline, force=force, say=click.echo)
 
 
 commands = [train, reset]

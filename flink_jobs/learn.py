@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lineage", required=True, help="the lineage, as JSON")
     lineage = msgspec.json.decode(parser.parse_args().lineage, type=Lineage)
-    settings, pipeline = Settings.load(), load(lineage.pipeline)
+    settings, pipeline = Settings.load(), load(lineage.reference)
     table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     for key, value in configuration(lineage, settings).items():
         table.get_config().set(key, value)

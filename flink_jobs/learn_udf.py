@@ -21,7 +21,7 @@ from streamlearn.lineage import Lineage
 from streamlearn.pipeline import load
 from streamlearn.settings import Settings
 from streamlearn.store import Store
-from streamlearn.worker import Chunk, Input, Outside, Worker
+from streamlearn.worker import Input, Outside, Worker
 from topics import records
 from topics.lineages import group_id
 
@@ -44,7 +44,7 @@ class Learn(ScalarFunction):  # type: ignore[misc]
         """Connect. The model is looked up at the first call, which says where Flink resumed."""
         pin_blas_threads()
         settings = Settings.load()
-        pipeline = load(self._lineage.pipeline)
+        pipeline = load(self._lineage.reference)
         group, topic = group_id(pipeline), pipeline.topic
         self._committed = Watched(lambda: records.committed_offset(settings, group, topic), _COMMITTED_POLL_S)
         self._worker = Worker(
@@ -54,15 +54,12 @@ class Learn(ScalarFunction):  # type: ignore[misc]
                 store=Store(settings.redis),
                 wait_s=settings.redis_wait_s,
                 chunk_rows=settings.chunk_rows,
-                holds_records=lambda start, end: (
-                    start < end and any(True for _ in records.read(settings, topic, start, end))
-                ),
+                may_be_lost=lambda start, end: records.may_be_lost(settings, topic, start, end),
                 committed=self._committed.get,
             ),
         )
-        self._metrics = LearningMetrics(
-            function_context.get_metric_group(), pipeline, lambda: round(1000 * self._worker.write_s)
-        )
+        self._worker.admit()
+        self._metrics = LearningMetrics(function_context.get_metric_group(), pipeline, self._worker)
 
     def close(self) -> None:
         """Stop the look-out for committed offsets."""
@@ -71,11 +68,9 @@ class Learn(ScalarFunction):  # type: ignore[misc]
     def eval(self, partition: Any, offset: Any, value: Any) -> pd.DataFrame:
         """Answer one batch of rows."""
         rows = [Input(int(p), int(o), v) for p, o, v in zip(partition, offset, value, strict=True)]
-        return pd.DataFrame(self._worker.answer(rows, self._observe), columns=["value", "topic"])
-
-    def _observe(self, chunk: Chunk) -> None:
-        assert self._worker.learner is not None
-        self._metrics.observe(self._worker.learner, chunk)
+        answers = self._worker.answer(rows)
+        self._metrics.observe()
+        return pd.DataFrame(answers, columns=["value", "topic"])
 
 
 def learn_function(lineage: Lineage) -> Any:

@@ -1,68 +1,73 @@
 """What Flink shows of the learning, under the group `online_ml`: in the web UI and at Prometheus.
 
-Lifetime figures (`sample_count`, `prediction_acc`, a counter a label) go on over restarts, since they come
-out of the learner's own state; the meters, `record_count` and `dead_letter_count` count since the worker
-started. Flink takes whole numbers only from Python, so the accuracy is in whole percent.
+Lifetime figures (`sample_count`, the score's gauges and counts) go on over restarts, since they come out of
+the learner's own state; `record_count`, `dead_letter_count` and the meters count since the worker started.
+Flink takes whole numbers only from Python, so an accuracy is in percent and an error in thousandths.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from streamlearn.learner import Learner
 from streamlearn.pipeline import Pipeline
-from streamlearn.worker import Chunk
+from streamlearn.worker import Worker
 
 _SPAN_S = 10
 
 
 class LearningMetrics:
-    """Gauges, counters and meters of one worker; `observe` after each chunk."""
+    """Gauges, counters and meters of one worker; `observe` after each call."""
 
-    def __init__(self, group: Any, pipeline: Pipeline, write_ms: Callable[[], int]) -> None:
+    def __init__(self, group: Any, pipeline: Pipeline, worker: Worker) -> None:
         group = group.add_group("online_ml")
-        self._pipeline = pipeline
-        self._learner: Learner | None = None
-        group.gauge("model_version", lambda: self._learner.version if self._learner else -1)
-        group.gauge("prediction_acc", self._percent)
-        group.gauge("checkpoint_write_ms", write_ms)
-        self._records = group.counter("record_count")
+        self._worker = worker
+        blank = pipeline.new_learner().score
+        for name in blank.gauges():
+            group.gauge(name, self._gauge(name))
+        group.gauge("model_version", lambda: worker.learner.version if worker.learner else -1)
+        group.gauge("checkpoint_write_ms", lambda: round(1000 * worker.write_s))
+        self._records = Total(group.counter("record_count"))
+        self._dead_letters = Total(group.counter("dead_letter_count"))
         self._samples = Total(group.counter("sample_count"))
-        self._labels = {
-            str(label): Total(group.counter(f"label_{label}_count")) for label in pipeline.classes
-        }
-        self._dead_letters = group.counter("dead_letter_count")
-        self._total = group.meter("total_10_sec", time_span_in_seconds=_SPAN_S)
-        self._right = group.meter("right_10_sec", time_span_in_seconds=_SPAN_S)
+        self._counts = {name: Total(group.counter(name)) for name in blank.counts()}
+        self._total = Total(group.meter("total_10_sec", time_span_in_seconds=_SPAN_S))
+        self._right = Total(group.meter("right_10_sec", time_span_in_seconds=_SPAN_S))
+        self._started = False
 
-    def observe(self, learner: Learner, chunk: Chunk) -> None:
-        """Show `learner` as it is after `chunk`."""
-        self._learner = learner
-        self._records.inc(len(chunk.rows))
-        self._samples.rise_to(learner.score.samples)
-        for label, count in learner.score.labels.items():
-            self._labels[label].rise_to(count)
-        self._dead_letters.inc(chunk.bad)
-        pairs = [
-            (self._pipeline.label(record), predicted)
-            for record, predicted in zip(chunk.records, chunk.predictions, strict=True)
-        ]
-        scored = [truth == predicted for truth, predicted in pairs if None not in (truth, predicted)]
-        self._total.mark_event(len(scored))
-        self._right.mark_event(sum(scored))
+    def observe(self) -> None:
+        """Show the worker and its learner as they are now."""
+        assert self._worker.learner is not None
+        score = self._worker.learner.score
+        right = getattr(score, "right", 0)
+        if not self._started:
+            # What was scored before this worker started is not of the last ten seconds; nor, for
+            # simplicity, is its first call.
+            self._total.skip_to(score.samples)
+            self._right.skip_to(right)
+            self._started = True
+        self._records.rise_to(self._worker.rows)
+        self._dead_letters.rise_to(self._worker.dead_letters)
+        self._samples.rise_to(score.samples)
+        self._total.rise_to(score.samples)
+        self._right.rise_to(right)
+        for name, count in score.counts().items():
+            self._counts[name].rise_to(count)
 
-    def _percent(self) -> int:
-        accuracy = self._learner.score.value if self._learner else None
-        return -1 if accuracy is None else round(100 * accuracy)
+    def _gauge(self, name: str) -> Callable[[], int]:
+        return lambda: self._worker.learner.score.gauges()[name] if self._worker.learner else -1
 
 
 class Total:
-    """A counter that follows a total kept elsewhere. Its own count cannot be asked: Flink takes it away."""
+    """A counter or meter that follows a total kept elsewhere; Flink takes away what it has counted itself."""
 
-    def __init__(self, counter: Any) -> None:
-        self._counter = counter
+    def __init__(self, metric: Any) -> None:
+        self._count = metric.inc if hasattr(metric, "inc") else metric.mark_event
         self._told = 0
 
     def rise_to(self, total: int) -> None:
         """Count what has come since the last call."""
-        self._counter.inc(total - self._told)
+        self._count(total - self._told)
+        self._told = total
+
+    def skip_to(self, total: int) -> None:
+        """Take a total as known, without counting it."""
         self._told = total

@@ -7,6 +7,7 @@ a reset were meant to go, and nobody takes them for lost.
 from collections.abc import Callable
 
 from flink_jobs import flink_api
+from flink_jobs.lock import submitting
 from flink_jobs.names import job_name
 from streamlearn.errors import FlinkAway, JobError
 from streamlearn.pipeline import Pipeline
@@ -26,22 +27,27 @@ def reset(settings: Settings, pipeline: Pipeline, *, force: bool, say: Callable[
     JobError
         The job runs, and `force` does not say to cancel it.
     """
-    job = _running(settings, pipeline)
-    if job and not force:
-        raise JobError(f"{job.name} is running; cancel it first, or say --force")
-    if job:
-        flink_api.cancel(settings, job)
-        wait_until(lambda: _running(settings, pipeline) is None, _CANCEL_S, f"{job.name} to stop")
-        say(f"{job.name} cancelled")
-    layout.ensure(settings, pipeline)
-    ended = lineages.end(settings, pipeline)
-    say(f"lineage {ended.id} ended" if ended else f"{pipeline.name} has no open lineage")
-    say(f"{Store(settings.redis).clear(pipeline.name)} keys deleted")
+    with submitting(settings, pipeline):
+        job = _running(settings, pipeline, force=force)
+        if job and not force:
+            raise JobError(f"{job.name} is running; cancel it first, or say --force")
+        if job:
+            flink_api.cancel(settings, job)
+            wait_until(
+                lambda: _running(settings, pipeline, force=force) is None, _CANCEL_S, f"{job.name} to stop"
+            )
+            say(f"{job.name} cancelled; `streamlearn train {pipeline.name}` begins anew")
+        layout.ensure(settings, pipeline)
+        ended = lineages.end(settings, pipeline)
+        say(f"lineage {ended.id} ended" if ended else f"{pipeline.name} has no open lineage")
+        say(f"{Store(settings.redis).clear(pipeline.name)} keys deleted")
 
 
-def _running(settings: Settings, pipeline: Pipeline) -> flink_api.Job | None:
+def _running(settings: Settings, pipeline: Pipeline, *, force: bool) -> flink_api.Job | None:
     try:
         job = flink_api.newest_job(settings, job_name(pipeline.name))
-    except FlinkAway:
-        return None  # where Flink is not, no job runs
+    except FlinkAway as error:
+        if force:
+            return None
+        raise JobError(f"whether the job runs cannot be told: {error}; --force does without") from error
     return job if job and job.live else None

@@ -5,6 +5,7 @@ that the one written last. Without one, a lineage whose predictions have been co
 since every prediction would be written again.
 """
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from flink_jobs import distribution, flink_api
+from flink_jobs.lock import submitting
 from flink_jobs.names import checkpoint_root, job_name
 from streamlearn.errors import JobError, LineageError
 from streamlearn.lineage import Lineage
@@ -42,23 +44,24 @@ def submit(
     LineageError
         The lineage cannot be continued.
     """
-    running = flink_api.newest_job(settings, job_name(pipeline.name))
-    if running and running.live:
-        say(f"{running.name} is already {running.state.lower()} as job {running.id}")
-        if fresh:
-            raise JobError("a new lineage cannot be opened while the job runs; cancel it first")
-        return
-    layout.ensure(settings, pipeline)
-    lineage = lineages.claim(settings, pipeline, fresh=fresh)
-    checkpoint = newest_checkpoint(checkpoint_root(lineage, settings))
-    if checkpoint is None:
-        _check_nothing_committed(settings, pipeline, lineage)
-    say(
-        f"lineage {lineage.id}, submission {lineage.epoch}: "
-        + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {lineage.start}")
-    )
-    _flink_run(settings, lineage, checkpoint, say)
-    say(f"{job_name(pipeline.name)} submitted")
+    with submitting(settings, pipeline):
+        running = flink_api.newest_job(settings, job_name(pipeline.name))
+        if running and running.live:
+            say(f"{running.name} is already {running.state.lower()} as job {running.id}")
+            if fresh:
+                raise JobError("a new lineage cannot be opened while the job runs; cancel it first")
+            return
+        layout.ensure(settings, pipeline)
+        if not fresh:
+            _check_can_go_on(settings, pipeline)
+        lineage = lineages.claim(settings, pipeline, fresh=fresh)
+        checkpoint = newest_checkpoint(checkpoint_root(lineage, settings))
+        say(
+            f"lineage {lineage.id}, submission {lineage.epoch}: "
+            + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {lineage.start}")
+        )
+        _flink_run(settings, pipeline, lineage, checkpoint, say)
+        say(f"{job_name(pipeline.name)} submitted")
 
 
 def newest_checkpoint(root: Path) -> Path | None:
@@ -71,7 +74,21 @@ def newest_checkpoint(root: Path) -> Path | None:
     return None
 
 
-def _check_nothing_committed(settings: Settings, pipeline: Pipeline, lineage: Lineage) -> None:
+def own_files(pipeline: Pipeline) -> list[Path]:
+    """Return the module or package that must be sent along, since no worker has it installed."""
+    module = pipeline.reference.partition(":")[0].partition(".")[0]
+    found = importlib.util.find_spec(module) if ":" in pipeline.reference else None
+    if found is None or found.origin is None or "site-packages" in found.origin:
+        return []
+    origin = Path(found.origin)
+    return [origin.parent if origin.name == "__init__.py" else origin]
+
+
+def _check_can_go_on(settings: Settings, pipeline: Pipeline) -> None:
+    """Refuse to begin a lineage over whose predictions have been committed."""
+    lineage = lineages.current(settings, pipeline)
+    if lineage is None or lineage.ended or newest_checkpoint(checkpoint_root(lineage, settings)):
+        return
     committed = records.committed_offset(settings, lineages.group_id(pipeline), pipeline.topic)
     if committed is not None and committed > lineage.start:
         raise LineageError(
@@ -81,7 +98,11 @@ def _check_nothing_committed(settings: Settings, pipeline: Pipeline, lineage: Li
 
 
 def _flink_run(
-    settings: Settings, lineage: Lineage, checkpoint: Path | None, say: Callable[[str], None]
+    settings: Settings,
+    pipeline: Pipeline,
+    lineage: Lineage,
+    checkpoint: Path | None,
+    say: Callable[[str], None],
 ) -> None:
     home = distribution.flink_home()
     command = [str(home / "bin" / "flink"), "run", "--detached"]
@@ -89,15 +110,20 @@ def _flink_run(
     command += ["--fromSavepoint", checkpoint.as_uri()] if checkpoint else []
     for jar in distribution.jars("flink", settings, say):
         command += ["--jarfile", str(jar)]
+    if files := own_files(pipeline):
+        command += ["--pyFiles", ",".join(map(str, files))]
     command += ["--pyClientExecutable", sys.executable, "--pyExecutable", sys.executable]
     command += ["--python", str(_LEARN), "--lineage", msgspec.json.encode(lineage).decode()]
-    done = subprocess.run(
-        command,
-        env=inherited({**settings.environment(), **environment(settings)}),
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            env=inherited({**settings.environment(), **environment(settings)}),
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise JobError(f"`flink run` has not ended within {_TIMEOUT_S:.0f} s") from error
     if done.returncode or "JobID" not in done.stdout:
         raise JobError(f"Flink refused the job: {_reason(done.stderr + done.stdout)}")
 

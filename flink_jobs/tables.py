@@ -25,6 +25,7 @@ def source(pipeline: Pipeline, settings: Settings, group: str, start: int) -> st
             {
                 "topic": pipeline.topic,
                 "properties.group.id": group,
+                "properties.isolation.level": "read_committed",
                 "scan.startup.mode": "specific-offsets",
                 "scan.startup.specific-offsets": f"partition:0,offset:{start}",
                 "scan.topic-partition-discovery.interval": "0 ms",

@@ -10,7 +10,8 @@ from rich.progress import Progress as Bar
 
 from producer.replay import Progress
 from producer.replay import replay as run
-from streamlearn.pipeline import load, names
+from streamlearn.choosing import choosing
+from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
 
 _SHOW_S = 0.2
@@ -18,25 +19,27 @@ _LINE_S = 10.0
 
 
 @click.command()
-@click.argument("pipeline", type=click.Choice(names()))
+@choosing
 @click.option(
-    "--rate", type=click.FloatRange(min=0), help="Records a second; 0: as fast as possible. [default: 10]"
+    "--rate",
+    type=click.FloatRange(min=0),
+    help="Records a second; 0: as fast as possible. [default: STREAMLEARN_REPLAY_RATE or 10]",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Send exactly so many records.")
 @click.option("--loop", is_flag=True, help="Go on, pass after pass, until interrupted.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Shuffles each pass; the same seed sends the same."
 )
-def replay(pipeline: str, rate: float | None, limit: int | None, loop: bool, seed: int) -> None:
-    """Send a pipeline's data set into its topic, freshly shuffled at each pass.
+def replay(pipeline: Pipeline, rate: float | None, limit: int | None, loop: bool, seed: int) -> None:
+    """Send a pipeline's data set into its topic; what has no order is freshly shuffled at each pass.
 
     Example: streamlearn replay digits --rate 0 --limit 17970 sends ten passes as fast as it goes.
     """
     settings = Settings.load()
-    with Display(pipeline) as display:
+    with Display(pipeline.name) as display:
         done = run(
             settings,
-            load(pipeline),
+            pipeline,
             rate=settings.replay_rate if rate is None else rate,
             limit=limit,
             loop=loop,

@@ -9,11 +9,14 @@ from types import FrameType
 from typing import Any
 
 from streamlearn.errors import BadRecord, BrokerUnavailable, UnknownPipeline
-from streamlearn.messages import encode
+from streamlearn.messages import MAX_RECORD_BYTES, encode
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
 from topics import layout
 from topics.client import producer
+
+_LOOK_S = 0.2
+"""How often a slow replay looks whether it was interrupted, in seconds."""
 
 _UNACKNOWLEDGED = 10_000
 """How many records may be under way before the broker must have caught up."""
@@ -64,13 +67,14 @@ def replay(
     BadRecord
         A record is larger than a pipeline takes.
     """
-    if pipeline.source is None:
+    if pipeline.data is None:
         raise UnknownPipeline(f"{pipeline.name} has no data set to replay")
+    pipeline.data.prepare()
     passes = None if loop or limit is not None else 1
-    records = islice(pipeline.source(seed=seed, passes=passes), limit)
-    progress = Progress(limit if limit is not None else None if loop else pipeline.source_size, show)
+    records = islice(pipeline.data.records(seed=seed, passes=passes), limit)
+    progress = Progress(limit if limit is not None else None if loop else pipeline.data.size, show)
     layout.ensure(settings, pipeline)
-    with producer(settings, linger_ms=5, max_request_size=2 * layout.MAX_RECORD_BYTES) as client:
+    with producer(settings, linger_ms=5, max_request_size=2 * MAX_RECORD_BYTES) as client:
         with _interruptible() as interrupted:
             for record in _paced(records, rate, interrupted):
                 future = client.send(pipeline.topic, value=checked(encode(record)), partition=0)
@@ -99,8 +103,8 @@ def checked(value: bytes) -> bytes:
     BadRecord
         There are more than 1 MiB of them.
     """
-    if len(value) > layout.MAX_RECORD_BYTES:
-        raise BadRecord(f"a record of {len(value)} bytes is over the limit of {layout.MAX_RECORD_BYTES}")
+    if len(value) > MAX_RECORD_BYTES:
+        raise BadRecord(f"a record of {len(value)} bytes is over the limit of {MAX_RECORD_BYTES}")
     return value
 
 
@@ -114,8 +118,8 @@ def _paced(
     """Yield the n-th record n/rate seconds after the first, so that no error adds up."""
     start = clock()
     for number, record in enumerate(records):
-        if rate > 0:
-            sleep(max(0.0, start + number / rate - clock()))
+        while rate > 0 and not interrupted() and (left := start + number / rate - clock()) > 0:
+            sleep(min(left, _LOOK_S))
         if interrupted():
             return
         yield record

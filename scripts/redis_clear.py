@@ -16,7 +16,7 @@ VENV = Path(__file__).resolve().parent.parent / ".venv" / "bin" / "python"
 try:
     from flink_jobs.reset import reset
     from streamlearn.errors import StreamlearnError
-    from streamlearn.pipeline import load, names
+    from streamlearn.pipeline import served
     from streamlearn.settings import Settings
     from streamlearn.store import Store
 except ModuleNotFoundError:
@@ -36,8 +36,8 @@ def main() -> None:
     for key in arguments.keys:
         print(f"{key}: {'deleted' if store.delete(key) else 'not found'}")
     if not arguments.keys:
-        for name in names():
-            reset(settings, load(name), force=arguments.force, say=print)
+        for pipeline in served(settings):
+            reset(settings, pipeline, force=arguments.force, say=print)
         print(f"{store.clear()} other keys deleted")
 
 

@@ -2,10 +2,10 @@
 
 from flask import Flask, Response
 
-from serving import digits, errors, inference
+from serving import digits, errors, forecast, inference
 from serving.model_cache import ModelCache
 from streamlearn.learner import pin_blas_threads
-from streamlearn.pipeline import load, names
+from streamlearn.pipeline import served
 from streamlearn.settings import Settings
 from streamlearn.store import Store
 
@@ -28,10 +28,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES)
     store = Store(settings.redis)
     app.extensions["models"] = {
-        name: ModelCache(store, load(name), settings.model_poll_ms / 1000) for name in names()
+        pipeline.name: ModelCache(store, pipeline, settings.model_poll_ms / 1000)
+        for pipeline in served(settings)
     }
     errors.register(app)
     app.register_blueprint(inference.blueprint)
+    app.register_blueprint(forecast.blueprint)
     app.register_blueprint(digits.blueprint)
     app.after_request(_secure)
     return app

@@ -27,7 +27,11 @@ GRID = 32
 """The side of the bitmap that is counted."""
 
 _MAX_SIDE = 10_000.0
+_MIN_SIDE = 0.01
 _MAX_SHAPES = 2_000
+_MAX_POINTS_CHARS = 30_000
+"""How long all paths and point lists may be together: crossing strokes take time by the square of it."""
+
 _MAX_DEPTH = 20
 """The renderer recurses: a hundred thousand nested groups would end the whole process."""
 _VIEW_PX = 256
@@ -90,6 +94,8 @@ def _copy(root: Element) -> Element:
     clean = Element("svg", {"xmlns": _SVG})
     left, top, width, height = _size(root)
     clean.set("viewBox", f"{left} {top} {width} {height}")
+    if sum(len(shape.get(name, "")) for shape in root.iter() for name in ("d", "points")) > _MAX_POINTS_CHARS:
+        raise BadDrawing(f"the drawing's lines are longer than {_MAX_POINTS_CHARS} characters")
     todo = [(root, clean, 0)]
     shapes = 0
     while todo:
@@ -118,8 +124,8 @@ def _size(root: Element) -> Box:
     texts = view if len(view) == 4 else ["0", "0", root.get("width", "300"), root.get("height", "300")]
     left, top, width, height = (_number(text) for text in texts)
     sides = [width, height, *(_number(root.get(side, "1")) for side in ("width", "height"))]
-    if not all(0 < side <= _MAX_SIDE for side in sides):
-        raise BadDrawing(f"the drawing's sides must be over 0 and at most {_MAX_SIDE:.0f}")
+    if not all(_MIN_SIDE <= side <= _MAX_SIDE for side in sides):
+        raise BadDrawing(f"the drawing's sides must be at least {_MIN_SIDE} and at most {_MAX_SIDE:.0f}")
     return left, top, width, height
 
 

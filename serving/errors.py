@@ -6,14 +6,14 @@
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from streamlearn.errors import BadDrawing, NoModel, UnknownPipeline
+from streamlearn.errors import BadRequest, NoModel, UnknownPipeline
 
 _DRAIN_BYTES = 64 << 20
 
 
 def register(app: Flask) -> None:
     """Teach the application to answer errors in JSON."""
-    app.register_error_handler(BadDrawing, _bad_drawing)
+    app.register_error_handler(BadRequest, _bad_request)
     app.register_error_handler(NoModel, lambda error: shape(503, "no_model", str(error)))
     app.register_error_handler(UnknownPipeline, lambda error: shape(404, "unknown_model", str(error)))
     app.register_error_handler(HTTPException, _http)
@@ -26,8 +26,8 @@ def shape(status: int, code: str, sentence: str, field: str | None = None) -> tu
     return jsonify(body), status
 
 
-def _bad_drawing(error: BadDrawing) -> tuple[Response, int]:
-    return shape(error.status, "bad_drawing", str(error), error.field)
+def _bad_request(error: BadRequest) -> tuple[Response, int]:
+    return shape(400, error.code, str(error), error.field)
 
 
 def _http(error: HTTPException) -> tuple[Response, int]:

@@ -41,9 +41,12 @@ def live() -> Response:
 
 @blueprint.get("/health/ready")
 def ready() -> tuple[Response, int]:
-    """Say whether every pipeline has a trained model."""
-    waiting = [name for name in sorted(current_app.extensions["models"]) if not _has_model(name)]
-    return jsonify(ready=not waiting, waiting_for=waiting), 503 if waiting else 200
+    """Say whether predictions are served: by every pipeline that has begun to learn, and by one at least."""
+    caches: dict[str, ModelCache] = current_app.extensions["models"]
+    waiting = [name for name, found in sorted(caches.items()) if found.begun and not _has_model(name)]
+    serving = [name for name in sorted(caches) if _has_model(name)]
+    found = bool(serving) and not waiting
+    return jsonify(ready=found, serving=serving, waiting_for=waiting), 200 if found else 503
 
 
 @blueprint.get("/models/<name>/ready")
@@ -55,8 +58,14 @@ def model_ready(name: str) -> tuple[Response, int]:
 
 @blueprint.get("/models/<name>")
 def model(name: str) -> Response:
-    """Describe a pipeline's served model: its version, lineage, age and prequential score."""
-    served = cache(name).current()
+    """Describe a pipeline's served model: its version, lineage, age and prequential score.
+
+    Before there is one, `versions` is empty and `parameters` has nothing in it.
+    """
+    try:
+        served = cache(name).current()
+    except NoModel:
+        return jsonify(name=name, versions=[], platform="scikit-learn", parameters={})
     score = served.learner.score
     return jsonify(
         name=name,
@@ -68,7 +77,7 @@ def model(name: str) -> Response:
             "digest": served.head.digest,
             "age_s": served.age_s(),
             "samples": score.samples,
-            "accuracy": score.value,
+            **score.summary(),
         },
     )
 

@@ -1,4 +1,6 @@
-"""The model in memory: loaded once, replaced whole when Redis has another, kept while Redis is away.
+"""The model in memory: loaded once, replaced whole when Redis announces another, kept while Redis is away.
+
+Announcements can be lost, so the head is also looked at now and then.
 
 A request takes the current `Served` and works with that one object, so version and parameters always belong
 together. The head may also move backwards: after a restart, versions whose predictions were never committed
@@ -58,6 +60,11 @@ class ModelCache:
             raise NoModel(f"no model of {self.pipeline.name} has been learned yet; try again in a moment")
         return self._served
 
+    @property
+    def begun(self) -> bool:
+        """Whether a head has been seen: the pipeline's job has begun to learn."""
+        return self._head is not None
+
     def stop(self) -> None:
         """Look no more; the model in memory stays."""
         self._stopped.set()
@@ -79,7 +86,7 @@ class ModelCache:
         except SnapshotRefused as error:
             self._tell(f"keeping version {self._version} of {self.pipeline.name}: {error}")
             return
-        if learner.model is not None:
+        if learner.trained:
             self._served = Served(head, learner)
 
     def _tell(self, trouble: str) -> None:
@@ -93,7 +100,11 @@ class ModelCache:
         return self._served.head.version if self._served else None
 
     def _look_for_ever(self) -> None:
-        while not self._stopped.wait(self._poll_s):
+        while not self._stopped.is_set():
+            try:
+                self._store.wait_for_news(self.pipeline.name, self._poll_s)
+            except StoreUnavailable:
+                self._stopped.wait(self._poll_s)
             try:
                 self.look()
             except Exception:

@@ -5,7 +5,8 @@ import time
 
 import click
 
-from streamlearn.pipeline import names
+from streamlearn.errors import StreamlearnError
+from streamlearn.pipeline import served
 from streamlearn.settings import Settings
 
 _TELL_S = 5.0
@@ -24,7 +25,7 @@ def up(detach: bool, no_replay: bool) -> None:
     settings = Settings.load()
     with stack.ending_on_signals():
         try:
-            stack.up(settings, replay=not no_replay, say=click.echo)
+            _up_or_down(settings, replay=not no_replay)
             for what, url in stack.urls(settings):
                 click.echo(f"  {what:28} {url}")
             if detach:
@@ -48,21 +49,38 @@ def down() -> None:
 
 @click.command()
 def status() -> None:
-    """Show every service of the local stack, and whether its part answers."""
+    """Show every service of the local stack, and whether its part answers; exit 1 if one does not."""
     from stack import up as stack
 
     rows = list(stack.status(Settings.load()))
     for name, state, detail in rows:
         click.echo(f"{name:28} {state:12} {detail}")
-    sys.exit(0 if len(rows) > 1 else 1)
+    troubled = {"down", "NO", "fatal", "backoff"}
+    sys.exit(1 if any(state in troubled for _, state, _ in rows) else 0)
+
+
+def _up_or_down(settings: Settings, *, replay: bool) -> None:
+    """Start what does not run; where that fails, leave nothing of it behind."""
+    from stack import up as stack
+    from stack.supervisor import Supervisor
+
+    ran = Supervisor(settings).alive
+    try:
+        stack.up(settings, replay=replay, say=click.echo)
+    except StreamlearnError:
+        if not ran:
+            stack.down(settings, click.echo)
+        raise
 
 
 def _show_for_ever(settings: Settings) -> None:
+    """Show how the models get better, until the stack is stopped from elsewhere."""
     from stack import health
+    from stack.supervisor import Supervisor
 
-    while True:
-        for name in names():
-            click.echo(f"{time.strftime('%H:%M:%S')}  " + health.summary(settings, name))
+    while Supervisor(settings).alive:
+        for pipeline in served(settings):
+            click.echo(f"{time.strftime('%H:%M:%S')}  " + health.summary(settings, pipeline.name))
         time.sleep(_TELL_S)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from flink_jobs import flink_api
 from flink_jobs.names import job_name
 from streamlearn.errors import StreamlearnError
-from streamlearn.pipeline import load
+from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
 from streamlearn.store import Store
 from topics import records
@@ -19,7 +19,8 @@ _TIMEOUT_S = 3.0
 
 def server_url(settings: Settings) -> str:
     """Return the server's address as this machine reaches it."""
-    return f"http://localhost:{settings.http_port}"
+    host = settings.http_host
+    return f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{settings.http_port}"  # noqa: S104
 
 
 def redis(settings: Settings) -> bool:
@@ -66,10 +67,10 @@ def ready(settings: Settings, pipeline: str) -> bool:
     return _http_ok(f"{server_url(settings)}/v2/models/{pipeline}/ready")
 
 
-def predictions(settings: Settings, pipeline: str) -> int:
+def predictions(settings: Settings, pipeline: Pipeline) -> int:
     """Return how many offsets of predictions are committed; 0 where that cannot be told."""
     try:
-        return records.stable_end(settings, load(pipeline).prediction_topic)
+        return records.stable_end(settings, pipeline.prediction_topic)
     except StreamlearnError:
         return 0
 
@@ -97,9 +98,15 @@ def summary(settings: Settings, pipeline: str) -> str:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310
             served = json.load(response)["parameters"]
     except (urllib.error.URLError, OSError, ValueError):
+        return f"{pipeline}: the server does not answer"
+    if not served:
         return f"{pipeline}: no model is served yet"
-    accuracy = "–" if served["accuracy"] is None else f"{served['accuracy']:.1%}"
+    figures = ", ".join(
+        f"{name} {value:.4g}"
+        for name, value in served.items()
+        if isinstance(value, float) and name.endswith(("accuracy", "rmse"))
+    )
     return (
-        f"{pipeline}: version {served['version']}, {served['samples']} records scored,"
-        f" prequential accuracy {accuracy}, written {served['age_s']:.0f} s ago"
+        f"{pipeline}: version {served['version']}, {served['samples']} scored,"
+        f" {figures or 'no score yet'}, written {served['age_s']:.0f} s ago"
     )

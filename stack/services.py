@@ -14,8 +14,8 @@ from pathlib import Path
 
 from flink_jobs import distribution
 from flink_jobs.tables import TRANSACTION_TIMEOUT_MS
-from streamlearn.errors import StackError
-from streamlearn.pipeline import load, names
+from streamlearn.errors import DataUnavailable, StackError
+from streamlearn.pipeline import Pipeline, served
 from streamlearn.settings import Settings
 
 _PROMETHEUS = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
@@ -53,7 +53,7 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> list[Service]:
         _redis(settings, home),
         _kafka(settings, home, say),
         *_flink(settings),
-        *_programs(settings),
+        *_programs(settings, say),
     ]
 
 
@@ -130,24 +130,46 @@ def _flink(settings: Settings) -> list[Service]:
     ]
 
 
-def _programs(settings: Settings) -> list[Service]:
+def _programs(settings: Settings, say: Callable[[str], None]) -> list[Service]:
     streamlearn = [sys.executable, "-m", "streamlearn"]
-    replayed = [name for name in names() if load(name).source]
+    pipelines = served(settings)
     return [
-        *(Service(f"submit-{name}", [*streamlearn, "train", name, "--keep"]) for name in names()),
+        *(
+            Service(f"submit-{pipeline.name}", [*streamlearn, "train", *_named(pipeline), "--keep"])
+            for pipeline in pipelines
+        ),
         Service("server", [*streamlearn, "serve"], {"the server": settings.http_port}),
         *(
-            Service(f"replay-{name}", [*streamlearn, "replay", name, "--loop"], replay=True)
-            for name in replayed
+            Service(
+                f"replay-{pipeline.name}", [*streamlearn, "replay", *_named(pipeline), "--loop"], replay=True
+            )
+            for pipeline in pipelines
+            if has_data(pipeline, say)
         ),
     ]
+
+
+def has_data(pipeline: Pipeline, say: Callable[[str], None]) -> bool:
+    """Whether there is something to replay; where it cannot be had, the others go on without it."""
+    if pipeline.data is None:
+        return False
+    try:
+        pipeline.data.prepare()
+    except DataUnavailable as error:
+        say(f"! {pipeline.name} is not replayed: {error}")
+        return False
+    return True
+
+
+def _named(pipeline: Pipeline) -> list[str]:
+    return ["--pipeline", pipeline.reference] if ":" in pipeline.reference else [pipeline.reference]
 
 
 def _write_redis(path: Path, settings: Settings) -> None:
     path.write_text(
         f"port {settings.redis_port}\n"
         "bind 127.0.0.1 -::1\n"
-        f"dir {path.parent.parent / 'redis'}\n"
+        f'dir "{path.parent.parent / "redis"}"\n'
         # A snapshot is on disk before its predictions can be committed, and none is evicted.
         "appendonly yes\nappendfsync always\nmaxmemory-policy noeviction\n"
         # A title of its own would overwrite the environment, by which `down` knows its processes.

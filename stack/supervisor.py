@@ -119,14 +119,15 @@ class Supervisor:
         return str(Path(tempfile.gettempdir()) / f"streamlearn-{short}.sock")
 
     def _configuration(self, services: list[Service], *, replay: bool) -> str:
-        head = _HEAD.format(run=self._home / "run", log=self._home / "log", socket=self._socket)
+        log = _escaped(self._home / "log")
+        head = _HEAD.format(run=_escaped(self._home / "run"), log=log, socket=_escaped(self._socket))
         return head + "".join(
             _PROGRAM.format(
                 name=service.name,
                 command=_quoted(service.command),
                 priority=100 + number,
                 autostart=str(replay or not service.replay).lower(),
-                log=self._home / "log",
+                log=log,
             )
             for number, service in enumerate(services)
         )
@@ -134,4 +135,9 @@ class Supervisor:
 
 def _quoted(command: list[str]) -> str:
     """Quote for supervisord, which splits like a shell and expands `%`."""
-    return shlex.join(command).replace("%", "%%")
+    return _escaped(shlex.join(command))
+
+
+def _escaped(text: object) -> str:
+    """Keep supervisord from expanding `%`."""
+    return str(text).replace("%", "%%")

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from flink_jobs.submit import environment
 from stack import health, processes
@@ -12,12 +13,13 @@ from stack.services import Service, prepare
 from stack.supervisor import Supervisor
 from streamlearn.errors import StackError
 from streamlearn.learner import ONE_BLAS_THREAD
-from streamlearn.pipeline import load, names
+from streamlearn.pipeline import served
 from streamlearn.settings import Settings
 
 _START_S = 240.0
 _STOP_S = 60.0
 _TELL_S = 5.0
+_SWEEPS = 5
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def up(settings: Settings, *, replay: bool, say: Callable[[str], None]) -> None:
         _check_ports(services)
         supervisor.start(services, {**environment(settings), **ONE_BLAS_THREAD}, replay=replay)
         say("starting " + ", ".join(service.name for service in services if replay or not service.replay))
-    for step in _steps(settings, replay=replay):
+    replayed = {process["name"] for process in supervisor.processes()} if replay else set()
+    for step in _steps(settings, replayed):
         _wait(step, settings, supervisor, say)
 
 
@@ -67,8 +70,8 @@ def down(settings: Settings, say: Callable[[str], None]) -> None:
         deadline = time.monotonic() + _STOP_S
         while processes.ours(settings.home) and time.monotonic() < deadline:
             time.sleep(0.2)
-    left = _sweep(settings, say)
-    say("stopped" if left or not processes.ours(settings.home) else "some processes do not end")
+    _sweep(settings, say)
+    say("stopped")
 
 
 def status(settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -81,10 +84,11 @@ def status(settings: Settings) -> Iterator[tuple[str, str, str]]:
         running = process["statename"] == "RUNNING"
         detail = f"pid {process['pid']}, for {process['now'] - process['start']} s" if running else ""
         yield process["name"], process["statename"].lower(), detail
-    for step in _steps(settings, replay=False):
+    for step in _steps(settings, set()):
         yield step.what, "yes" if step.done() else "NO", ""
-    for name in names():
-        yield f"{name} served", "yes" if health.ready(settings, name) else "not yet", ""
+    for pipeline in served(settings):
+        ready = health.ready(settings, pipeline.name)
+        yield f"{pipeline.name} is served", "yes" if ready else "not yet", ""
 
 
 def urls(settings: Settings) -> list[tuple[str, str]]:
@@ -109,21 +113,22 @@ def ending_on_signals() -> Iterator[None]:
     yield
 
 
-def _steps(settings: Settings, *, replay: bool) -> Iterator[Step]:
-    yield Step("Redis answers", lambda: health.redis(settings), "redis")
-    yield Step("Kafka answers", lambda: health.kafka(settings), "kafka")
-    yield Step("Flink has a TaskManager", lambda: health.flink(settings), "taskmanager")
-    yield Step("the server answers", lambda: health.server(settings), "server")
-    for name in names():
-        yield Step(f"{name}: learn runs", lambda name=name: health.job(settings, name), f"submit-{name}")  # type: ignore[misc]
-    if replay:
-        for name in (name for name in names() if load(name).source):
-            yield Step(
-                f"{name}: predictions are written",
-                lambda name=name: health.predictions(settings, name),  # type: ignore[misc]
-                f"replay-{name}",
-            )
-            yield Step(f"{name} is served", lambda name=name: health.ready(settings, name), "server")  # type: ignore[misc]
+def _steps(settings: Settings, replayed: set[str]) -> Iterator[Step]:
+    """What to wait for; `replayed` holds the names of the replays that run."""
+    yield Step("Redis answers", partial(health.redis, settings), "redis")
+    yield Step("Kafka answers", partial(health.kafka, settings), "kafka")
+    yield Step("Flink has a TaskManager", partial(health.flink, settings), "taskmanager")
+    yield Step("the server answers", partial(health.server, settings), "server")
+    pipelines = served(settings)
+    for pipeline in pipelines:
+        name = pipeline.name
+        yield Step(f"{name}: learn runs", partial(health.job, settings, name), f"submit-{name}")
+    for pipeline in pipelines:
+        name, replay = pipeline.name, f"replay-{pipeline.name}"
+        if replay in replayed:
+            written = partial(health.predictions, settings, pipeline)
+            yield Step(f"{name}: predictions are written", written, replay)
+            yield Step(f"{name} is served", partial(health.ready, settings, name), "server")
 
 
 def _wait(step: Step, settings: Settings, supervisor: Supervisor, say: Callable[[str], None]) -> None:
@@ -155,9 +160,12 @@ def _check_ports(services: list[Service]) -> None:
         raise StackError("; ".join(taken) + ". Stop it, or choose another port (docs/settings.md)")
 
 
-def _sweep(settings: Settings, say: Callable[[str], None]) -> bool:
-    left = processes.ours(settings.home)
-    if left:
+def _sweep(settings: Settings, say: Callable[[str], None]) -> None:
+    """End what is left behind, until nothing is: a process may start another while it ends."""
+    for _ in range(_SWEEPS):
+        left = processes.ours(settings.home)
+        if not left:
+            return
         say(f"ending {len(left)} processes that were left behind")
         processes.end(left)
-    return bool(left)
+    raise StackError(f"these processes do not end: {[process.pid for process in left]}")

@@ -3,8 +3,8 @@
     6 bytes   magic, ``b"slsnap"``
     u16       format version, 1
     u32       length of the header
-    header    JSON: pipeline, lineage, version, parameters, score, libraries, trained
-    rest      the estimator as a canonical skops archive; absent if ``trained`` is false
+    header    JSON: pipeline, lineage, version, parameters, score, libraries
+    rest      what `Learner.state` returns, as a canonical skops archive
     32 bytes  SHA-256 of everything before it, the snapshot's digest
 
 The same state gives the same bytes in any process: skops names parts by memory address and stamps its zip
@@ -30,7 +30,6 @@ import skops.io
 from streamlearn.errors import SnapshotRefused
 from streamlearn.learner import Learner
 from streamlearn.pipeline import Pipeline
-from streamlearn.scores import Accuracy
 
 MAGIC = b"slsnap"
 FORMAT = 1
@@ -46,26 +45,24 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
     lineage: str
     version: int
     parameters: dict[str, Any]
-    score: Accuracy
+    score: dict[str, Any]
     libraries: dict[str, str]
-    trained: bool
 
 
-def dumps(learner: Learner, lineage: str) -> bytes:
+def dumps(learner: Learner, pipeline: Pipeline, lineage: str) -> bytes:
     """Write a learner's full training state."""
     header = msgspec.json.encode(
         Header(
-            pipeline=learner.pipeline.name,
+            pipeline=pipeline.name,
             lineage=lineage,
             version=learner.version,
             parameters=learner.parameters,
-            score=learner.score,
+            score=msgspec.to_builtins(learner.score),
             libraries=_libraries(),
-            trained=learner.model is not None,
         ),
         order="sorted",
     )
-    payload = b"" if learner.model is None else _canonical(skops.io.dumps(learner.model))
+    payload = _canonical(skops.io.dumps(learner.state()))
     body = _PREFIX.pack(MAGIC, FORMAT, len(header)) + header + payload
     return body + hashlib.sha256(body).digest()
 
@@ -89,8 +86,20 @@ def loads(data: bytes, pipeline: Pipeline, lineage: str) -> Learner:
             f"the snapshot is of {header.pipeline} in lineage {header.lineage},"
             f" not of {pipeline.name} in {lineage}"
         )
-    model = _load_model(payload, pipeline) if header.trained else None
-    return Learner(pipeline, header.parameters, header.version, model=model, score=header.score)
+    learner = pipeline.new_learner(header.parameters, header.version)
+    try:
+        state = skops.io.loads(payload, trusted=list(pipeline.trusted_types))
+        learner.score = msgspec.convert(header.score, type(learner.score))
+        learner.restore(state)
+    except Exception as error:  # skops raises many kinds, all of which mean the same to us
+        raise SnapshotRefused(f"the snapshot's state cannot be read: {error}") from error
+    return learner
+
+
+def unknown_types(learner: Learner) -> list[str]:
+    """The types in a learner's state that skops does not know; a pipeline must list those it trusts."""
+    found: list[str] = skops.io.get_untrusted_types(data=skops.io.dumps(learner.state()))
+    return found
 
 
 @cache
@@ -112,13 +121,6 @@ def _open(data: bytes) -> tuple[Header, bytes]:
         return msgspec.json.decode(body[_PREFIX.size : _PREFIX.size + length], type=Header), payload
     except msgspec.DecodeError as error:
         raise SnapshotRefused(f"the snapshot's header cannot be read: {error}") from error
-
-
-def _load_model(payload: bytes, pipeline: Pipeline) -> Any:
-    try:
-        return skops.io.loads(payload, trusted=list(pipeline.trusted_types))
-    except Exception as error:  # skops raises many kinds, all of which mean the same to us
-        raise SnapshotRefused(f"the snapshot's estimator cannot be read: {error}") from error
 
 
 def _canonical(archive: bytes) -> bytes:

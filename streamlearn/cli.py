@@ -22,7 +22,9 @@ class _Programs(click.Group):
             return super().invoke(ctx)
         except StreamlearnError as error:
             click.echo(f"streamlearn: {error}", err=True)
-            sys.exit(1)
+        except ModuleNotFoundError as missing:
+            click.echo(f"streamlearn: this needs the package {missing.name}; see README, extras", err=True)
+        sys.exit(1)
 
 
 @click.group(cls=_Programs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,7 +4,9 @@ StreamlearnError            every error that a user may see: one sentence that s
 ├── BadSetting              an environment variable that cannot be understood
 ├── UnknownPipeline         no pipeline is registered under that name
 ├── BadRecord               one record that cannot be read; it goes to the dead-letter topic
-├── BadDrawing              a drawing that cannot be turned into a picture
+├── DataUnavailable         a data set can neither be fetched nor found
+├── BadRequest              what a client of the server has sent cannot be used
+│   └── BadDrawing          … a drawing that cannot be turned into a picture
 ├── SnapshotRefused         bytes in the store that are not a whole, unaltered snapshot of ours
 ├── StoreUnavailable        Redis does not answer
 ├── Fenced                  a newer writer has taken over: this one may not write any more
@@ -34,13 +36,27 @@ class BadRecord(StreamlearnError):
     """A record that does not fit its pipeline's type; the message is the reason kept with it."""
 
 
-class BadDrawing(StreamlearnError):
-    """A drawing that is refused. `field` names the part of the request at fault."""
+class DataUnavailable(StreamlearnError):
+    """A data set cannot be had, or is not the one that is expected."""
 
-    def __init__(self, message: str, *, field: str = "imgStr", status: int = 400) -> None:
+
+class BadRequest(StreamlearnError):
+    """A request to the server cannot be answered. `field` names the part of it at fault."""
+
+    code = "bad_request"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
-        self.status = status
+
+
+class BadDrawing(BadRequest):
+    """A drawing is refused."""
+
+    code = "bad_drawing"
+
+    def __init__(self, message: str, *, field: str = "imgStr") -> None:
+        super().__init__(message, field=field)
 
 
 class SnapshotRefused(StreamlearnError):

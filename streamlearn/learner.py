@@ -4,14 +4,17 @@ A learner is the fold of its records, cut into chunks. In five lines, for one ch
 
     y_hat = model.predict(x)            # by the model as it was before the chunk
     score.add(y, y_hat)
-    model.partial_fit(x, y, classes)
+    model.partial_fit(x, y)
     version = offset of the chunk's last record + 1
 
-Where chunks are cut, and what is done with a learner between them, is the job's affair (`flink_jobs`);
-how one is kept is in `checkpoint.py`. Nothing here reads a clock or an unseeded random source.
+`Rows` learns records that stand for themselves; `forecast.py` has a learner of series. Where chunks are cut,
+and what is done with a learner between them, is the job's affair (`worker.py`); how one is kept is in
+`checkpoint.py`. Nothing here reads a clock or an unseeded random source.
 """
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,11 +22,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from streamlearn.errors import NoModel
-from streamlearn.pipeline import Pipeline
-from streamlearn.scores import Accuracy
+from streamlearn.scores import Accuracy, Errors, Score
 
 ONE_BLAS_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """The environment of processes that learn; `pin_blas_threads` makes sure of it from inside."""
+
+Answer = dict[str, Any]
+"""What a learner says of one record: the fields that its prediction adds to it."""
 
 
 def pin_blas_threads() -> None:
@@ -31,33 +36,24 @@ def pin_blas_threads() -> None:
     threadpool_limits(limits=1)
 
 
-class Learner:
-    """A classifier that is learned from a stream, its version and its prequential score.
+class Learner(ABC):
+    """Something that is learned from a stream, its version and its prequential score.
 
     Attributes
     ----------
     version
-        The model has learned every labelled record with an offset below this one, and no other.
-    model
-        The fitted estimator; None before the first labelled record.
+        The learner has learned every labelled record with an offset below this one, and no other.
+    parameters
+        What it was made with; fixed with the lineage.
     """
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        parameters: Mapping[str, Any],
-        version: int,
-        *,
-        model: Any = None,
-        score: Accuracy | None = None,
-    ) -> None:
-        self.pipeline = pipeline
+    score: Score
+
+    def __init__(self, parameters: Mapping[str, Any], version: int) -> None:
         self.parameters = dict(parameters)
         self.version = version
-        self.model = model
-        self.score = score or Accuracy()
 
-    def test_then_train(self, records: Sequence[Any], version: int) -> list[int | None]:
+    def test_then_train(self, records: Sequence[Any], version: int) -> list[Answer]:
         """Predict a chunk, score it, learn it, and move on to `version`.
 
         Parameters
@@ -67,43 +63,126 @@ class Learner:
             and not learned.
         version
             The offset after the chunk's last record, valid or not.
-
-        Returns
-        -------
-        list
-            The predicted class of each record; None where there was no model yet.
         """
         if version <= self.version:
             raise ValueError(f"version {version} does not come after {self.version}")
-        predictions: list[int | None] = []
-        if records:
-            x = self.pipeline.features(records)
-            predictions = [None] * len(records) if self.model is None else self.predict(x)
-            self._learn(x, [self.pipeline.label(record) for record in records], predictions)
+        answers = self._step(records) if records else []
         self.version = version
-        return predictions
+        return answers
 
-    def predict(self, x: NDArray[np.float64]) -> list[int | None]:
-        """Classes of n rows of features, shape (n, n_features).
+    def objection(self, record: Any) -> str | None:
+        """Say why a valid record cannot be taken after those before; None if it can."""
+        return None
+
+    @property
+    @abstractmethod
+    def trained(self) -> bool:
+        """Whether there is a model to answer with."""
+
+    @abstractmethod
+    def answer(self, records: Sequence[Any]) -> list[Answer]:
+        """Answer records without learning them.
 
         Raises
         ------
         NoModel
             Nothing has been learned yet.
         """
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Everything that decides what comes next, but for the score: estimators and arrays by name."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` has returned."""
+
+    @abstractmethod
+    def _step(self, records: Sequence[Any]) -> list[Answer]:
+        """Predict, score and learn one chunk that is not empty."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How to learn records that stand for themselves: features, a label, an estimator with `partial_fit`.
+
+    With `classes` it is a classification, scored by accuracy; without, a regression, whose baseline predicts
+    the label that came last.
+    """
+
+    features: Callable[[Sequence[Any]], NDArray[np.float64]]
+    """n records → array (n, n_features); the same call serves training and predicting."""
+    label: Callable[[Any], Any]
+    """One record → its label, or None where it has none."""
+    estimator: Callable[..., Any]
+    """Parameters → a new estimator."""
+    classes: tuple[Any, ...] | None = None
+    """Every class that a label can have; None for a regression."""
+
+    answers = ("predict_y",)
+
+    def new(self, parameters: Mapping[str, Any], version: int) -> "RowLearner":
+        """Make a learner that has learned nothing."""
+        return RowLearner(self, parameters, version)
+
+
+class RowLearner(Learner):
+    """Learns as its `Rows` say; answers `{"predict_y": …}`, null before the first labelled record."""
+
+    def __init__(self, how: Rows, parameters: Mapping[str, Any], version: int) -> None:
+        super().__init__(parameters, version)
+        self._how = how
+        self.score: Any = Errors() if how.classes is None else Accuracy.of(how.classes)
+        self.model: Any = None
+        self._last: float | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether a labelled record has been learned."""
+        return self.model is not None
+
+    def answer(self, records: Sequence[Any]) -> list[Answer]:
+        """Predict the records' labels."""
         if self.model is None:
-            raise NoModel(f"{self.pipeline.name} has learned no record yet")
-        predicted: list[int | None] = self.model.predict(x).tolist()
+            raise NoModel("no labelled record has been learned yet")
+        return [{"predict_y": y} for y in self._predict(self._how.features(records))]
+
+    def state(self) -> dict[str, Any]:
+        """The estimator, and the label that came last."""
+        return {"model": self.model, "last": self._last}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` has returned."""
+        self.model, self._last = state["model"], state["last"]
+
+    def _step(self, records: Sequence[Any]) -> list[Answer]:
+        x = self._how.features(records)
+        predictions = [None] * len(records) if self.model is None else self._predict(x)
+        labels = [self._how.label(record) for record in records]
+        rows = [row for row, label in enumerate(labels) if label is not None]
+        if rows:
+            truths = [labels[row] for row in rows]
+            self._add_to_score(truths, [predictions[row] for row in rows])
+            self._learn(x[rows], np.array(truths))
+        return [{"predict_y": prediction} for prediction in predictions]
+
+    def _predict(self, x: NDArray[np.float64]) -> list[Any]:
+        predicted: list[Any] = self.model.predict(x).tolist()
         return predicted
 
-    def _learn(
-        self, x: NDArray[np.float64], labels: list[int | None], predictions: Sequence[int | None]
-    ) -> None:
-        rows = [row for row, label in enumerate(labels) if label is not None]
-        if not rows:
-            return
-        truths = [label for label in labels if label is not None]
-        self.score.add(truths, [predictions[row] for row in rows])
+    def _learn(self, x: NDArray[np.float64], y: NDArray[Any]) -> None:
         if self.model is None:
-            self.model = self.pipeline.estimator(**self.parameters)
-        self.model.partial_fit(x[rows], np.array(truths), classes=np.array(self.pipeline.classes))
+            self.model = self._how.estimator(**self.parameters)
+        if self._how.classes is None:
+            self.model.partial_fit(x, y)
+        else:
+            self.model.partial_fit(x, y, classes=np.array(self._how.classes))
+
+    def _add_to_score(self, truths: list[Any], predictions: list[Any]) -> None:
+        if self._how.classes is not None:
+            self.score.add(truths, predictions)
+            return
+        for truth, predicted in zip(truths, predictions, strict=True):
+            if predicted is not None and self._last is not None:
+                self.score.add(truth=truth, predicted=predicted, baseline=self._last)
+            self._last = float(truth)

@@ -13,6 +13,8 @@ class Lineage(msgspec.Struct, frozen=True):
     """One state of a pipeline's lineage, as it stands in the register."""
 
     pipeline: str
+    reference: str
+    """By what the pipeline is loaded where the job runs."""
     id: str
     parameters: dict[str, Any]
     start: int

@@ -14,17 +14,25 @@ from streamlearn.errors import BadRecord
 
 DEAD_LETTER_SUFFIX = ".dead_letter"
 
+MAX_RECORD_BYTES = 1 << 20
+"""The largest record that a pipeline takes (1 MiB). Kafka's own limit is on what it gets compressed."""
+
 encode = msgspec.json.Encoder().encode
 
 
 class DeadLetter(msgspec.Struct):
-    """A record that was not learned; `value` is base64, as the bytes may be anything, or null as it was."""
+    """A record that was not learned.
+
+    `value` is base64, as the bytes may be anything, or null as it was; of a value over the limit it is the
+    first MiB. `length` is how many bytes were received.
+    """
 
     topic: str
     partition: int
     offset: int
     reason: str
     value: str | None
+    length: int
 
 
 class Stamp(msgspec.Struct, rename={"version": "model_version"}):
@@ -73,6 +81,8 @@ class Codec:
         """
         if value is None:
             raise BadRecord("the value is null")
+        if len(value) > MAX_RECORD_BYTES:
+            raise BadRecord(f"the value of {len(value)} bytes is over the limit of {MAX_RECORD_BYTES}")
         try:
             return self._record.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -96,5 +106,5 @@ class Codec:
 
 def dead_letter(topic: str, partition: int, offset: int, value: bytes | None, error: BadRecord) -> bytes:
     """Wrap a record that could not be read."""
-    kept = None if value is None else base64.b64encode(value).decode("ascii")
-    return encode(DeadLetter(topic, partition, offset, str(error), kept))
+    kept = None if value is None else base64.b64encode(value[:MAX_RECORD_BYTES]).decode("ascii")
+    return encode(DeadLetter(topic, partition, offset, str(error), kept, len(value or b"")))

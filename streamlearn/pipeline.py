@@ -1,52 +1,76 @@
 """What a pipeline is, and the registry of those installed.
 
-A pipeline names its topics, the type of its records, how features and label come out of one, and the
-estimator that learns. The built-in ones are in `pipelines/`; others register an object of this class under
-the entry-point group `streamlearn.pipelines`.
+A pipeline names its topics, the type of its records, and how it learns. The built-in ones are in
+`pipelines/`. One of your own is an object of this class in a module of your own; it is registered under the
+entry-point group `streamlearn.pipelines`, or named as `package.module:object`
+(`docs/your-own-pipeline.md`).
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
+from typing import Any, Protocol
 
 from streamlearn.errors import UnknownPipeline
+from streamlearn.learner import Learner
 from streamlearn.messages import DEAD_LETTER_SUFFIX, Codec
+from streamlearn.settings import Settings
 
 GROUP = "streamlearn.pipelines"
 
 
+class Learning(Protocol):
+    """How a pipeline learns: `Rows` in `learner.py`, `Forecast` in `forecast.py`, or one of your own."""
+
+    @property
+    def answers(self) -> Sequence[str]:
+        """The fields that a prediction adds to its record."""
+        ...
+
+    def new(self, parameters: Mapping[str, Any], version: int) -> Learner:
+        """Make a learner that has learned nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Records to replay."""
+
+    records: Callable[..., Iterator[dict[str, Any]]]
+    """`records(seed=…, passes=…)` yields wire records; `passes=None` goes on for ever."""
+    size: int
+    """Records in one pass."""
+    prepare: Callable[[], None] = lambda: None
+    """Fetch what is needed; raises `DataUnavailable` where that cannot be."""
+
+
 @dataclass(frozen=True)
 class Pipeline:
-    """One stream of records and the model that learns from it."""
+    """One stream of records and what learns from it."""
 
     name: str
     topic: str
     prediction_topic: str
     record: type[Any]
     """The msgspec struct that a record must fit."""
-    features: Callable[[Sequence[Any]], NDArray[np.float64]]
-    """n records → array (n, n_features); the same call serves training and predicting."""
-    label: Callable[[Any], int | None]
-    """One record → its class, or None where it has none."""
-    classes: tuple[int, ...]
-    """Every class that a label can have."""
-    estimator: Callable[..., Any]
-    """Parameters (those of the lineage) → a new classifier with `predict` and `partial_fit`."""
+    learning: Learning
+    """How it learns."""
     parameters: Mapping[str, Any]
-    """What `estimator` is called with, the seed included; fixed with the lineage."""
+    """What the estimator is made with, the seed included; fixed with the lineage."""
     echo: tuple[str, ...]
     """The fields of a record that its prediction repeats."""
+    chunk_rows: int | None = None
+    """Most records in one predict-then-learn step; 1 makes results independent of how records arrive."""
     trusted_types: tuple[str, ...] = ()
-    """Types inside the estimator's state that skops does not know but may load."""
-    source: Callable[..., Iterator[dict[str, Any]]] | None = None
-    """`source(seed=…, passes=…)` yields the records that `streamlearn replay` sends."""
-    source_size: int = 0
-    """Records in one pass of `source`."""
+    """Types inside the learner's state that skops does not know but may load."""
+    data: DataSet | None = None
+    """What `streamlearn replay` sends."""
+    reference: str = ""
+    """By what `load` finds it again, in any process; set by `load`."""
 
     @property
     def dead_letter_topic(self) -> str:
@@ -56,7 +80,11 @@ class Pipeline:
     @cached_property
     def codec(self) -> Codec:
         """Reads this pipeline's records and writes its predictions."""
-        return Codec(self.record, self.echo, ("predict_y",))
+        return Codec(self.record, self.echo, self.learning.answers)
+
+    def new_learner(self, parameters: Mapping[str, Any] | None = None, version: int = 0) -> Learner:
+        """Make a learner that has learned nothing."""
+        return self.learning.new(self.parameters if parameters is None else parameters, version)
 
 
 def names() -> list[str]:
@@ -64,16 +92,43 @@ def names() -> list[str]:
     return sorted(entry_points(group=GROUP).names)
 
 
-def load(name: str) -> Pipeline:
-    """Find a registered pipeline.
+def served(settings: Settings) -> list["Pipeline"]:
+    """Every pipeline that the whole stack runs: those registered, and those that the settings name."""
+    own = [reference.strip() for reference in settings.pipelines.split(",") if reference.strip()]
+    return [load(reference) for reference in [*names(), *own]]
+
+
+def load(reference: str) -> Pipeline:
+    """Find a pipeline: a registered one by its name, any other as `package.module:object`.
+
+    Modules are looked for where Python does and in the current folder.
 
     Raises
     ------
     UnknownPipeline
-        None is registered under `name`; the message lists those that are.
+        There is none.
     """
-    for entry in entry_points(group=GROUP, name=name):
-        pipeline = entry.load()
-        assert isinstance(pipeline, Pipeline), f"{entry.value} is not a Pipeline"
-        return pipeline
-    raise UnknownPipeline(f"no pipeline is called {name!r}; there are: {', '.join(names())}")
+    if ":" in reference:
+        return _imported(reference)
+    for entry in entry_points(group=GROUP, name=reference):
+        return _checked(entry.load(), reference)
+    raise UnknownPipeline(
+        f"no pipeline is called {reference!r}; there are: {', '.join(names())}."
+        " One of your own is named as package.module:object"
+    )
+
+
+def _imported(reference: str) -> Pipeline:
+    module, _, attribute = reference.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    try:
+        return _checked(getattr(import_module(module), attribute), reference)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UnknownPipeline(f"{reference} cannot be loaded: {error}") from error
+
+
+def _checked(found: object, reference: str) -> Pipeline:
+    if not isinstance(found, Pipeline):
+        raise UnknownPipeline(f"{reference} is a {type(found).__name__}, not a Pipeline")
+    return replace(found, reference=reference)

@@ -20,7 +20,7 @@ def resume(
     lineage: Lineage,
     offset: int,
     writer: Writer,
-    holds_records: Callable[[int, int], bool],
+    may_be_lost: Callable[[int, int], bool],
 ) -> Learner:
     """Return the learner as it was before the record at `offset`.
 
@@ -28,9 +28,9 @@ def resume(
     ----------
     offset
         That of the first record handed over.
-    holds_records
-        Whether Kafka holds any input record in [start, end): offsets have holes, where transaction markers
-        stood or compaction took a record, and a hole is no loss.
+    may_be_lost
+        Whether [start, end) of the input may have held a record: offsets have holes, where transaction
+        markers stood or compaction took a record, and a hole is no loss.
 
     Raises
     ------
@@ -39,17 +39,20 @@ def resume(
     SnapshotRefused
         The snapshot that joins up cannot be read.
     """
-    writer.drop_after(offset)
-    versions = writer.versions()
+    versions = [version for version in writer.versions() if version <= offset]
     version = versions[-1] if versions else lineage.start
-    if holds_records(version, offset):
+    if may_be_lost(version, offset):
         raise LineageError(
             f"{pipeline.name} resumes at offset {offset}, but the newest model of lineage {lineage.id} that"
             f" Redis holds has learned only up to {version}; `streamlearn train {pipeline.name} --fresh`"
             " starts a new lineage"
         )
-    if not versions:
-        return Learner(pipeline, lineage.parameters, lineage.start)
-    data = writer.read(version)
-    assert data is not None, "a version is listed and dropped with its bytes in one step"
-    return checkpoint.loads(data, pipeline, lineage.id)
+    data = writer.read(version) if versions else None
+    if versions and data is None:
+        raise LineageError(f"the snapshot of version {version} is listed in Redis, but its bytes are gone")
+    if data is None:
+        learner = pipeline.new_learner(lineage.parameters, lineage.start)
+    else:
+        learner = checkpoint.loads(data, pipeline, lineage.id)
+    writer.drop_after(offset)
+    return learner

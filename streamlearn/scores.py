@@ -1,12 +1,37 @@
 """Prequential scores: each record is scored by the model that had not yet learned it.
 
 A. P. Dawid, "Statistical theory: the prequential approach", J. R. Stat. Soc. A 147 (1984).
+
+A score is part of its learner's state: it is written with every snapshot and goes on after a restart. All
+figures are None until there is something to count, never 0.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import msgspec
+
+
+class Score(Protocol):
+    """What every learner's score can say."""
+
+    @property
+    def samples(self) -> int:
+        """How many predictions have been scored."""
+        ...
+
+    def summary(self) -> dict[str, float | None]:
+        """The figures that a person reads, by name."""
+        ...
+
+    def gauges(self) -> dict[str, int]:
+        """The figures that Flink shows, in whole numbers; -1 where there is none yet."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """Totals over the lineage, by name."""
+        ...
 
 
 class Accuracy(msgspec.Struct):
@@ -26,16 +51,131 @@ class Accuracy(msgspec.Struct):
     right: int = 0
     labels: dict[str, int] = {}
 
-    def add(self, truths: Sequence[int], predictions: Iterable[int | None]) -> None:
+    @classmethod
+    def of(cls, classes: Iterable[int]) -> "Accuracy":
+        """A new score that knows every class, so that each is shown from the start."""
+        return cls(labels={str(label): 0 for label in classes})
+
+    def add(self, truths: Iterable[Any], predictions: Iterable[Any]) -> None:
         """Count one chunk: `truths[i]` was predicted as `predictions[i]`, or not at all if that is None."""
         for truth, prediction in zip(truths, predictions, strict=True):
+            self.labels[str(truth)] = self.labels.get(str(truth), 0) + 1
             if prediction is not None:
                 self.samples += 1
                 self.right += truth == prediction
-        for truth, count in Counter(truths).items():
-            self.labels[str(truth)] = self.labels.get(str(truth), 0) + count
 
     @property
     def value(self) -> float | None:
         """The share of right predictions, 0–1; None before the first is scored."""
         return self.right / self.samples if self.samples else None
+
+    def summary(self) -> dict[str, float | None]:
+        """The accuracy."""
+        return {"accuracy": self.value}
+
+    def gauges(self) -> dict[str, int]:
+        """The accuracy in whole percent."""
+        return {"prediction_acc": -1 if self.value is None else round(100 * self.value)}
+
+    def counts(self) -> dict[str, int]:
+        """How often each label was seen."""
+        return {f"label_{label}_count": count for label, count in self.labels.items()}
+
+
+class Errors(msgspec.Struct):
+    """The errors of numeric predictions beside those of a baseline, over the same records.
+
+    >>> score = Errors()
+    >>> score.add(truth=10.0, predicted=13.0, baseline=14.0)
+    >>> score.rmse, score.mae, score.baseline_rmse
+    (3.0, 3.0, 4.0)
+    """
+
+    samples: int = 0
+    squares: float = 0.0
+    absolutes: float = 0.0
+    baseline_squares: float = 0.0
+    baseline_absolutes: float = 0.0
+
+    def add(self, *, truth: float, predicted: float, baseline: float) -> None:
+        """Count one prediction."""
+        self.samples += 1
+        self.squares += (predicted - truth) ** 2
+        self.absolutes += abs(predicted - truth)
+        self.baseline_squares += (baseline - truth) ** 2
+        self.baseline_absolutes += abs(baseline - truth)
+
+    @property
+    def rmse(self) -> float | None:
+        """Root mean squared error, in the label's unit."""
+        return math.sqrt(self.squares / self.samples) if self.samples else None
+
+    @property
+    def mae(self) -> float | None:
+        """Mean absolute error, in the label's unit."""
+        return self.absolutes / self.samples if self.samples else None
+
+    @property
+    def baseline_rmse(self) -> float | None:
+        """The baseline's root mean squared error."""
+        return math.sqrt(self.baseline_squares / self.samples) if self.samples else None
+
+    @property
+    def baseline_mae(self) -> float | None:
+        """The baseline's mean absolute error."""
+        return self.baseline_absolutes / self.samples if self.samples else None
+
+    def summary(self) -> dict[str, float | None]:
+        """RMSE and MAE, and the baseline's."""
+        return {
+            "rmse": self.rmse,
+            "mae": self.mae,
+            "baseline_rmse": self.baseline_rmse,
+            "baseline_mae": self.baseline_mae,
+        }
+
+    def gauges(self) -> dict[str, int]:
+        """The same, in thousandths."""
+        return {
+            f"{name}_x1000": -1 if value is None else round(1000 * value)
+            for name, value in self.summary().items()
+        }
+
+    def counts(self) -> dict[str, int]:
+        """Nothing more is counted."""
+        return {}
+
+
+class HorizonErrors(msgspec.Struct):
+    """Errors for each forecast horizon; the baseline is persistence, the last known value."""
+
+    horizons: dict[str, Errors]
+
+    @classmethod
+    def of(cls, horizons: Iterable[int]) -> "HorizonErrors":
+        """A new score for these horizons, in steps."""
+        return cls({str(horizon): Errors() for horizon in horizons})
+
+    @property
+    def samples(self) -> int:
+        """How many forecasts of the shortest horizon have been scored."""
+        return next(iter(self.horizons.values())).samples
+
+    def summary(self) -> dict[str, float | None]:
+        """Each horizon's figures, such as `h24_rmse` and `h24_persistence_rmse`."""
+        return self._named(Errors.summary)
+
+    def gauges(self) -> dict[str, int]:
+        """The same, in thousandths."""
+        return self._named(Errors.gauges)
+
+    def counts(self) -> dict[str, int]:
+        """How many forecasts of each horizon have been scored."""
+        return {f"h{horizon}_count": errors.samples for horizon, errors in self.horizons.items()}
+
+    def _named(self, figures: Any) -> dict[str, Any]:
+        return {
+            f"h{horizon}_" + name.replace("baseline", "persistence"): value
+            for horizon, errors in self.horizons.items()
+            for name, value in figures(errors).items()
+        }

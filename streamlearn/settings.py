@@ -12,6 +12,7 @@ streamlearn.errors.BadSetting: STREAMLEARN_HTTP_PORT='many' is not a whole numbe
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -23,8 +24,12 @@ from streamlearn.errors import BadSetting
 PREFIX = "STREAMLEARN_"
 
 
-def _option(default: Any, text: str, *, secret: bool = False) -> Any:
-    return field(default=default, repr=not secret, metadata={"help": text})
+def _option(default: Any, text: str, *, secret: bool = False, least: float = 0, form: str = "") -> Any:
+    """A setting; a number is at least `least`, a text fits the regular expression `form`."""
+    return field(default=default, repr=not secret, metadata={"help": text, "least": least, "form": form})
+
+
+_ADDRESS = r"[^:/\s]+:\d+"
 
 
 @dataclass(frozen=True)
@@ -33,25 +38,37 @@ class Settings:
 
     home: Path = _option(Path(".streamlearn"), "folder for everything the local stack writes")
     cache: Path = _option(Path(".streamlearn/cache"), "folder for what is downloaded once: jars, data sets")
-    kafka: str = _option("localhost:9092", "Kafka bootstrap server, host:port")
+    kafka: str = _option("localhost:9092", "Kafka bootstrap server, host:port", form=_ADDRESS)
     kafka_controller_port: int = _option(9093, "port of the local broker's own KRaft controller")
-    redis: str = _option("redis://localhost:6379/0", "Redis URL; may hold a password", secret=True)
+    redis: str = _option(
+        "redis://localhost:6379/0", "Redis URL; may hold a password", secret=True, form=r"rediss?://\S+"
+    )
     redis_wait_s: float = _option(90.0, "seconds a job waits for an absent Redis before Flink restarts it")
-    flink: str = _option("http://localhost:8081", "Flink's REST address and web UI")
+    flink: str = _option(
+        "http://localhost:8081", "Flink's REST address and web UI", form=r"https?://" + _ADDRESS
+    )
     flink_rpc_port: int = _option(6123, "port on which the local JobManager and TaskManager meet")
     flink_slots: int = _option(4, "task slots of the local TaskManager; a pipeline takes one")
     jobmanager_metrics_port: int = _option(9249, "port of the JobManager's Prometheus metrics")
     taskmanager_metrics_port: int = _option(9250, "port of the TaskManager's Prometheus metrics")
+    pipelines: str = _option("", "pipelines of your own to run: package.module:object, comma-separated")
     checkpoint_interval_ms: int = _option(
         1000, "milliseconds between Flink checkpoints; predictions can be read after each"
     )
     checkpoint_dir: str = _option("", "where Flink keeps checkpoints; empty: the folder flink/ under home")
     bundle_time_ms: int = _option(30, "milliseconds a record may wait for others before it is predicted")
-    chunk_rows: int = _option(256, "most records in one predict-then-learn call")
+    chunk_rows: int = _option(256, "most records in one predict-then-learn call", least=1)
     http_host: str = _option("127.0.0.1", "address the server listens on")
     http_port: int = _option(8066, "port the server listens on")
     http_workers: int = _option(2, "server processes")
-    model_poll_ms: int = _option(100, "milliseconds between the server's looks for a newer model")
+    model_poll_ms: int = _option(
+        250, "milliseconds after which the server looks for a newer model that nobody announced"
+    )
+    pm25_csv: str = _option("", "a local copy of the PM2.5 data; empty: it is fetched once")
+    pm25_url: str = _option(
+        "https://archive.ics.uci.edu/ml/machine-learning-databases/00381/PRSA_data_2010.1.1-2014.12.31.csv",
+        "where the PM2.5 data is fetched from",
+    )
     replay_rate: float = _option(10.0, "records a second of `streamlearn replay`; 0: as fast as possible")
 
     @classmethod
@@ -68,7 +85,7 @@ class Settings:
         for option in fields(cls):
             text = environ.get(variable(option.name))
             if text is not None:
-                values[option.name] = _convert(variable(option.name), text, type(option.default))
+                values[option.name] = _convert(option, text)
         return cls(**values)
 
     @property
@@ -110,9 +127,15 @@ def inherited(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**os.environ, **(more or {})}
 
 
-def _convert(name: str, text: str, kind: type) -> Any:
+def _convert(option: Any, text: str) -> Any:
+    name, kind, bounds = variable(option.name), type(option.default), option.metadata
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError:
         expected = {int: "a whole number", float: "a number"}.get(kind, f"a {kind.__name__}")
         raise BadSetting(f"{name}={text!r} is not {expected}") from None
+    if kind in (int, float) and not value >= bounds["least"]:
+        raise BadSetting(f"{name}={text!r} is not at least {bounds['least']}")
+    if bounds["form"] and not re.fullmatch(bounds["form"], text):
+        raise BadSetting(f"{name} is not of the form of its default, {option.default!r}")
+    return value

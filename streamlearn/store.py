@@ -50,6 +50,7 @@ redis.call('ZADD', KEYS[3], ARGV[3], ARGV[3])
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[2], 'lineage', ARGV[2], 'version', ARGV[3], 'digest', ARGV[4],
            'samples', ARGV[6], 'time', redis.call('TIME')[1])
+redis.call('PUBLISH', KEYS[2], ARGV[4])
 """
 )
 
@@ -97,9 +98,12 @@ class Store:
             retry=Retry(NoBackoff(), 0),
         )
         self._newer = self._redis.register_script(_NEWER)
+        self._listening: dict[str, Any] = {}
 
     def close(self) -> None:
         """Close the connections."""
+        for listening in self._listening.values():
+            listening.close()
         self._redis.close()
 
     def ping(self) -> None:
@@ -137,6 +141,24 @@ class Store:
         lineage, version, digest, samples, time_s, *data = found
         head = Head(lineage.decode(), int(version), digest.decode(), int(samples), int(time_s))
         return head, data[0] if data else None
+
+    def wait_for_news(self, pipeline: str, timeout_s: float) -> None:
+        """Return when a new head of the pipeline is announced, or after `timeout_s` seconds at the latest.
+
+        Raises
+        ------
+        StoreUnavailable
+            Redis does not answer; the next call listens anew.
+        """
+        with _talking():
+            try:
+                if pipeline not in self._listening:
+                    self._listening[pipeline] = self._redis.pubsub(ignore_subscribe_messages=True)
+                    self._listening[pipeline].subscribe(f"{PREFIX}{pipeline}:head")
+                self._listening[pipeline].get_message(timeout=timeout_s)
+            except (redis.RedisError, OSError):
+                self._listening.pop(pipeline).close()
+                raise
 
     def clear(self, pipeline: str | None = None) -> int:
         """Delete everything of one pipeline, or of all; return how many keys went."""

@@ -7,13 +7,13 @@ wherever it resumes, there is a snapshot at that very offset.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
 from streamlearn import checkpoint, messages, recovery
-from streamlearn.errors import BadRecord
-from streamlearn.learner import Learner
+from streamlearn.errors import BadRecord, LineageError
+from streamlearn.learner import Answer, Learner
 from streamlearn.lineage import Lineage
 from streamlearn.pipeline import Pipeline
 from streamlearn.store import Store, Writer, patiently
@@ -43,20 +43,10 @@ class Outside:
     """How long to wait for an absent Redis before the call fails, in seconds."""
     chunk_rows: int
     """Most records in one predict-then-learn step."""
-    holds_records: Callable[[int, int], bool]
-    """Whether Kafka holds an input record in [start, end)."""
+    may_be_lost: Callable[[int, int], bool]
+    """Whether [start, end) of the input may have held a record: if not, it is a hole, and no loss."""
     committed: Callable[[], int | None]
     """The offset below which Flink will never resume, or None while it is unknown."""
-
-
-@dataclass
-class Chunk:
-    """One predict-then-learn step: what metrics are made from."""
-
-    rows: list[Input]
-    records: list[Any] = field(default_factory=list)
-    predictions: list[int | None] = field(default_factory=list)
-    bad: int = 0
 
 
 class Worker:
@@ -69,6 +59,11 @@ class Worker:
         self._writer: Writer | None = None
         self._learner: Learner | None = None
         self._trimmed = lineage.start
+        self._chunk_rows = min(outside.chunk_rows, pipeline.chunk_rows or outside.chunk_rows)
+        self.rows = 0
+        """How many records this worker has answered."""
+        self.dead_letters = 0
+        """How many of them could not be read."""
         self.write_s = 0.0
         """How long the last snapshot took to write, in seconds."""
 
@@ -77,12 +72,8 @@ class Worker:
         """The learner as it stands; None before the first call."""
         return self._learner
 
-    def answer(
-        self, rows: Sequence[Input], watch: Callable[[Chunk], None] = lambda chunk: None
-    ) -> list[Output]:
+    def answer(self, rows: Sequence[Input]) -> list[Output]:
         """Predict and learn `rows`, in order; return one output for each.
-
-        `watch` is told of every chunk after it has been learned.
 
         Raises
         ------
@@ -93,50 +84,64 @@ class Worker:
         StoreUnavailable
             Redis stayed away for longer than the settings allow.
         """
-        if self._learner is None:
-            self._learner = self._patiently(lambda: self._resume(rows[0].offset))
-        answers: list[Output] = []
-        for part in _chunks(rows, self._outside.chunk_rows):
-            chunk = Chunk(part)
-            answers += self._step(self._learner, chunk)
-            watch(chunk)
-        self._save(self._learner)
+        learner = self._learner = self._learner or self._resume(rows[0].offset)
+        self._check_nothing_lost(learner.version, rows)
+        answers = [
+            output for chunk in _chunks(rows, self._chunk_rows) for output in self._step(learner, chunk)
+        ]
+        self._save(learner)
+        self.rows += len(rows)
         return answers
 
-    def _resume(self, offset: int) -> Learner:
-        lineage = self._lineage
-        self._writer = self._outside.store.admit(self._pipeline.name, lineage.id, lineage.epoch)
-        return recovery.resume(self._pipeline, lineage, offset, self._writer, self._outside.holds_records)
+    def admit(self) -> Writer:
+        """Become the one writer, once and for all: asking again could shut out whoever came since."""
+        if self._writer is None:
+            name, lineage = self._pipeline.name, self._lineage
+            self._writer = self._patiently(lambda: self._outside.store.admit(name, lineage.id, lineage.epoch))
+        return self._writer
 
-    def _step(self, learner: Learner, chunk: Chunk) -> list[Output]:
-        pipeline, version = self._pipeline, learner.version
-        decoded = [_decode(pipeline, row) for row in chunk.rows]
-        chunk.records = [record for record in decoded if not isinstance(record, BadRecord)]
-        chunk.bad = len(decoded) - len(chunk.records)
-        chunk.predictions = learner.test_then_train(chunk.records, chunk.rows[-1].offset + 1)
-        predictions = iter(chunk.predictions)
+    def _resume(self, offset: int) -> Learner:
+        writer, may_be_lost = self.admit(), self._outside.may_be_lost
+        learner: Learner = self._patiently(
+            lambda: recovery.resume(self._pipeline, self._lineage, offset, writer, may_be_lost)
+        )
+        return learner
+
+    def _check_nothing_lost(self, version: int, rows: Sequence[Input]) -> None:
+        """Kafka's source steps over what retention has eaten; nobody else would notice."""
+        for expected, row in zip([version, *(row.offset + 1 for row in rows)], rows, strict=False):
+            if row.offset > expected and self._outside.may_be_lost(expected, row.offset):
+                raise LineageError(
+                    f"records of {self._pipeline.topic} between the offsets {expected} and {row.offset} are"
+                    " gone from Kafka before they were learned"
+                )
+
+    def _step(self, learner: Learner, chunk: Sequence[Input]) -> list[Output]:
+        version = learner.version
+        decoded = [_decode(self._pipeline, learner, row) for row in chunk]
+        valid = [record for record in decoded if not isinstance(record, BadRecord)]
+        answers = iter(learner.test_then_train(valid, chunk[-1].offset + 1))
+        self.dead_letters += len(chunk) - len(valid)
         return [
             self._dead_letter(row, record)
             if isinstance(record, BadRecord)
-            else self._prediction(row, next(predictions), version)
-            for row, record in zip(chunk.rows, decoded, strict=True)
+            else self._prediction(row, next(answers), version)
+            for row, record in zip(chunk, decoded, strict=True)
         ]
 
-    def _prediction(self, row: Input, predicted: int | None, version: int) -> Output:
+    def _prediction(self, row: Input, answer: Answer, version: int) -> Output:
         assert row.value is not None
         stamp = messages.Stamp(row.partition, row.offset, version, self._lineage.id)
-        value = self._pipeline.codec.encode(row.value, {"predict_y": predicted}, stamp)
-        return Output(value, self._pipeline.prediction_topic)
+        return Output(self._pipeline.codec.encode(row.value, answer, stamp), self._pipeline.prediction_topic)
 
     def _dead_letter(self, row: Input, error: BadRecord) -> Output:
         value = messages.dead_letter(self._pipeline.topic, row.partition, row.offset, row.value, error)
         return Output(value, self._pipeline.dead_letter_topic)
 
     def _save(self, learner: Learner) -> None:
-        writer = self._writer
-        assert writer is not None
+        writer = self.admit()
         start = time.monotonic()
-        data = checkpoint.dumps(learner, self._lineage.id)
+        data = checkpoint.dumps(learner, self._pipeline, self._lineage.id)
         self._patiently(
             lambda: writer.save(learner.version, data, checkpoint.digest(data), learner.score.samples)
         )
@@ -157,11 +162,14 @@ class Worker:
         return patiently(call, self._outside.wait_s)
 
 
-def _decode(pipeline: Pipeline, row: Input) -> Any:
+def _decode(pipeline: Pipeline, learner: Learner, row: Input) -> Any:
+    """Return the record, or why it cannot be taken."""
     try:
-        return pipeline.codec.decode(row.value)
+        record = pipeline.codec.decode(row.value)
     except BadRecord as error:
         return error
+    objection = learner.objection(record)
+    return BadRecord(objection) if objection else record
 
 
 def _chunks(rows: Sequence[Input], size: int) -> Iterator[list[Input]]:

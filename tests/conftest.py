@@ -16,6 +16,11 @@ from streamlearn.store import Store
 from streamlearn.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
+KEPT = ROOT.parent / "shared" / "data" / "PRSA_data_2010.1.1-2014.12.31.csv"
+"""A copy of the PM2.5 data, where one is kept for tests."""
+
+if KEPT.exists():
+    os.environ.setdefault("STREAMLEARN_PM25_CSV", str(KEPT))
 
 
 def free_port() -> int:
@@ -76,10 +81,20 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
+def pm25_csv() -> str:
+    """The PM2.5 file: the one that the settings name, or the copy kept for tests beside the checkout."""
+    named = Settings.load().pm25_csv
+    if not named:
+        pytest.skip("the PM2.5 data is not at hand; name a copy in STREAMLEARN_PM25_CSV")
+    return named
+
+
+@pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Start everything, without the replays, on free ports and in a folder of its own."""
     settings = Settings(
         home=tmp_path_factory.mktemp("stack"),
+        pm25_csv=Settings.load().pm25_csv,
         cache=ROOT / ".streamlearn" / "cache",
         kafka=f"localhost:{free_port()}",
         kafka_controller_port=free_port(),

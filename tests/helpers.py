@@ -12,7 +12,14 @@ from streamlearn.messages import encode
 from streamlearn.pipelines.digits import Digit, pipeline
 from streamlearn.worker import Input
 
-LINEAGE = Lineage(pipeline="digits", id="aaaa", parameters=dict(pipeline.parameters), start=0, epoch=1)
+LINEAGE = Lineage(
+    pipeline="digits",
+    reference="digits",
+    id="aaaa",
+    parameters=dict(pipeline.parameters),
+    start=0,
+    epoch=1,
+)
 
 
 def records(count: int, seed: int = 3) -> list[Digit]:
@@ -26,7 +33,7 @@ def inputs(count: int, seed: int = 3, start: int = 0) -> list[Input]:
 
 def learner(count: int = 0, cuts: Iterable[int] = ()) -> Learner:
     """A learner that has learned `count` records in chunks that end at `cuts` and at the end."""
-    new = Learner(pipeline, pipeline.parameters, 0)
+    new = pipeline.new_learner()
     start, found = 0, records(count)
     for end in [*cuts, count]:
         if end > start:

@@ -12,14 +12,12 @@ from sklearn.linear_model import SGDClassifier
 
 def replay(predictions: list[dict[str, Any]]) -> list[int | None]:
     """Predict every record anew, learning chunk by chunk; return what `predict_y` should be."""
-    model = SGDClassifier(
-        loss="log_loss", alpha=1e-4, learning_rate="constant", eta0=0.3, average=True, random_state=20260101
-    )
+    model = SGDClassifier(alpha=0.01, loss="log_loss", penalty="l1", shuffle=False)
     expected: list[int | None] = []
     fitted = False
     for _, run in groupby(predictions, key=lambda prediction: prediction["model_version"]):
         chunk = list(run)
-        x = np.array([prediction["x"] for prediction in chunk], dtype=float) / 16
+        x = np.array([prediction["x"] for prediction in chunk], dtype=float)
         expected += [int(y) for y in model.predict(x)] if fitted else [None] * len(chunk)
         labelled = [row for row, prediction in enumerate(chunk) if prediction.get("actual_y") is not None]
         if labelled:

@@ -14,29 +14,30 @@ import sys
 sys.path.insert(0, "tests")
 from helpers import learner
 from streamlearn import checkpoint
-sys.stdout.write(checkpoint.digest(checkpoint.dumps(learner(300, cuts=[90]), "aaaa")))
+from streamlearn.pipelines.digits import pipeline
+sys.stdout.write(checkpoint.digest(checkpoint.dumps(learner(300, cuts=[90]), pipeline, "aaaa")))
 """
 
 
 def test_a_learner_comes_back_whole_and_learns_on_the_same() -> None:
     first = learner(300, cuts=[100])
-    second = checkpoint.loads(checkpoint.dumps(first, "aaaa"), pipeline, "aaaa")
+    second = checkpoint.loads(checkpoint.dumps(first, pipeline, "aaaa"), pipeline, "aaaa")
     assert (second.version, second.score, second.parameters) == (300, first.score, first.parameters)
     more = records(200, seed=11)
     assert first.test_then_train(more, 500) == second.test_then_train(more, 500)
     np.testing.assert_array_equal(first.model.coef_, second.model.coef_)
-    assert checkpoint.dumps(first, "aaaa") == checkpoint.dumps(second, "aaaa")
+    assert checkpoint.dumps(first, pipeline, "aaaa") == checkpoint.dumps(second, pipeline, "aaaa")
 
 
 def test_a_learner_without_a_model_comes_back_without_one() -> None:
-    assert checkpoint.loads(checkpoint.dumps(learner(), "aaaa"), pipeline, "aaaa").model is None
+    assert not checkpoint.loads(checkpoint.dumps(learner(), pipeline, "aaaa"), pipeline, "aaaa").trained
 
 
 def test_the_same_state_has_the_same_digest_in_another_process() -> None:
-    here = checkpoint.digest(checkpoint.dumps(learner(300, cuts=[90]), "aaaa"))
+    here = checkpoint.digest(checkpoint.dumps(learner(300, cuts=[90]), pipeline, "aaaa"))
     done = subprocess.run([sys.executable, "-c", ROUND_TRIP], capture_output=True, text=True, check=True)
     assert done.stdout == here
-    assert here != checkpoint.digest(checkpoint.dumps(learner(300, cuts=[91]), "aaaa"))
+    assert here != checkpoint.digest(checkpoint.dumps(learner(300, cuts=[91]), pipeline, "aaaa"))
 
 
 @pytest.mark.parametrize(
@@ -54,13 +55,13 @@ def test_the_same_state_has_the_same_digest_in_another_process() -> None:
 )
 def test_damaged_bytes_are_refused(damage) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(SnapshotRefused):
-        checkpoint.loads(damage(checkpoint.dumps(learner(60), "aaaa")), pipeline, "aaaa")
+        checkpoint.loads(damage(checkpoint.dumps(learner(60), pipeline, "aaaa")), pipeline, "aaaa")
 
 
 def test_a_newer_format_says_so() -> None:
     import hashlib
 
-    body = checkpoint.dumps(learner(60), "aaaa")[:-32]
+    body = checkpoint.dumps(learner(60), pipeline, "aaaa")[:-32]
     body = body[:6] + b"\x02\x00" + body[8:]
     with pytest.raises(SnapshotRefused, match="has format 2"):
         checkpoint.loads(body + hashlib.sha256(body).digest(), pipeline, "aaaa")
@@ -68,4 +69,4 @@ def test_a_newer_format_says_so() -> None:
 
 def test_another_lineage_is_refused() -> None:
     with pytest.raises(SnapshotRefused, match="bbbb"):
-        checkpoint.loads(checkpoint.dumps(learner(60), "bbbb"), pipeline, "aaaa")
+        checkpoint.loads(checkpoint.dumps(learner(60), pipeline, "bbbb"), pipeline, "aaaa")

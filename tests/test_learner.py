@@ -4,22 +4,21 @@ from helpers import learner, records
 from sklearn.linear_model import SGDClassifier
 
 from streamlearn.errors import NoModel
-from streamlearn.learner import Learner
 from streamlearn.pipelines.digits import pipeline
 
 
 def test_each_chunk_is_predicted_before_it_is_learned() -> None:
     """The loop that defines prequential evaluation, in plain scikit-learn, says the same."""
     found, ours, theirs = records(600), [], []
-    subject = Learner(pipeline, pipeline.parameters, 0)
+    subject = pipeline.new_learner()
     plain = SGDClassifier(**pipeline.parameters)
     for start in range(0, 600, 60):
         chunk = found[start : start + 60]
-        x = np.array([record.x for record in chunk]) / 16
+        x = np.array([record.x for record in chunk])
         y = np.array([record.actual_y for record in chunk])
         theirs += plain.predict(x).tolist() if start else [None] * 60
         plain.partial_fit(x, y, classes=np.arange(10))
-        ours += subject.test_then_train(chunk, start + 60)
+        ours += [answer["predict_y"] for answer in subject.test_then_train(chunk, start + 60)]
     assert ours == theirs
     truths = [record.actual_y for record in found[60:]]
     assert subject.score.samples == 540
@@ -29,7 +28,7 @@ def test_each_chunk_is_predicted_before_it_is_learned() -> None:
 
 def test_the_first_chunk_is_answered_with_none_and_not_scored() -> None:
     subject = learner()
-    assert subject.test_then_train(records(5), 5) == [None] * 5
+    assert subject.test_then_train(records(5), 5) == [{"predict_y": None}] * 5
     assert subject.score.samples == 0
     assert subject.score.value is None
     assert sum(subject.score.labels.values()) == 5
@@ -61,7 +60,7 @@ def test_a_version_never_goes_back() -> None:
 
 def test_nothing_is_predicted_without_a_model() -> None:
     with pytest.raises(NoModel):
-        learner().predict(pipeline.features(records(1)))
+        learner().answer(records(1))
 
 
 def test_learning_repeats_exactly() -> None:

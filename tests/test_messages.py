@@ -64,5 +64,5 @@ def test_bytes_that_are_no_record_are_refused(value: bytes | None) -> None:
 def test_a_dead_letter_keeps_the_bytes_as_received() -> None:
     letter = json.loads(messages.dead_letter("t", 0, 9, b"\xff\x00", BadRecord("why")))
     assert base64.b64decode(letter.pop("value")) == b"\xff\x00"
-    assert letter == {"topic": "t", "partition": 0, "offset": 9, "reason": "why"}
+    assert letter == {"topic": "t", "partition": 0, "offset": 9, "reason": "why", "length": 2}
     assert json.loads(messages.dead_letter("t", 0, 9, None, BadRecord("why")))["value"] is None

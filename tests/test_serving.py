@@ -1,20 +1,23 @@
 """The server with a real Redis and models written by the real store, without Flink."""
 
 import base64
+import re
 from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
 from helpers import learner
-from test_drawing import ring
+from test_drawing import SVG
 
 from serving.app import create_app
 from streamlearn import checkpoint
+from streamlearn.pipelines.digits import pipeline
 from streamlearn.settings import Settings
 from streamlearn.store import Store, Writer
 from streamlearn.waiting import wait_until
 
-DRAWING = base64.b64encode(ring().encode()).decode()
+ZERO = '<ellipse cx="100" cy="100" rx="40" ry="70" fill="none" stroke="black" stroke-width="8"/>'
+DRAWING = base64.b64encode(SVG.format(ZERO).encode()).decode()
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def client(store: Store, redis_url: str) -> Iterator[FlaskClient]:
 def write(store: Store, count: int, writer: Writer | None = None) -> Writer:
     """Write the model of `count` records as a worker would."""
     writer = writer or store.admit("digits", "aaaa", 1)
-    data = checkpoint.dumps(learner(count), "aaaa")
+    data = checkpoint.dumps(learner(count, cuts=range(256, count, 256)), pipeline, "aaaa")
     writer.save(count, data, checkpoint.digest(data), count)
     return writer
 
@@ -41,14 +44,17 @@ def serve(client: FlaskClient, store: Store, count: int, writer: Writer | None =
 
 
 def version(client: FlaskClient) -> int | None:
-    answer = client.get("/v2/models/digits")
-    return answer.get_json()["parameters"]["version"] if answer.status_code == 200 else None
+    found: int | None = client.get("/v2/models/digits").get_json()["parameters"].get("version")
+    return found
 
 
 def test_without_a_model_nothing_is_served(client: FlaskClient) -> None:
     assert client.get("/v2/health/live").get_json() == {"live": True}
     ready = client.get("/v2/health/ready")
-    assert (ready.status_code, ready.get_json()) == (503, {"ready": False, "waiting_for": ["digits"]})
+    assert (ready.status_code, ready.get_json()) == (503, {"ready": False, "serving": [], "waiting_for": []})
+    assert client.get("/v2/models/digits").get_json()["versions"] == []
+    assert client.get("/v2/models/digits/ready").status_code == 503
+    assert client.get("/v2/models/pm25/forecast").status_code == 503
     answer = client.post("/predict", data={"imgStr": DRAWING})
     assert answer.status_code == 503
     assert answer.get_json()["code"] == "no_model"
@@ -97,12 +103,38 @@ def test_the_last_good_model_stays_when_redis_is_emptied_or_the_snapshot_is_spoi
     serve(client, store, 140, writer)
 
 
+def test_64_numbers_as_json_are_answered_alike(client: FlaskClient, store: Store) -> None:
+    serve(client, store, 1797)
+    drawn = client.post("/predict", data={"imgStr": DRAWING}).get_json()
+    answer = client.post("/predict", json={"x": drawn["picture"]})
+    assert (answer.status_code, answer.get_json()) == (201, drawn)
+    for bad in ([0] * 63, [17] * 64, "x", None):
+        refused = client.post("/predict", json={"x": bad})
+        assert (refused.status_code, refused.get_json()["field"]) == (400, "x")
+    assert client.post("/predict", data=b"{", content_type="application/json").status_code == 400
+
+
+def test_the_page_says_which_version_is_served(client: FlaskClient, store: Store) -> None:
+    assert b"has been learned yet" in client.get("/").data
+    serve(client, store, 600)
+    page = client.get("/").get_data(as_text=True)
+    assert re.search(r"Version 600 is served, written \d+ s ago: \d+ records scored, [\d.]+% right", page)
+
+
+def test_a_version_is_taken_over_when_redis_announces_it(store: Store, redis_url: str) -> None:
+    app = create_app(Settings(redis=redis_url, model_poll_ms=60_000))
+    serve(app.test_client(), store, 100)
+    for cache in app.extensions["models"].values():
+        cache.stop()
+
+
 @pytest.mark.parametrize(
     ("form", "status"),
     [
         ({}, 400),
         ({"imgStr": ""}, 400),
         ({"imgStr": "%%%"}, 400),
+        ({"imgStr": "é"}, 400),
         ({"imgStr": base64.b64encode(b"no svg").decode()}, 400),
         ({"imgStr": base64.b64encode(b"<svg/>").decode()}, 400),
         ({"imgStr": "A" * (20 << 20)}, 413),
@@ -128,6 +160,27 @@ def test_what_is_no_drawing_is_refused_in_one_shape(
 def test_other_errors_have_the_same_shape(client: FlaskClient, path: str, status: int, code: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.get_json()["code"]) == (status, code)
+
+
+def test_forecasts_are_for_those_who_forecast(client: FlaskClient, store: Store) -> None:
+    serve(client, store, 100)
+    assert client.get("/v2/models/digits/forecast").status_code == 404
+    assert client.get("/v2/models/nothing/forecast").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", "records"),
+        (b"{}", "records"),
+        (b'{"records": []}', "records"),
+        (b'{"records": [1]}', "records[0]"),
+        (b'{"records": [{"ts": "2010-01-02 00:00:00"}]}', "records[0]"),
+    ],
+)
+def test_hours_that_cannot_be_read_are_named(client: FlaskClient, body: bytes, field: str) -> None:
+    answer = client.post("/v2/models/pm25/forecast", data=body)
+    assert (answer.status_code, answer.get_json()["field"]) == (400, field)
 
 
 def test_the_page_runs_only_its_own_scripts(client: FlaskClient) -> None:

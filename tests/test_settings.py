@@ -17,6 +17,21 @@ def test_a_value_that_is_no_number_is_named() -> None:
         Settings.load({"STREAMLEARN_KAFKA_CONTROLLER_PORT": "x"})
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("CHUNK_ROWS", "0", "at least 1"),
+        ("REDIS_WAIT_S", "nan", "at least 0"),
+        ("KAFKA", "broker", "localhost:9092"),
+        ("REDIS", "localhost:6379", "redis://localhost"),
+        ("FLINK", "localhost:8081", "http://localhost:8081"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_at_once(name: str, text: str, why: str) -> None:
+    with pytest.raises(BadSetting, match=f"STREAMLEARN_{name}.*{why}"):
+        Settings.load({f"STREAMLEARN_{name}": text})
+
+
 def test_the_password_in_the_redis_url_is_not_shown() -> None:
     assert "hush" not in repr(Settings(redis="redis://:hush@localhost:6379/0"))
 

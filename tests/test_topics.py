@@ -71,11 +71,13 @@ def test_a_lineage_goes_on_until_it_is_ended(stack: Stack, pipeline: Pipeline) -
     assert (first.start, first.epoch, first.ended) == (0, 1, False)
     second = lineages.claim(settings, pipeline)
     assert (second.id, second.epoch) == (first.id, 2)
-    assert lineages.end(settings, pipeline) == second
+    ended = lineages.end(settings, pipeline)
+    assert ended is not None
+    assert (ended.id, ended.epoch, ended.ended) == (second.id, 3, True)
     assert lineages.end(settings, pipeline) is None
     third = lineages.claim(settings, pipeline)
     assert third.id != first.id
-    assert third.epoch == 3
+    assert third.epoch == 4
 
 
 def test_other_parameters_do_not_continue_a_lineage(stack: Stack, pipeline: Pipeline) -> None:

@@ -20,9 +20,9 @@ Make = Callable[..., Worker]
 def make(store: Store) -> Make:
     def worker(
         committed: Callable[[], int | None] = lambda: None,
-        held: Callable[[int, int], bool] = lambda start, end: start < end,
+        lost: Callable[[int, int], bool] = lambda start, end: start < end,
     ) -> Worker:
-        outside = Outside(store, wait_s=1, chunk_rows=256, holds_records=held, committed=committed)
+        outside = Outside(store, wait_s=1, chunk_rows=256, may_be_lost=lost, committed=committed)
         return Worker(pipeline, LINEAGE, outside)
 
     return worker
@@ -76,7 +76,51 @@ def test_offsets_that_kafka_does_not_hold_are_no_gap(make: Make) -> None:
     rows = inputs(300)
     answers(make(), rows[:100])
     later = [row._replace(offset=row.offset + 1) for row in rows[100:]]
-    assert len(answers(make(held=lambda start, end: False), later)) == 200
+    assert len(answers(make(lost=lambda start, end: False), later)) == 200
+
+
+def test_records_that_kafka_lost_before_they_were_learned_stop_it(make: Make) -> None:
+    rows, worker = inputs(300), make()
+    answers(worker, rows[:100])
+    with pytest.raises(LineageError, match="between the offsets 100 and 120 are gone"):
+        worker.answer(rows[120:130])
+    with pytest.raises(LineageError, match="between the offsets 105 and 110 are gone"):
+        worker.answer([*rows[100:105], *rows[110:120]])
+
+
+def test_a_snapshot_that_does_not_join_up_is_not_dropped(make: Make, store: Store) -> None:
+    rows = inputs(300)
+    worker = make()
+    for start in (0, 100, 200):
+        answers(worker, rows[start : start + 100])
+    store.delete("streamlearn:digits:snapshot:aaaa:100")
+    with pytest.raises(LineageError, match="its bytes are gone"):
+        make().answer(rows[100:])
+    assert store.admit("digits", "aaaa", 1).versions() == [100, 200, 300]
+
+
+def test_a_worker_that_was_admitted_before_another_stays_shut_out(make: Make) -> None:
+    """It came late to its first call: it may not resume, nor drop what the other has written."""
+    rows = inputs(300)
+    late = make()
+    late.admit()
+    current = make()
+    answers(current, rows[:100])
+    answers(current, rows[100:200])
+    with pytest.raises(Fenced):
+        late.answer(rows[:100])
+    answers(current, rows[200:])
+
+
+def test_a_value_over_the_limit_is_kept_in_part(make: Make) -> None:
+    rows = inputs(3)
+    huge = b'{"x": [' + b" " * (5 << 20) + b"]}"
+    rows[1] = rows[1]._replace(value=huge)
+    outputs = make().answer(rows)
+    letter = json.loads(outputs[1].value)
+    assert len(outputs[1].value) < 2 << 20
+    assert "over the limit" in letter["reason"]
+    assert letter["length"] == len(huge)
 
 
 def test_an_altered_snapshot_is_refused(make: Make, store: Store, redis_url: str) -> None:
@@ -108,8 +152,6 @@ def test_a_worker_of_an_older_submission_is_shut_out(make: Make, store: Store) -
 def test_another_lineage_has_models_of_its_own(make: Make, store: Store) -> None:
     answers(make(), inputs(100))
     fresh = replace(LINEAGE, id="bbbb", start=100, epoch=2)
-    outside = Outside(
-        store, wait_s=1, chunk_rows=256, holds_records=lambda a, b: a < b, committed=lambda: None
-    )
+    outside = Outside(store, wait_s=1, chunk_rows=256, may_be_lost=lambda a, b: a < b, committed=lambda: None)
     found = answers(Worker(pipeline, fresh, outside), inputs(10, start=100))
     assert {(p["lineage"], p["model_version"], p["predict_y"]) for p in found} == {("bbbb", 100, None)}

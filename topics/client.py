@@ -51,6 +51,8 @@ def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
             bootstrap_timeout_ms=_CONNECT_MS,
             isolation_level="read_committed",
             enable_auto_commit=False,
+            # An offset that Kafka no longer holds is an error, not a reason to read somewhere else.
+            auto_offset_reset="none",
             **options,
         )
         try:

@@ -9,12 +9,10 @@ from kafka.admin import NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
 from streamlearn.errors import TopicRefused
+from streamlearn.messages import MAX_RECORD_BYTES
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
 from topics.client import admin
-
-MAX_RECORD_BYTES = 1 << 20
-"""The largest record that a pipeline takes (1 MiB); the producer refuses a larger one."""
 
 MAX_DEAD_LETTER_BYTES = 2 << 20
 """Room for a record of that size in base64, and the reason beside it."""

@@ -47,6 +47,7 @@ def claim(settings: Settings, pipeline: Pipeline, *, fresh: bool = False) -> Lin
         committed = records.committed_offset(settings, group_id(pipeline), pipeline.topic)
         entry = Lineage(
             pipeline=pipeline.name,
+            reference=pipeline.reference,
             id=uuid.uuid4().hex[:12],
             parameters=dict(pipeline.parameters),
             start=records.oldest(settings, pipeline.topic)
@@ -61,21 +62,32 @@ def claim(settings: Settings, pipeline: Pipeline, *, fresh: bool = False) -> Lin
                 f"{pipeline.name} has other parameters than its lineage {last.id} began with;"
                 f" `streamlearn train {pipeline.name} --fresh` opens a new one"
             )
-        entry = msgspec.structs.replace(last, epoch=last.epoch + 1, claim=mine)
-    _append(settings, entry)
-    winner = current(settings, pipeline)
-    if winner is None or winner.claim != mine:
-        raise LineageError(f"another submission of {pipeline.name} was quicker; it has the job now")
-    return entry
+        entry = msgspec.structs.replace(last, reference=pipeline.reference, epoch=last.epoch + 1, claim=mine)
+    return _won(settings, pipeline, entry)
 
 
 def end(settings: Settings, pipeline: Pipeline) -> Lineage | None:
-    """End the open lineage; return it, or None if none was open."""
+    """End the open lineage, so that no submission of it counts any more; return it, or None.
+
+    Raises
+    ------
+    LineageError
+        A submission was quicker.
+    """
     last = current(settings, pipeline)
     if last is None or last.ended:
         return None
-    _append(settings, msgspec.structs.replace(last, ended=True, claim=uuid.uuid4().hex))
-    return last
+    entry = msgspec.structs.replace(last, ended=True, epoch=last.epoch + 1, claim=uuid.uuid4().hex)
+    return _won(settings, pipeline, entry)
+
+
+def _won(settings: Settings, pipeline: Pipeline, entry: Lineage) -> Lineage:
+    """Append an entry, and make sure that it is the one that took its epoch."""
+    _append(settings, entry)
+    winner = current(settings, pipeline)
+    if winner is None or winner.claim != entry.claim:
+        raise LineageError(f"another submission of {pipeline.name} was quicker; it has the job now")
+    return entry
 
 
 def _entries(settings: Settings, pipeline: Pipeline) -> list[Lineage]:
@@ -85,13 +97,8 @@ def _entries(settings: Settings, pipeline: Pipeline) -> list[Lineage]:
 
 
 def _winner(entries: list[Lineage]) -> Lineage | None:
-    """Of the entries with the highest epoch, the first that took it and what it wrote since."""
-    if not entries:
-        return None
-    newest = max(entry.epoch for entry in entries)
-    claims = [entry for entry in entries if entry.epoch == newest]
-    ended = [entry for entry in claims if entry.ended]
-    return ended[-1] if ended else claims[0]
+    """Of the entries with the highest epoch, the one that took it first."""
+    return max(entries, key=lambda entry: entry.epoch, default=None)  # of equals, the first
 
 
 def _append(settings: Settings, entry: Lineage) -> None:

@@ -46,6 +46,16 @@ def oldest(settings: Settings, topic: str) -> int:
         return int(client.beginning_offsets([partition])[partition])
 
 
+def may_be_lost(settings: Settings, topic: str, start: int, end: int) -> bool:
+    """Whether [start, end) holds records, or is older than all that Kafka still holds.
+
+    Else it is a hole: offsets that transaction markers took, or that compaction emptied.
+    """
+    if start >= end:
+        return False
+    return oldest(settings, topic) > start or any(True for _ in read(settings, topic, start, end))
+
+
 def committed_offset(settings: Settings, group: str, topic: str) -> int | None:
     """Return the offset that a consumer group has committed, or None if it has not."""
     with admin(settings) as client:

@@ -69,22 +69,48 @@ async function predict() {
   }
 }
 
-async function showServed() {
-  const line = document.getElementById("served");
+async function fetched(path) {
+  const response = await fetch(path);
+  const result = await response.json();
+  if (!response.ok) throw new Error(result.error);
+  return result;
+}
+
+function cells(values) {
+  const row = document.createElement("tr");
+  row.append(...values.map((value) => {
+    const cell = document.createElement("td");
+    cell.textContent = value === null || value === undefined ? "–" : typeof value === "number" ? value.toFixed(1) : value;
+    return cell;
+  }));
+  return row;
+}
+
+function showForecast(place, forecast, scores) {
+  place.querySelector("tbody").replaceChildren(
+    ...Object.entries(forecast).map(([h, value]) =>
+      cells([h, value, scores[`h${h}_rmse`], scores[`h${h}_persistence_rmse`]])),
+  );
+}
+
+async function showServed(place, model) {
+  const line = place.querySelector(".served");
   try {
-    const response = await fetch(`/v2/models/${document.body.dataset.model}`);
-    const result = await response.json();
-    if (!response.ok) {
-      line.textContent = result.error;
-    } else {
-      const { version, samples, accuracy } = result.parameters;
-      const share = accuracy === null ? "not scored yet" : `${(100 * accuracy).toFixed(1)} % right before learning them`;
-      line.textContent = `Version ${version} is served: ${samples} records scored, ${share}.`;
+    const { versions, parameters } = await fetched(`/v2/models/${model}`);
+    if (!versions.length) throw new Error("No model has been learned yet; looking again …");
+    const { version, samples, accuracy, age_s, ...scores } = parameters;
+    const share = typeof accuracy === "number" ? `, ${(100 * accuracy).toFixed(1)} % right before learning them` : "";
+    let text = `Version ${version} is served, written ${age_s.toFixed(0)} s ago: ${samples} records scored${share}.`;
+    if ("forecast" in place.dataset) {
+      const { ts, forecast } = await fetched(`/v2/models/${model}/forecast`);
+      showForecast(place, forecast, scores);
+      text = `After the record of ${ts}. ${text}`;
     }
-  } catch {
-    line.textContent = "The server does not answer; looking again …";
+    line.textContent = text;
+  } catch (error) {
+    line.textContent = error instanceof TypeError ? "The server does not answer; looking again …" : error.message;
   }
-  setTimeout(showServed, POLL_MS);
+  setTimeout(showServed, POLL_MS, place, model);
 }
 
 pad.addEventListener("pointerdown", (event) => {
@@ -95,7 +121,10 @@ pad.addEventListener("pointerdown", (event) => {
 });
 pad.addEventListener("pointermove", (event) => {
   if (!current) return;
-  current.push(at(event));
+  const [x, y] = at(event);
+  const [lastX, lastY] = current[current.length - 1];
+  if (Math.hypot(x - lastX, y - lastY) < 2) return;
+  current.push([x, y]);
   redraw();
 });
 for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => (current = null));
@@ -106,4 +135,5 @@ document.getElementById("clear").addEventListener("click", () => {
   showPicture([]);
   show("–", "Draw with the mouse, a finger or a pen.");
 });
-showServed();
+showServed(document.querySelector("footer"), document.body.dataset.model);
+for (const place of document.querySelectorAll("section[data-model]")) showServed(place, place.dataset.model);

@@ -1,0 +1,21 @@
+"""One submission or reset of a pipeline at a time on this machine.
+
+A job cannot be seen in Flink before `flink run` has returned, so two that look at once would both submit.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from streamlearn.pipeline import Pipeline
+from streamlearn.settings import Settings
+
+
+@contextmanager
+def submitting(settings: Settings, pipeline: Pipeline) -> Iterator[None]:
+    """Wait for one's turn and hold it for the length of a `with`; it ends with the process at the latest."""
+    folder = settings.home / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"submit-{pipeline.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,52 @@
+"""The commands of the core, which need nothing but the core: check, evaluate."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from streamlearn.choosing import choosing
+from streamlearn.pipeline import Pipeline
+
+
+@click.command()
+@choosing
+@click.option(
+    "--records", type=click.Path(exists=True, path_type=Path), help="Try these: a JSON object a line."
+)
+@click.option("--limit", default=500, show_default=True, help="How many records to try at most.")
+def check(pipeline: Pipeline, records: Path | None, limit: int) -> None:
+    """Try a pipeline of one's own, offline: records, state, repeatability; exit 1 if something fails.
+
+    Example: streamlearn check --pipeline mine:pipeline
+    """
+    from streamlearn import checking
+    from streamlearn.learner import pin_blas_threads
+
+    pin_blas_threads()
+    values = records.read_bytes().splitlines()[:limit] if records else checking.sample(pipeline, limit)
+    passed = True
+    for finding in checking.check(pipeline, values):
+        click.echo(f"{'✓' if finding.passed else '✗'} {finding.what} ({finding.detail})")
+        passed = passed and finding.passed
+    sys.exit(0 if passed else 1)
+
+
+@click.command()
+@choosing
+@click.option("--passes", default=1, show_default=True, help="How often to go through the data set.")
+@click.option("--skip", default=0, show_default=True, help="Leave the first records out of the score.")
+def evaluate(pipeline: Pipeline, passes: int, skip: int) -> None:
+    """Predict, then learn a pipeline's data set offline, and show the prequential score.
+
+    Example: streamlearn evaluate pm25 --skip 8760
+    """
+    from streamlearn import evaluation
+    from streamlearn.learner import pin_blas_threads
+
+    pin_blas_threads()
+    for line in evaluation.table(evaluation.evaluate(pipeline, passes=passes, skip=skip)):
+        click.echo(line)
+
+
+commands = [check, evaluate]

@@ -1,0 +1,206 @@
+"""Learning to forecast a series several steps ahead; each label is learned when its step arrives.
+
+For a record of step t (an hour, say), with horizons h:
+
+1. forecast value(t+h) for each h, from the window of readings up to t, by the models as they are;
+2. the value of t, if there is one, is the label of what was seen at t−h: score the forecast made then, beside
+   persistence, and learn it;
+3. remember what was seen at t.
+
+The models learn the change from the last known value: one that knows nothing is persistence.
+
+Time runs forward. Steps that are left out count as missing. A step that is repeated, or is late by less than
+a window, is refused. A jump by a window or more, ahead or back, begins the window anew; the models stay: so
+one wild date costs a window of forecasts, and a data set that is replayed again is learned again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlearn.errors import NoModel
+from streamlearn.features import Window, empty, pushed
+from streamlearn.learner import Answer, Learner
+from streamlearn.scores import HorizonErrors
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How to learn a series: its readings, what features they make, and an estimator for each horizon."""
+
+    horizons: tuple[int, ...]
+    """Steps ahead, ascending."""
+    length: int
+    """Steps in the window that features see; more than the longest horizon."""
+    fields: int
+    """Numbers in one reading; the first is the one that is forecast."""
+    step: Callable[[Any], int]
+    """One record → the number of its step."""
+    reading: Callable[[Any], NDArray[np.float64]]
+    """One record → its reading, shape (fields,); what is missing is NaN."""
+    features: Callable[[Window, int], tuple[NDArray[np.float64], float] | None]
+    """Window and its newest step → features, and the last known value; None if no value is known."""
+    estimator: Callable[..., Any]
+    """Parameters → a new regressor with `predict` and `partial_fit`."""
+    lowest: float = -np.inf
+    """No forecast is below this."""
+
+    answers = ("forecast",)
+
+    def new(self, parameters: Mapping[str, Any], version: int) -> "ForecastLearner":
+        """Make a learner that has learned nothing."""
+        return ForecastLearner(self, parameters, version)
+
+
+class ForecastLearner(Learner):
+    """Learns as its `Forecast` says; answers `{"forecast": {"1": …, …}}`, null where it cannot say yet."""
+
+    def __init__(self, how: Forecast, parameters: Mapping[str, Any], version: int) -> None:
+        super().__init__(parameters, version)
+        self._how = how
+        self.score: Any = HorizonErrors.of(how.horizons)
+        self._models: list[Any] = [None] * len(how.horizons)
+        self._latest: dict[str, Any] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin the window anew."""
+        how = self._how
+        self._step_seen: int | None = None
+        self._window = empty(how.length, how.fields)
+        self._seen: list[tuple[NDArray[np.float64], float, list[float | None]] | None] = [None] * how.length
+
+    @property
+    def trained(self) -> bool:
+        """Whether a label of any horizon has been learned."""
+        return any(model is not None for model in self._models)
+
+    @property
+    def latest(self) -> dict[str, Any] | None:
+        """The forecast from the newest record: `{"ts": …, "forecast": {…}}`."""
+        return self._latest
+
+    def objection(self, record: Any) -> str | None:
+        """Say why a record cannot be taken after those before."""
+        late = self._late(record)
+        if late is not None and 0 <= late < self._how.length:
+            return f"its time was answered already or is {late} steps late: time runs forward"
+        return None
+
+    def answer(self, records: Sequence[Any]) -> list[Answer]:
+        """Forecast from a window of records of one's own; one answer, from the newest of them.
+
+        With no records, from the stream's own state.
+        """
+        if not self.trained or (not records and self._latest is None):
+            raise NoModel("no forecast can be made yet: nothing has been learned")
+        if not records:
+            assert self._latest is not None
+            return [{"forecast": self._latest["forecast"]}]
+        window = empty(self._how.length, self._how.fields)
+        ordered = sorted(records, key=self._how.step)
+        for before, record in zip([None, *ordered], ordered, strict=False):
+            gap = 1 if before is None else self._how.step(record) - self._how.step(before)
+            window = pushed(window, self._rows(record, max(gap, 1)))
+        found = self._how.features(window, self._how.step(ordered[-1]))
+        return [{"forecast": self._named(self._forecast(found))}]
+
+    def state(self) -> dict[str, Any]:
+        """Models, window, and what was seen and forecast at each of its steps."""
+        return {
+            "models": self._models,
+            "step": self._step_seen,
+            "window": self._window,
+            "seen": [None if one is None else list(one) for one in self._seen],
+            "latest": self._latest,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` has returned."""
+        self._models = state["models"]
+        self._step_seen = state["step"]
+        self._window = state["window"]
+        self._seen = [None if one is None else tuple(one) for one in state["seen"]]
+        self._latest = state["latest"]
+
+    def _step(self, records: Sequence[Any]) -> list[Answer]:
+        return [self._one(record) for record in records]
+
+    def _one(self, record: Any) -> Answer:
+        how, step = self._how, self._how.step(record)
+        late = self._late(record)
+        if late is not None and abs(late) >= how.length:
+            self._begin()
+        gap = 1 if self._step_seen is None else step - self._step_seen
+        window = pushed(self._window, self._rows(record, gap))
+        seen = [*self._seen, *([None] * (gap - 1))][-how.length :]
+        found = how.features(window, step)
+        forecast = self._forecast(found)
+        self._learn(seen, window)
+        self._window, self._step_seen = window, step
+        self._seen = [*seen, None if found is None else (*found, forecast)][-how.length :]
+        self._latest = {"ts": getattr(record, "ts", str(step)), "forecast": self._named(forecast)}
+        return {"forecast": self._latest["forecast"]}
+
+    def _learn(self, seen: list[Any], window: Window) -> None:
+        """Score and learn the newest value for every horizon h, with what was seen h steps before it.
+
+        Where the value was missing then, persistence had nothing to say, and neither is scored.
+        """
+        value = float(window[-1, 0])
+        if np.isnan(value):
+            return
+        for number, horizon in enumerate(self._how.horizons):
+            before = seen[-horizon]
+            if before is None:
+                continue
+            x, base, forecast = before
+            if forecast[number] is not None and not np.isnan(window[-1 - horizon, 0]):
+                errors = self.score.horizons[str(horizon)]
+                errors.add(truth=value, predicted=forecast[number], baseline=base)
+            if self._models[number] is None:
+                self._models[number] = self._how.estimator(**self.parameters)
+                self._models[number].partial_fit(x[None, :], np.array([value - base]))
+            else:
+                _learn_one(self._models[number], x, value - base)
+
+    def _forecast(self, found: tuple[NDArray[np.float64], float] | None) -> list[float | None]:
+        """One value a horizon, from features and the last known value; None where it cannot be said."""
+        if found is None:
+            return [None] * len(self._models)
+        x, base = found
+        return [
+            None if model is None else max(self._how.lowest, base + _predict_one(model, x))
+            for model in self._models
+        ]
+
+    def _named(self, forecast: list[float | None]) -> dict[str, float | None]:
+        return {str(horizon): value for horizon, value in zip(self._how.horizons, forecast, strict=True)}
+
+    def _rows(self, record: Any, gap: int) -> NDArray[np.float64]:
+        """The record's reading, after `gap − 1` missing ones."""
+        rows = np.full((min(gap, self._how.length), self._how.fields), np.nan)
+        rows[-1] = self._how.reading(record)
+        return rows
+
+    def _late(self, record: Any) -> int | None:
+        """By how many steps the record is behind the newest one; negative if it is ahead."""
+        return None if self._step_seen is None else self._step_seen - self._how.step(record)
+
+
+def _predict_one(model: Any, x: NDArray[np.float64]) -> float:
+    """Predict one row, by the estimator's own quick way where it has one."""
+    if hasattr(model, "predict_one"):
+        return float(model.predict_one(x))
+    return float(model.predict(x[None, :])[0])
+
+
+def _learn_one(model: Any, x: NDArray[np.float64], y: float) -> None:
+    """Learn one row, by the estimator's own quick way where it has one."""
+    if hasattr(model, "learn_one"):
+        model.learn_one(x, y)
+    else:
+        model.partial_fit(x[None, :], np.array([y]))

@@ -1,0 +1,112 @@
+"""pm25: how much fine dust will there be in 1, 3, 6, 12 and 24 hours? Recursive least squares on lags."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from streamlearn.datasets import pm25 as dataset
+from streamlearn.features import Window, carried_forward
+from streamlearn.forecast import Forecast
+from streamlearn.pipeline import DataSet, Pipeline
+from streamlearn.recursive import RecursiveLeastSquares
+
+HORIZONS = (1, 3, 6, 12, 24)
+"""Hours ahead."""
+
+LAGS = 25
+"""Hours in the window: this one and the 24 before it."""
+
+WINDS = ("NW", "NE", "SE", "cv")
+FIELDS = 7 + len(WINDS)
+
+_EPOCH = datetime(1970, 1, 1)
+_HOUR = timedelta(hours=1)
+
+Celsius = Annotated[float, Meta(ge=-60, le=60)]
+Hours = Annotated[float, Meta(ge=0, le=1000)]
+
+
+class Hour(msgspec.Struct):
+    """One hour. Readings outside of what the weather of a city can be are refused, not clipped."""
+
+    ts: str
+    pollution: Annotated[float, Meta(ge=0, le=2000)] | None
+    dew: Celsius
+    temp: Celsius
+    press: Annotated[float, Meta(ge=850, le=1100)]
+    wnd_dir: Literal["NW", "NE", "SE", "cv"]
+    wnd_spd: Annotated[float, Meta(ge=0, le=2000)]
+    snow: Hours
+    rain: Hours
+
+    def __post_init__(self) -> None:
+        time = datetime.fromisoformat(self.ts)
+        if time.tzinfo or (time.minute, time.second, time.microsecond) != (0, 0, 0):
+            raise ValueError(f"ts {self.ts!r} is not a full hour of local time, such as 2010-01-02 00:00:00")
+
+
+def step(record: Hour) -> int:
+    """Hours since 1970."""
+    return (datetime.fromisoformat(record.ts) - _EPOCH) // _HOUR
+
+
+def reading(record: Hour) -> NDArray[np.float64]:
+    """The hour as numbers of about one, shape (FIELDS,); pollution is in µg/m³, NaN where missing."""
+    return np.array(
+        [
+            np.nan if record.pollution is None else record.pollution,
+            record.dew / 10,
+            record.temp / 10,
+            (record.press - 1016) / 10,
+            np.log1p(record.wnd_spd) / 3,
+            np.log1p(record.snow),
+            np.log1p(record.rain),
+            *(float(record.wnd_dir == wind) for wind in WINDS),
+        ]
+    )
+
+
+def features(window: Window, step: int) -> tuple[NDArray[np.float64], float] | None:
+    """Lags of the pollution, the weather and its change over three hours, the time of day and of year.
+
+    Missing pollution is carried forward from the last reading, which is also what persistence forecasts
+    (the second value, µg/m³). None where the window holds no reading at all.
+    """
+    pollution = carried_forward(window[:, 0])
+    if pollution is None:
+        return None
+    now = window[-1, 1:]
+    change = np.nan_to_num(now[:4] - window[-4, 1:5])
+    day, year = 2 * np.pi * step / 24, 2 * np.pi * step / (24 * 365.25)
+    angles = np.array([day, 2 * day, year])
+    return (
+        np.concatenate([[1.0], pollution[::-1] / 100, now, change, np.sin(angles), np.cos(angles)]),
+        float(pollution[-1]),
+    )
+
+
+pipeline = Pipeline(
+    name="pm25",
+    topic="pm25",
+    prediction_topic="pm25_forecast",
+    record=Hour,
+    learning=Forecast(
+        horizons=HORIZONS,
+        length=LAGS,
+        fields=FIELDS,
+        step=step,
+        reading=reading,
+        features=features,
+        estimator=RecursiveLeastSquares,
+        lowest=0.0,
+    ),
+    parameters={"ridge": 10.0, "forgetting": 1.0},
+    echo=("ts", "pollution"),
+    chunk_rows=1,
+    trusted_types=("streamlearn.recursive.RecursiveLeastSquares",),
+    data=DataSet(dataset.records, dataset.HOURS, dataset.prepare),
+)

@@ -1,0 +1,91 @@
+"""Recursive least squares: linear regression that is exact after every row, in constant memory.
+
+S. Haykin, *Adaptive Filter Theory*, 4th ed., ch. 9. With P the inverse of the (forgotten, ridged) sum of
+x xᵀ, each row does
+
+    g = P x,   d = λ + xᵀ g,   w ← w + g (y − wᵀx) / d,   P ← (P − g gᵀ / d) / λ
+
+The update of P is symmetric by construction; rounding may still make it indefinite after very many rows, so
+it is started over from the ridge, with the coefficients kept, once it is not positive any more.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+
+class RecursiveLeastSquares(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Linear regression without an intercept, learned row by row.
+
+    Parameters
+    ----------
+    ridge
+        Weight of the penalty on the coefficients' squares, as of that many rows of ones.
+    forgetting
+        λ, 0 < λ ≤ 1: how much the past counts after each row; 1 forgets nothing.
+
+    Attributes
+    ----------
+    coef_ : (n_features,)
+    covariance_ : (n_features, n_features)
+        P, symmetric.
+
+    >>> x = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+    >>> model = RecursiveLeastSquares(ridge=1e-9).partial_fit(x, [1.0, 3.0, 5.0])
+    >>> model.predict([[1.0, 10.0]]).round(6).tolist()
+    [21.0]
+    """
+
+    def __init__(self, ridge: float = 1.0, forgetting: float = 1.0) -> None:
+        self.ridge = ridge
+        self.forgetting = forgetting
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "RecursiveLeastSquares":  # noqa: N803 (scikit-learn's name)
+        """Forget everything and learn the rows."""
+        for name in ("coef_", "covariance_"):
+            if hasattr(self, name):
+                delattr(self, name)
+        return self.partial_fit(X, y)
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "RecursiveLeastSquares":  # noqa: N803
+        """Learn the rows, in order."""
+        first = not hasattr(self, "coef_")
+        x, targets = validate_data(self, X, y, reset=first, dtype=np.float64, y_numeric=True)
+        if first:
+            self.coef_ = np.zeros(x.shape[1])
+            self.covariance_ = self._prior()
+        for row, target in zip(x, np.asarray(targets, dtype=np.float64), strict=True):
+            self.learn_one(row, target)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+        """Return X w, shape (n,)."""
+        check_is_fitted(self)
+        x = validate_data(self, X, reset=False, dtype=np.float64)
+        predicted: NDArray[np.float64] = x @ self.coef_
+        return predicted
+
+    def predict_one(self, x: NDArray[np.float64]) -> float:
+        """Return wᵀx for one row of shape (n_features,) that is known to be sound: nothing is checked."""
+        return float(x @ self.coef_)
+
+    def learn_one(self, x: NDArray[np.float64], target: float) -> None:
+        """Learn one sound row after the first; checking it would take ten times as long as learning it."""
+        gain = self.covariance_ @ x
+        scale = self.forgetting + x @ gain
+        self.coef_ = self.coef_ + gain * ((target - x @ self.coef_) / scale)
+        self.covariance_ = (self.covariance_ - np.outer(gain, gain) / scale) / self.forgetting
+        diagonal = self.covariance_.diagonal()
+        if not (np.isfinite(scale) and diagonal.min() > 0):
+            self.covariance_ = self._prior()
+
+    def _prior(self) -> NDArray[np.float64]:
+        return np.eye(self.n_features_in_) / self.ridge
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True  # there is no intercept
+        return tags

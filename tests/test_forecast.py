@@ -1,0 +1,213 @@
+"""Forecasting a series: what is learned when, gaps, late hours, wild dates, and cuts that do not matter."""
+
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import msgspec
+import numpy as np
+import plain_forecast
+import pytest
+
+from streamlearn import checkpoint
+from streamlearn.errors import BadRecord, NoModel
+from streamlearn.pipeline import load
+from streamlearn.pipelines.pm25 import Hour, step
+
+PM25 = load("pm25")
+START = datetime(2010, 1, 2)
+
+
+def hour(number: int, pollution: float | None = 100.0, **change: Any) -> dict[str, Any]:
+    return {
+        "ts": str(START + timedelta(hours=number)),
+        "pollution": pollution,
+        "dew": -16,
+        "temp": -4,
+        "press": 1020,
+        "wnd_dir": "SE",
+        "wnd_spd": 1.79,
+        "snow": 0,
+        "rain": 0,
+        **change,
+    }
+
+
+def series(count: int, seed: int = 1) -> list[dict[str, Any]]:
+    """Hours like the real ones, a tenth of them without a reading."""
+    random = np.random.default_rng(seed)
+    values = np.maximum(0, 300 + np.cumsum(random.normal(0, 8, count))).tolist()
+    return [
+        hour(n, None if random.random() < 0.1 else round(value), wnd_spd=float(random.integers(90)))
+        for n, value in enumerate(values)
+    ]
+
+
+def decode(records: list[dict[str, Any]]) -> list[Hour]:
+    return [PM25.codec.decode(msgspec.json.encode(record)) for record in records]
+
+
+def learned(records: list[dict[str, Any]]) -> tuple[Any, list[Any]]:
+    learner, answers = PM25.new_learner(), []
+    for record in decode(records):
+        answers += learner.test_then_train([record], learner.version + 1)
+    return learner, [answer["forecast"] for answer in answers]
+
+
+def test_it_forecasts_as_a_plain_numpy_loop() -> None:
+    records = series(600)
+    del records[100:104], records[300:320]
+    _, forecasts = learned(records)
+    expected = plain_forecast.replay(records)
+    for ours, theirs in zip(forecasts, expected, strict=True):
+        assert [value is None for value in ours.values()] == [value is None for value in theirs.values()]
+        known = [h for h, value in ours.items() if value is not None]
+        np.testing.assert_allclose([ours[h] for h in known], [theirs[h] for h in known], rtol=1e-9)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 256])
+def test_results_do_not_depend_on_how_the_stream_was_cut(cut: int) -> None:
+    records = decode(series(400))
+    whole, parts = PM25.new_learner(), PM25.new_learner()
+    answers = [whole.test_then_train([record], n + 1)[0] for n, record in enumerate(records)]
+    cut_answers: list[Any] = []
+    for start in range(0, 400, cut):
+        part = records[start : start + cut]
+        cut_answers += parts.test_then_train(part, start + len(part))
+    assert answers == cut_answers
+    assert checkpoint.dumps(whole, PM25, "a") == checkpoint.dumps(parts, PM25, "a")
+
+
+def test_a_snapshot_anywhere_goes_on_the_same() -> None:
+    records = decode(series(200))
+    whole, resumed = PM25.new_learner(), PM25.new_learner()
+    for number, record in enumerate(records):
+        expected = whole.test_then_train([record], number + 1)
+        if number % 37 == 5:
+            resumed = checkpoint.loads(checkpoint.dumps(resumed, PM25, "a"), PM25, "a")
+        assert resumed.test_then_train([record], number + 1) == expected
+    assert checkpoint.dumps(whole, PM25, "a") == checkpoint.dumps(resumed, PM25, "a")
+
+
+def test_a_label_is_learned_only_when_its_hour_has_come() -> None:
+    _, forecasts = learned(series(30))
+    first = {h: next(n for n, f in enumerate(forecasts) if f[h] is not None) for h in forecasts[0]}
+    known = [n for n, record in enumerate(series(30)) if record["pollution"] is not None]
+    assert first["1"] >= known[0] + 2
+    assert first["24"] >= 25
+
+
+def test_the_reading_that_a_forecast_is_scored_on_was_not_learned() -> None:
+    """Change one reading: no forecast made before it moves, and its score is of the forecast made before."""
+    records = series(200)
+    changed = [dict(record) for record in records]
+    changed[150]["pollution"] = 900.0
+    _, before = learned(records)
+    _, after = learned(changed)
+    assert before[:150] == after[:150]
+    assert before[150] != after[150]
+
+
+def test_missing_readings_are_neither_learned_nor_scored() -> None:
+    records = [hour(n, 100.0 if n < 60 else None) for n in range(120)]
+    learner, forecasts = learned(records)
+    # Hour 1 is the first label to be learned, so hour 2 is the first to be forecast, and hour 3 scored.
+    assert learner.score.horizons["1"].samples == 57
+    models = learned(records[:60])[0].state()["models"]
+    np.testing.assert_array_equal(models[0].coef_, learner.state()["models"][0].coef_)
+    assert forecasts[61]["1"] is not None
+    assert set(forecasts[119].values()) == {None}, "nothing was known for a whole window"
+
+
+def test_repeated_and_late_hours_are_refused_and_change_nothing() -> None:
+    learner, _ = learned(series(100))
+    before = checkpoint.dumps(learner, PM25, "a")
+    for number in (99, 98, 76):
+        [record] = decode([hour(number)])
+        assert "time runs forward" in str(learner.objection(record))
+    assert checkpoint.dumps(learner, PM25, "a") == before
+    [record] = decode([hour(100)])
+    assert learner.objection(record) is None
+
+
+def test_a_wild_date_costs_a_window_and_not_the_model() -> None:
+    learner, _ = learned(series(300))
+    coefficients = [model.coef_.copy() for model in learner._models]
+    wild, *back = decode([hour(0, ts="9999-12-31 23:00:00"), *(hour(300 + n) for n in range(30))])
+    assert learner.objection(wild) is None
+    learner.test_then_train([wild], learner.version + 1)
+    for before, model in zip(coefficients, learner._models, strict=True):
+        np.testing.assert_array_equal(before, model.coef_)
+    for record in back:
+        assert learner.objection(record) is None
+        [answer] = learner.test_then_train([record], learner.version + 1)
+    assert all(0 <= value < 500 for value in answer["forecast"].values())
+
+
+def test_a_data_set_that_is_replayed_again_is_learned_again() -> None:
+    records = series(300)
+    learner, _ = learned([*records, *records])
+    assert learner.score.samples > 1.8 * learned(records)[0].score.samples
+
+
+def test_a_window_of_ones_own_gives_what_the_stream_said() -> None:
+    records = series(300)
+    learner, forecasts = learned(records)
+    own = learner.answer(decode(records[-25:]))[0]["forecast"]
+    assert learner.answer([])[0]["forecast"] == forecasts[-1]
+    assert all(value is not None for value in own.values())
+    del records[290:293]
+    assert learner.answer(decode(list(reversed(records[-25:]))))[0]["forecast"] != own
+
+
+def test_without_anything_learned_there_is_no_forecast() -> None:
+    with pytest.raises(NoModel):
+        PM25.new_learner().answer([])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ts": "yesterday"},
+        {"ts": "2010-02-30 00:00:00"},
+        {"ts": "2010-01-02 00:30:00"},
+        {"ts": None},
+        {"ts": "2010-01-02T00:00:00+08:00"},
+        {"pollution": -1},
+        {"pollution": 5000},
+        {"pollution": "12"},
+        {"wnd_dir": "S"},
+        {"wnd_dir": None},
+        {"press": None},
+        {"temp": 99},
+        {"wnd_spd": -1},
+    ],
+)
+def test_bad_hours_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(BadRecord):
+        PM25.codec.decode(msgspec.json.encode(hour(0, **{"pollution": 5.0, **change})))
+
+
+@pytest.mark.parametrize("name", list(hour(0)))
+def test_a_missing_field_is_named(name: str) -> None:
+    record = hour(0)
+    del record[name]
+    with pytest.raises(BadRecord, match=name):
+        PM25.codec.decode(msgspec.json.encode(record))
+
+
+def test_not_a_number_is_refused() -> None:
+    value = msgspec.json.encode(hour(0)).replace(b"100.0", b"NaN")
+    with pytest.raises(BadRecord):
+        PM25.codec.decode(value)
+
+
+def test_the_data_is_hourly_and_goes_on_by_whole_passes(pm25_csv: str) -> None:
+    assert PM25.data is not None
+    found = list(islice(PM25.data.records(passes=2), 2 * PM25.data.size))
+    steps = [step(PM25.codec.decode(msgspec.json.encode(record))) for record in found]
+    assert steps == list(range(steps[0], steps[0] + 2 * 43_800))
+    assert found[0]["ts"] == "2010-01-02 00:00:00"
+    assert found[0]["pollution"] == 129
+    assert sum(record["pollution"] is None for record in found[:43_800]) == 2067 - 24
+    assert found[43_800]["pollution"] == 129

@@ -1,0 +1,110 @@
+"""The page on a pipeline of one's own, followed to the letter: its code, through Kafka and Flink."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, Stack
+from reading import Topic
+from sklearn.linear_model import SGDClassifier
+
+from streamlearn import checking
+from streamlearn.pipeline import load
+from streamlearn.settings import inherited
+from streamlearn.waiting import wait_until
+
+PAGE = (ROOT / "docs" / "your-own-pipeline.md").read_text()
+MODULE = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]  # type: ignore[index]
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def module() -> Iterator[Path]:
+    """The page's module, where the page says to put it."""
+    path = ROOT / "tumours.py"
+    path.write_text(MODULE)
+    yield path
+    path.unlink()
+
+
+def test_the_check_on_the_page_passes(module: Path) -> None:
+    command = next(line for line in COMMANDS if " check " in line)
+    done = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, env=inherited())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("✓") == 6
+
+
+def test_the_page_runs_on_the_real_stack(stack: Stack, module: Path) -> None:
+    for word in (" train ", " replay "):
+        stack.run(*next(line for line in COMMANDS if word in line).split())
+    predictions = Topic(stack.settings.kafka, "tumours_predict")
+    records = Topic(stack.settings.kafka, "tumours").read()
+    wait_until(lambda: len(predictions.read().values) >= 1138, 120, "1138 predictions", every_s=0.5)
+    answers, sent = predictions.json(), records.json()
+    for topic in (predictions, records):
+        topic.close()
+    assert [answer["offset"] for answer in answers] == list(range(1138))
+    assert [answer["predict_y"] for answer in answers] == plain(answers, sent)
+
+
+def plain(answers: list[dict[str, object]], sent: list[dict[str, object]]) -> list[int | None]:
+    """The same in plain scikit-learn, cut where the predictions say."""
+    model, expected, start = SGDClassifier(loss="log_loss", random_state=1), [], 0
+    for _, run in groupby(answers, key=lambda answer: answer["model_version"]):
+        chunk = sent[start : start + len(list(run))]
+        x = np.log1p(np.array([record["x"] for record in chunk]))
+        expected += model.predict(x).tolist() if start else [None] * len(chunk)
+        model.partial_fit(x, [record["diagnosis"] for record in chunk], classes=[0, 1])
+        start += len(chunk)
+    return expected
+
+
+@pytest.mark.parametrize(("name", "independent"), [("digits", False), ("pm25", True)])
+def test_the_built_in_pipelines_pass(name: str, independent: bool, request: pytest.FixtureRequest) -> None:
+    if name == "pm25":
+        request.getfixturevalue("pm25_csv")
+    findings = list(checking.check(load(name), checking.sample(load(name), 300)))
+    assert [finding for finding in findings if not finding.passed] == []
+    assert findings[-1].what.startswith("results do not depend" if independent else "results depend")
+
+
+BROKEN = {
+    "record 0": MODULE.replace("max_length=30", "max_length=29"),
+    "✗ learning repeats exactly": MODULE.replace("estimator=SGDClassifier", "estimator=Unsteady")
+    + """
+import time
+class Unsteady(SGDClassifier):
+    def partial_fit(self, X, y, classes=None):
+        return super().partial_fit(X * (1 + time.time() % 1), y, classes=classes)
+""",
+    "list these in trusted_types": MODULE.replace(
+        "estimator=SGDClassifier", "estimator=lambda **them: Own(**them)"
+    )
+    + """
+class Own(SGDClassifier):
+    pass
+""",
+    "cannot be loaded": "import nothing_like_it\n",
+    "not a Pipeline": "pipeline = 3\n",
+}
+
+
+@pytest.mark.parametrize("said", list(BROKEN))
+def test_what_is_wrong_with_a_pipeline_is_named(tmp_path: Path, said: str) -> None:
+    text = BROKEN[said].replace("estimator=Unsteady", "estimator=lambda **them: Unsteady(**them)")
+    if "Unsteady" in text:
+        text = text.replace("echo=", 'trusted_types=("spoiled.Unsteady",), echo=')
+    (tmp_path / "spoiled.py").write_text(text)
+    done = subprocess.run(
+        [ROOT / ".venv" / "bin" / "streamlearn", "check", "--pipeline", "spoiled:pipeline"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stdout
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
