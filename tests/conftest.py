@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
@@ -89,22 +89,22 @@ def pm25_csv() -> str:
     return named
 
 
+def free_settings(home: Path, **more: object) -> Settings:
+    """The settings of a stack of one's own, on ports that are free."""
+    ports = {option.name: free_port() for option in fields(Settings) if option.name.endswith("_port")}
+    addresses = {
+        "kafka": f"localhost:{free_port()}",
+        "redis": f"redis://localhost:{free_port()}/0",
+        "flink": f"http://localhost:{free_port()}",
+    }
+    kept = {"cache": ROOT / ".streamlearn" / "cache", "pm25_csv": Settings.load().pm25_csv}
+    return Settings(home=home, **{**ports, **addresses, **kept, **more})  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Start everything, without the replays, on free ports and in a folder of its own."""
-    settings = Settings(
-        home=tmp_path_factory.mktemp("stack"),
-        pm25_csv=Settings.load().pm25_csv,
-        cache=ROOT / ".streamlearn" / "cache",
-        kafka=f"localhost:{free_port()}",
-        kafka_controller_port=free_port(),
-        redis=f"redis://localhost:{free_port()}/0",
-        flink=f"http://localhost:{free_port()}",
-        flink_rpc_port=free_port(),
-        jobmanager_metrics_port=free_port(),
-        taskmanager_metrics_port=free_port(),
-        http_port=free_port(),
-    )
+    settings = free_settings(tmp_path_factory.mktemp("stack"))
     running = Stack(settings)
     try:
         done = running.run("scripts/up", "--detach", "--no-replay", check=False, timeout=600)

@@ -1,9 +1,13 @@
+import msgspec
 import numpy as np
 import pytest
 from helpers import learner, records
-from sklearn.linear_model import SGDClassifier
+from sklearn.linear_model import SGDClassifier, SGDRegressor
 
+from streamlearn import checkpoint
 from streamlearn.errors import NoModel
+from streamlearn.learner import Rows
+from streamlearn.pipeline import Pipeline
 from streamlearn.pipelines.digits import pipeline
 
 
@@ -67,3 +71,45 @@ def test_learning_repeats_exactly() -> None:
     first, second = learner(500, cuts=[100, 150, 400]), learner(500, cuts=[100, 150, 400])
     np.testing.assert_array_equal(first.model.coef_, second.model.coef_)
     assert first.score == second.score
+
+
+class Point(msgspec.Struct):
+    x: float
+    y: float | None = None
+
+
+def test_a_regression_is_scored_beside_the_label_that_came_last() -> None:
+    """Against the same in plain numpy and scikit-learn; every fifth record has no label."""
+    random = np.random.default_rng(3)
+    points = [
+        Point(x, None if n % 5 == 4 else 3 * x + 1) for n, x in enumerate(random.normal(size=60).tolist())
+    ]
+    how = Rows(
+        features=lambda records: np.array([[record.x] for record in records]),
+        label=lambda record: record.y,
+        estimator=SGDRegressor,
+    )
+    line = Pipeline("line", "line", "line_predict", Point, how, {"random_state": 1}, ("x",))
+    subject, plain = line.new_learner(), SGDRegressor(random_state=1)
+    errors, baseline, last = [], [], None
+    for start in range(0, 60, 10):
+        chunk = points[start : start + 10]
+        answers = [answer["predict_y"] for answer in subject.test_then_train(chunk, start + 10)]
+        x, labelled = (
+            np.array([[point.x] for point in chunk]),
+            [n for n in range(10) if chunk[n].y is not None],
+        )
+        expected = plain.predict(x).tolist() if start else [None] * 10
+        assert answers == expected
+        for n in labelled:
+            if start:
+                errors.append(expected[n] - chunk[n].y)
+                baseline.append(last - chunk[n].y)
+            last = chunk[n].y
+        plain.partial_fit(x[labelled], [chunk[n].y for n in labelled])
+    figures = subject.score.summary()
+    assert subject.score.samples == len(errors) == 40
+    assert figures["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))))
+    assert figures["baseline_mae"] == pytest.approx(np.mean(np.abs(baseline)))
+    back = checkpoint.loads(checkpoint.dumps(subject, line, "a"), line, "a")
+    assert checkpoint.dumps(back, line, "a") == checkpoint.dumps(subject, line, "a")

@@ -10,7 +10,7 @@ from dataclasses import fields
 
 import psutil
 import pytest
-from conftest import ROOT, Stack, free_port
+from conftest import ROOT, Stack, free_settings
 
 from flink_jobs import flink_api
 from stack import processes
@@ -77,22 +77,6 @@ def _live(url: str) -> bool:
         return False
 
 
-def small(home: object, **ports: int) -> Settings:
-    """The settings of another stack, whose ports are free but for those given."""
-    return Settings(
-        home=home,  # type: ignore[arg-type]
-        cache=ROOT / ".streamlearn" / "cache",
-        kafka=f"localhost:{ports.get('kafka', free_port())}",
-        kafka_controller_port=free_port(),
-        redis=f"redis://localhost:{free_port()}/0",
-        flink=f"http://localhost:{free_port()}",
-        flink_rpc_port=free_port(),
-        jobmanager_metrics_port=free_port(),
-        taskmanager_metrics_port=free_port(),
-        http_port=free_port(),
-    )
-
-
 def ports(settings: Settings) -> list[int]:
     named = [getattr(settings, field.name) for field in fields(settings) if field.name.endswith("_port")]
     return [*named, settings.kafka_port, settings.redis_port, settings.flink_port]
@@ -106,7 +90,7 @@ def test_a_taken_port_is_named_with_its_holder(stack: Stack, tmp_path) -> None: 
         done = subprocess.run(
             ["scripts/up", "--detach"],
             cwd=ROOT,
-            env=inherited(small(tmp_path, kafka=port).environment()),
+            env=inherited(free_settings(tmp_path, kafka=f"localhost:{port}").environment()),
             capture_output=True,
             text=True,
         )
@@ -119,7 +103,7 @@ def test_a_taken_port_is_named_with_its_holder(stack: Stack, tmp_path) -> None: 
 @pytest.mark.parametrize("way", ["interrupted", "supervisor killed"])
 def test_whatever_happens_nothing_is_left_behind(stack: Stack, tmp_path, way: str) -> None:  # type: ignore[no-untyped-def]
     """Ctrl-C in the middle of starting; and `down` after a `kill -9` of the supervisor."""
-    settings = small(tmp_path)
+    settings = free_settings(tmp_path)
     environment = inherited(settings.environment())
     up = subprocess.Popen(
         ["scripts/up"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
