@@ -21,7 +21,8 @@ class LearningMetrics:
         group = group.add_group("online_ml")
         self._worker = worker
         blank = pipeline.new_learner().score
-        for name in blank.gauges():
+        self._gauges = blank.gauges()
+        for name in self._gauges:
             group.gauge(name, self._gauge(name))
         group.gauge("model_version", lambda: worker.learner.version if worker.learner else -1)
         group.gauge("checkpoint_write_ms", lambda: round(1000 * worker.write_s))
@@ -37,6 +38,7 @@ class LearningMetrics:
         """Show the worker and its learner as they are now."""
         assert self._worker.learner is not None
         score = self._worker.learner.score
+        self._gauges = score.gauges()
         right = getattr(score, "right", 0)
         if not self._started:
             # What was scored before this worker started is not of the last ten seconds; nor, for
@@ -53,7 +55,7 @@ class LearningMetrics:
             self._counts[name].rise_to(count)
 
     def _gauge(self, name: str) -> Callable[[], int]:
-        return lambda: self._worker.learner.score.gauges()[name] if self._worker.learner else -1
+        return lambda: self._gauges[name]
 
 
 class Total:

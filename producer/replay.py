@@ -8,8 +8,8 @@ from itertools import islice
 from types import FrameType
 from typing import Any
 
-from streamlearn.errors import BadRecord, BrokerUnavailable, UnknownPipeline
-from streamlearn.messages import MAX_RECORD_BYTES, encode
+from streamlearn.errors import BrokerUnavailable, UnknownPipeline
+from streamlearn.messages import MAX_RECORD_BYTES, checked, encode
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
 from topics import layout
@@ -93,19 +93,6 @@ def replay(
             f"Kafka at {settings.kafka} did not take a record: {progress.error}"
         ) from progress.error
     return progress
-
-
-def checked(value: bytes) -> bytes:
-    """Return a record's bytes if a pipeline takes so many.
-
-    Raises
-    ------
-    BadRecord
-        There are more than 1 MiB of them.
-    """
-    if len(value) > MAX_RECORD_BYTES:
-        raise BadRecord(f"a record of {len(value)} bytes is over the limit of {MAX_RECORD_BYTES}")
-    return value
 
 
 def _paced(

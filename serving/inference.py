@@ -43,8 +43,8 @@ def live() -> Response:
 def ready() -> tuple[Response, int]:
     """Say whether predictions are served: by every pipeline that has begun to learn, and by one at least."""
     caches: dict[str, ModelCache] = current_app.extensions["models"]
-    waiting = [name for name, found in sorted(caches.items()) if found.begun and not _has_model(name)]
     serving = [name for name in sorted(caches) if _has_model(name)]
+    waiting = [name for name in sorted(caches) if caches[name].begun and name not in serving]
     found = bool(serving) and not waiting
     return jsonify(ready=found, serving=serving, waiting_for=waiting), 200 if found else 503
 

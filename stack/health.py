@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 from flink_jobs import flink_api
 from flink_jobs.names import job_name
@@ -59,12 +60,12 @@ def job(settings: Settings, pipeline: str) -> bool:
 
 def server(settings: Settings) -> bool:
     """Whether the server answers."""
-    return _http_ok(server_url(settings) + "/v2/health/live")
+    return _fetched(server_url(settings) + "/v2/health/live") is not None
 
 
 def ready(settings: Settings, pipeline: str) -> bool:
     """Whether the server has a trained model of the pipeline."""
-    return _http_ok(f"{server_url(settings)}/v2/models/{pipeline}/ready")
+    return _fetched(f"{server_url(settings)}/v2/models/{pipeline}/ready") is not None
 
 
 def predictions(settings: Settings, pipeline: Pipeline) -> int:
@@ -82,23 +83,21 @@ def _works(ask: Callable[[], object]) -> bool:
         return False
 
 
-def _http_ok(url: str) -> bool:
+def _fetched(url: str) -> Any:
+    """Return the JSON at `url`, or None where there is none or it comes with an error."""
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310
-            json.load(response)
-            return bool(response.status == 200)
+            return json.load(response)
     except (urllib.error.URLError, OSError, ValueError):
-        return False
+        return None
 
 
 def summary(settings: Settings, pipeline: str) -> str:
     """Return a line about the pipeline's served model."""
-    url = f"{server_url(settings)}/v2/models/{pipeline}"
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310
-            served = json.load(response)["parameters"]
-    except (urllib.error.URLError, OSError, ValueError):
+    model = _fetched(f"{server_url(settings)}/v2/models/{pipeline}")
+    if model is None:
         return f"{pipeline}: the server does not answer"
+    served = model["parameters"]
     if not served:
         return f"{pipeline}: no model is served yet"
     figures = ", ".join(

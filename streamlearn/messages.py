@@ -20,6 +20,19 @@ MAX_RECORD_BYTES = 1 << 20
 encode = msgspec.json.Encoder().encode
 
 
+def checked(value: bytes) -> bytes:
+    """Return a record's bytes if a pipeline takes so many.
+
+    Raises
+    ------
+    BadRecord
+        There are more than 1 MiB of them.
+    """
+    if len(value) > MAX_RECORD_BYTES:
+        raise BadRecord(f"the value of {len(value)} bytes is over the limit of {MAX_RECORD_BYTES}")
+    return value
+
+
 class DeadLetter(msgspec.Struct):
     """A record that was not learned.
 
@@ -81,10 +94,8 @@ class Codec:
         """
         if value is None:
             raise BadRecord("the value is null")
-        if len(value) > MAX_RECORD_BYTES:
-            raise BadRecord(f"the value of {len(value)} bytes is over the limit of {MAX_RECORD_BYTES}")
         try:
-            return self._record.decode(value)
+            return self._record.decode(checked(value))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRecord(str(error) or "the value cannot be decoded") from error
 

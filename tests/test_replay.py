@@ -5,9 +5,10 @@ import subprocess
 import pytest
 from conftest import ROOT, free_port
 
-from producer.replay import _paced, checked
+from producer.replay import _paced
 from streamlearn.datasets import digits
 from streamlearn.errors import BadRecord
+from streamlearn.messages import checked
 from streamlearn.settings import inherited
 
 
