@@ -61,11 +61,13 @@ def test_a_killed_service_is_restarted(stack: Stack) -> None:
     def server() -> dict[str, object]:
         return next(p for p in Supervisor(stack.settings).processes() if p["name"] == "server")
 
+    def returned() -> bool:
+        now = server()
+        return now["statename"] == "RUNNING" and now["pid"] != before
+
     before = server()["pid"]
     os.kill(int(str(before)), signal.SIGKILL)
-    wait_until(
-        lambda: server()["statename"] == "RUNNING" and server()["pid"] != before, 60, "the server's return"
-    )
+    wait_until(returned, 60, "the server's return")
     wait_until(lambda: _live(stack.url), 60, "the server to answer")
 
 
