@@ -10,8 +10,9 @@ from streamlearn.settings import Settings
 @click.command()
 @choosing
 @click.option("--fresh", is_flag=True, help="End the open lineage and begin a new one.")
+@click.option("--rebuild", is_flag=True, help="Go on without a checkpoint, behind the last committed answer.")
 @click.option("--keep", is_flag=True, help="Stay, and submit again whenever Flink has lost the job.")
-def train(pipeline: Pipeline, fresh: bool, keep: bool) -> None:
+def train(pipeline: Pipeline, fresh: bool, rebuild: bool, keep: bool) -> None:
     """Submit a pipeline's learning job to Flink; it continues where it was.
 
     Example: streamlearn train digits
@@ -20,9 +21,11 @@ def train(pipeline: Pipeline, fresh: bool, keep: bool) -> None:
     from flink_jobs.submit import submit
 
     settings = Settings.load()
+    if fresh and rebuild:
+        raise click.UsageError("--fresh begins anew and --rebuild goes on: say one of them")
     if keep:
         keep_running(settings, pipeline, click.echo)
-    submit(settings, pipeline, fresh=fresh, say=click.echo)
+    submit(settings, pipeline, fresh=fresh, rebuild=rebuild, say=click.echo)
 
 
 @click.command()

@@ -53,14 +53,33 @@ def call(settings: Settings, path: str, *, method: str = "GET", body: Any = None
 
 def newest_job(settings: Settings, name: str) -> Job | None:
     """Return the job of that name that was started last, or None if the JobManager knows none."""
-    jobs = [
-        Job(job["jid"], job["name"], job["state"], job["start-time"])
-        for job in call(settings, "/jobs/overview")["jobs"]
-        if job["name"] == name
-    ]
-    return max(jobs, key=lambda job: (job.live, job.started_ms), default=None)
+    return max(_jobs(settings, name), key=lambda job: (job.live, job.started_ms), default=None)
+
+
+def live_jobs(settings: Settings, name: str) -> list[Job]:
+    """Return the jobs of that name that run, or will again, the newest first."""
+    return sorted((job for job in _jobs(settings, name) if job.live), key=lambda job: -job.started_ms)
+
+
+def trouble(settings: Settings, job: Job) -> str | None:
+    """Return why a job was restarted last, in one line: what its Python code raised, if it did."""
+    found = call(settings, f"/jobs/{job.id}/exceptions?maxExceptions=1")
+    entries = found.get("exceptionHistory", {}).get("entries", [])
+    if not entries:
+        return None
+    lines = [line.strip() for line in entries[0].get("stacktrace", "").splitlines() if line.strip()]
+    ours = [line for line in lines if line.startswith("streamlearn.errors.")]
+    return str((ours or lines or [entries[0].get("exceptionName", "unknown")])[0])
 
 
 def cancel(settings: Settings, job: Job) -> None:
     """Ask Flink to cancel a job."""
     call(settings, f"/jobs/{job.id}", method="PATCH", body={})
+
+
+def _jobs(settings: Settings, name: str) -> list[Job]:
+    return [
+        Job(job["jid"], job["name"], job["state"], job["start-time"])
+        for job in call(settings, "/jobs/overview")["jobs"]
+        if job["name"] == name
+    ]

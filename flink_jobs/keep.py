@@ -35,9 +35,13 @@ def keep_running(settings: Settings, pipeline: Pipeline, say: Callable[[str], No
 
 
 def _look(settings: Settings, pipeline: Pipeline, say: Callable[[str], None]) -> tuple[str, float]:
+    for older in flink_api.live_jobs(settings, job_name(pipeline.name))[1:]:
+        say(f"{older.name} runs twice: cancelling the older, {older.id}")
+        flink_api.cancel(settings, older)
     job = flink_api.newest_job(settings, job_name(pipeline.name))
     if job and job.live:
-        return f"{job.name} is {job.state.lower()}", _LOOK_S
+        why = None if job.state == "RUNNING" else flink_api.trouble(settings, job)
+        return f"{job.name} is {job.state.lower()}" + (f": {why}" if why else ""), _LOOK_S
     if job and job.state != "FAILED":
         return (
             f"{job.name} was {job.state.lower()} by hand; `streamlearn train {pipeline.name}` resumes it",

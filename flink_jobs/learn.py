@@ -1,6 +1,6 @@
 """The program that `flink run` executes: one pipeline's job, from its topic to its predictions.
 
-    flink run … -py learn.py --lineage '{"pipeline": "digits", "id": …}'
+    flink run … -py learn.py --lineage '{"pipeline": "digits", "id": …}' --start 0
 
 `submit.py` calls it; the lineage comes from the register and is fixed for as long as the job runs.
 """
@@ -39,7 +39,6 @@ def configuration(lineage: Lineage, settings: Settings) -> dict[str, str]:
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "3",
         "execution.checkpointing.dir": checkpoints,
-        "execution.checkpointing.savepoint-dir": checkpoints,
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "1 s",
         "restart-strategy.exponential-delay.max-backoff": "15 s",
@@ -50,13 +49,15 @@ def main() -> None:
     """Submit the job; with `flink run --detached` this returns once Flink has it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lineage", required=True, help="the lineage, as JSON")
-    lineage = msgspec.json.decode(parser.parse_args().lineage, type=Lineage)
+    parser.add_argument("--start", required=True, type=int, help="the first offset, without a checkpoint")
+    arguments = parser.parse_args()
+    lineage = msgspec.json.decode(arguments.lineage, type=Lineage)
     settings, pipeline = Settings.load(), load(lineage.reference)
     table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     for key, value in configuration(lineage, settings).items():
         table.get_config().set(key, value)
     table.create_temporary_system_function("learn", learn_function(lineage))
-    table.execute_sql(tables.source(pipeline, settings, group_id(pipeline), lineage.start))
+    table.execute_sql(tables.source(pipeline, settings, group_id(pipeline), arguments.start))
     table.execute_sql(tables.sink(pipeline, settings))
     table.execute_sql(tables.learn(pipeline))
 

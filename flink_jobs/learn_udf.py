@@ -21,9 +21,10 @@ from streamlearn.lineage import Lineage
 from streamlearn.pipeline import load
 from streamlearn.settings import Settings
 from streamlearn.store import Store
-from streamlearn.worker import Input, Outside, Worker
-from topics import records
-from topics.lineages import group_id
+from streamlearn.stream import Input
+from streamlearn.worker import Worker
+from topics import lineages
+from topics.stream import KafkaStream
 
 _COMMITTED_POLL_S = 5.0
 
@@ -45,18 +46,16 @@ class Learn(ScalarFunction):  # type: ignore[misc]
         pin_blas_threads()
         settings = Settings.load()
         pipeline = load(self._lineage.reference)
-        group, topic = group_id(pipeline), pipeline.topic
-        self._committed = Watched(lambda: records.committed_offset(settings, group, topic), _COMMITTED_POLL_S)
+        lineages.check_open(settings, pipeline, self._lineage)
+        stream = KafkaStream(settings, pipeline)
+        self._committed = Watched(stream.committed, _COMMITTED_POLL_S)
         self._worker = Worker(
             pipeline,
             self._lineage,
-            Outside(
-                store=Store(settings.redis),
-                wait_s=settings.redis_wait_s,
-                chunk_rows=settings.chunk_rows,
-                may_be_lost=lambda start, end: records.may_be_lost(settings, topic, start, end),
-                committed=self._committed.get,
-            ),
+            settings,
+            store=Store.of(settings),
+            stream=stream,
+            committed=self._committed.get,
         )
         self._worker.admit()
         self._metrics = LearningMetrics(function_context.get_metric_group(), pipeline, self._worker)

@@ -12,10 +12,13 @@ from streamlearn.settings import Settings
 
 
 @contextmanager
-def submitting(settings: Settings, pipeline: Pipeline) -> Iterator[None]:
-    """Wait for one's turn and hold it for the length of a `with`; it ends with the process at the latest."""
+def submitting(settings: Settings, pipeline: Pipeline) -> Iterator[int]:
+    """Wait for one's turn and hold it for the length of a `with`.
+
+    It ends at the latest with this process and those that have inherited the descriptor that is returned.
+    """
     folder = settings.home / "run"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"submit-{pipeline.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()

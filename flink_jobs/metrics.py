@@ -25,9 +25,12 @@ class LearningMetrics:
         for name in self._gauges:
             group.gauge(name, self._gauge(name))
         group.gauge("model_version", lambda: worker.learner.version if worker.learner else -1)
-        group.gauge("checkpoint_write_ms", lambda: round(1000 * worker.write_s))
+        group.gauge("checkpoint_write_ms", lambda: round(1000 * worker.counts.write_s))
         self._records = Total(group.counter("record_count"))
         self._dead_letters = Total(group.counter("dead_letter_count"))
+        self._relearned = Total(group.counter("relearned_count"))
+        self._dropped = Total(group.counter("rolled_back_count"))
+        self._lost = Total(group.counter("lost_count"))
         self._samples = Total(group.counter("sample_count"))
         self._counts = {name: Total(group.counter(name)) for name in blank.counts()}
         self._total = Total(group.meter("total_10_sec", time_span_in_seconds=_SPAN_S))
@@ -46,8 +49,12 @@ class LearningMetrics:
             self._total.skip_to(score.samples)
             self._right.skip_to(right)
             self._started = True
-        self._records.rise_to(self._worker.rows)
-        self._dead_letters.rise_to(self._worker.dead_letters)
+        counts = self._worker.counts
+        self._records.rise_to(counts.rows)
+        self._dead_letters.rise_to(counts.dead_letters)
+        self._relearned.rise_to(counts.relearned)
+        self._dropped.rise_to(counts.dropped)
+        self._lost.rise_to(counts.lost)
         self._samples.rise_to(score.samples)
         self._total.rise_to(score.samples)
         self._right.rise_to(right)

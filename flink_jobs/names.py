@@ -16,5 +16,10 @@ def job_name(pipeline: str) -> str:
 
 
 def checkpoint_root(lineage: Lineage, settings: Settings) -> Path:
-    """Return the folder of all the checkpoints and savepoints of a lineage, a folder an epoch."""
+    """Return the folder of all the checkpoints of a lineage, a folder an epoch, in that a folder a job."""
     return settings.checkpoints / lineage.pipeline / lineage.id
+
+
+def savepoints(settings: Settings) -> Path:
+    """Return the folder of all savepoints; a savepoint's name begins with that of its job."""
+    return settings.checkpoints / "savepoints"

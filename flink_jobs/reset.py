@@ -40,7 +40,7 @@ def reset(settings: Settings, pipeline: Pipeline, *, force: bool, say: Callable[
         layout.ensure(settings, pipeline)
         ended = lineages.end(settings, pipeline)
         say(f"lineage {ended.id} ended" if ended else f"{pipeline.name} has no open lineage")
-        say(f"{Store(settings.redis).clear(pipeline.name)} keys deleted")
+        say(f"{Store.of(settings).clear(pipeline.name)} keys deleted")
 
 
 def _running(settings: Settings, pipeline: Pipeline, *, force: bool) -> flink_api.Job | None:

@@ -1,8 +1,9 @@
 """Submitting a pipeline's job: which lineage it continues, from which checkpoint, and the `flink run`.
 
 A job goes on from the newest checkpoint or savepoint of its lineage: the one of the highest epoch, and in
-that the one written last. Without one, a lineage whose predictions have been committed is not started over,
-since every prediction would be written again.
+that the one written last. Without one, a lineage that has answered records is not gone on with, unless told
+to rebuild: then it begins behind the last committed answer, with the model learned again from Kafka where
+Redis lacks it.
 """
 
 import importlib.util
@@ -16,12 +17,12 @@ import msgspec
 
 from flink_jobs import distribution, flink_api
 from flink_jobs.lock import submitting
-from flink_jobs.names import checkpoint_root, job_name
+from flink_jobs.names import checkpoint_root, job_name, savepoints
 from streamlearn.errors import JobError, LineageError
 from streamlearn.lineage import Lineage
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings, inherited
-from topics import layout, lineages, records
+from topics import layout, lineages
 
 _LEARN = Path(__file__).parent / "learn.py"
 _TIMEOUT_S = 180.0
@@ -33,6 +34,7 @@ def submit(
     pipeline: Pipeline,
     *,
     fresh: bool = False,
+    rebuild: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
     """Start the pipeline's job where its lineage stands; do nothing if it runs already.
@@ -44,7 +46,7 @@ def submit(
     LineageError
         The lineage cannot be continued.
     """
-    with submitting(settings, pipeline):
+    with submitting(settings, pipeline) as lock:
         running = flink_api.newest_job(settings, job_name(pipeline.name))
         if running and running.live:
             say(f"{running.name} is already {running.state.lower()} as job {running.id}")
@@ -52,23 +54,31 @@ def submit(
                 raise JobError("a new lineage cannot be opened while the job runs; cancel it first")
             return
         layout.ensure(settings, pipeline)
-        if not fresh:
+        if not fresh and not rebuild:
             _check_can_go_on(settings, pipeline)
         lineage = lineages.claim(settings, pipeline, fresh=fresh)
-        checkpoint = newest_checkpoint(checkpoint_root(lineage, settings))
+        checkpoint = (
+            None if rebuild else newest_checkpoint(checkpoint_root(lineage, settings), savepoints(settings))
+        )
+        start = lineages.resume_at(settings, pipeline, lineage)
         say(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
-            + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {lineage.start}")
+            + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {start}")
         )
-        _flink_run(settings, pipeline, lineage, checkpoint, say)
+        _flink_run(settings, pipeline, lineage, start, checkpoint, lock, say)
         say(f"{job_name(pipeline.name)} submitted")
 
 
-def newest_checkpoint(root: Path) -> Path | None:
-    """Return the folder of the newest checkpoint or savepoint below `root/<epoch>/`, or None."""
+def newest_checkpoint(root: Path, saved: Path) -> Path | None:
+    """Return the folder of the newest checkpoint or savepoint, or None if there is neither.
+
+    Checkpoints are below `root/<epoch>/<job>/`; savepoints of such a job are in `saved`.
+    """
     epochs = sorted((int(path.name) for path in root.glob("[0-9]*")), reverse=True)
     for epoch in epochs:
         found = list((root / str(epoch)).rglob("_metadata"))
+        for job in (root / str(epoch)).iterdir():
+            found += saved.glob(f"savepoint-{job.name[:6]}-*/_metadata")
         if found:
             return max(found, key=lambda path: path.stat().st_mtime_ns).parent
     return None
@@ -87,13 +97,18 @@ def own_files(pipeline: Pipeline) -> list[Path]:
 def _check_can_go_on(settings: Settings, pipeline: Pipeline) -> None:
     """Refuse to begin a lineage over whose predictions have been committed."""
     lineage = lineages.current(settings, pipeline)
-    if lineage is None or lineage.ended or newest_checkpoint(checkpoint_root(lineage, settings)):
+    if (
+        lineage is None
+        or lineage.ended
+        or newest_checkpoint(checkpoint_root(lineage, settings), savepoints(settings))
+    ):
         return
-    committed = records.committed_offset(settings, lineages.group_id(pipeline), pipeline.topic)
-    if committed is not None and committed > lineage.start:
+    start = lineages.resume_at(settings, pipeline, lineage)
+    if start > lineage.start:
         raise LineageError(
-            f"lineage {lineage.id} has predictions up to offset {committed}, but no checkpoint of it is left"
-            f" in {settings.checkpoints}; `streamlearn train {pipeline.name} --fresh` begins a new lineage"
+            f"lineage {lineage.id} has answered the records up to offset {start - 1}, but no checkpoint of it"
+            f" is left in {settings.checkpoints}; `streamlearn train {pipeline.name} --rebuild` goes on"
+            " behind them, --fresh begins a new lineage"
         )
 
 
@@ -101,7 +116,9 @@ def _flink_run(
     settings: Settings,
     pipeline: Pipeline,
     lineage: Lineage,
+    start: int,
     checkpoint: Path | None,
+    lock: int,
     say: Callable[[str], None],
 ) -> None:
     home = distribution.flink_home()
@@ -114,6 +131,7 @@ def _flink_run(
         command += ["--pyFiles", ",".join(map(str, files))]
     command += ["--pyClientExecutable", sys.executable, "--pyExecutable", sys.executable]
     command += ["--python", str(_LEARN), "--lineage", msgspec.json.encode(lineage).decode()]
+    command += ["--start", str(start)]
     try:
         done = subprocess.run(
             command,
@@ -121,6 +139,8 @@ def _flink_run(
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,
+            # If this program is killed, its turn lasts until Flink's client has come to an end as well.
+            pass_fds=[lock],
         )
     except subprocess.TimeoutExpired as error:
         raise JobError(f"`flink run` has not ended within {_TIMEOUT_S:.0f} s") from error

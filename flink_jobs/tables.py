@@ -1,12 +1,17 @@
 """The source and sink tables of a pipeline's job, as SQL, named for their topics as Flink's pages show them.
 
 Values travel as raw bytes: a decoding format would drop what it cannot read without a trace. One sink
-serves both output topics, so that a prediction and a dead letter are committed in one transaction.
+serves all output topics, so that what is said of a checkpoint's records is committed in one transaction.
 """
+
+from pathlib import Path
 
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
 from topics.layout import MAX_DEAD_LETTER_BYTES
+
+_SHADED = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
+"""Where the connector's jar keeps Kafka's login modules."""
 
 TRANSACTION_TIMEOUT_MS = 7 * 24 * 3600 * 1000
 """How long the broker keeps a transaction that nobody finishes: longer than any outage that is waited out."""
@@ -44,7 +49,7 @@ def sink(pipeline: Pipeline, settings: Settings) -> str:
         _options(
             settings,
             {
-                "topic": f"{pipeline.prediction_topic};{pipeline.dead_letter_topic}",
+                "topic": f"{pipeline.prediction_topic};{pipeline.dead_letter_topic};{pipeline.control_topic}",
                 "sink.delivery-guarantee": "exactly-once",
                 "sink.transactional-id-prefix": f"streamlearn-{pipeline.name}",
                 "sink.transaction-naming-strategy": "pooling",
@@ -72,4 +77,28 @@ def _options(settings: Settings, own: dict[str, str]) -> str:
         "properties.bootstrap.servers": settings.kafka,
         "value.format": "raw",
     }
-    return ",\n".join(f"'{key}' = '{value}'" for key, value in {**shared, **own}.items())
+    quoted = {
+        key: value.replace("'", "''") for key, value in {**shared, **_security(settings), **own}.items()
+    }
+    return ",\n".join(f"'{key}' = '{value}'" for key, value in quoted.items())
+
+
+def _security(settings: Settings) -> dict[str, str]:
+    """Return the Java client's options for TLS and SASL."""
+    options = {"security.protocol": settings.kafka_security}
+    if settings.kafka_security.startswith("SASL"):
+        kind = "plain.Plain" if settings.kafka_sasl == "PLAIN" else "scram.Scram"
+        options |= {
+            "sasl.mechanism": settings.kafka_sasl,
+            "sasl.jaas.config": f"{_SHADED}.{kind}LoginModule required"
+            f" username={_quoted(settings.kafka_user)} password={_quoted(settings.kafka_password)};",
+        }
+    if settings.kafka_security.endswith("SSL"):
+        for file, store in ((settings.tls_ca, "truststore"), (settings.tls_cert, "keystore")):
+            if file:
+                options |= {f"ssl.{store}.type": "PEM", f"ssl.{store}.location": str(Path(file).absolute())}
+    return {f"properties.{key}": value for key, value in options.items()}
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="cancel the jobs that run")
     arguments = parser.parse_args()
     settings = Settings.load()
-    store = Store(settings.redis)
+    store = Store.of(settings)
     for key in arguments.keys:
         print(f"{key}: {'deleted' if store.delete(key) else 'not found'}")
     if not arguments.keys:

@@ -26,9 +26,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.load()
     app = Flask(__name__)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES)
-    store = Store(settings.redis)
+    store = Store.of(settings)
     app.extensions["models"] = {
-        pipeline.name: ModelCache(store, pipeline, settings.model_poll_ms / 1000)
+        pipeline.name: ModelCache(store, pipeline, settings.model_poll_ms / 1000, settings.checkpoint_key)
         for pipeline in served(settings)
     }
     errors.register(app)

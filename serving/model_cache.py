@@ -37,7 +37,8 @@ class Served:
 class ModelCache:
     """The newest model of one pipeline, looked for in the background of the process that makes this."""
 
-    def __init__(self, store: Store, pipeline: Pipeline, poll_s: float) -> None:
+    def __init__(self, store: Store, pipeline: Pipeline, poll_s: float, key: str = "") -> None:
+        self._key = key
         self.pipeline = pipeline
         self._store = store
         self._poll_s = poll_s
@@ -82,12 +83,29 @@ class ModelCache:
             return  # nothing newer; an emptied Redis takes no model out of service
         self._head = head
         try:
-            learner = checkpoint.loads(data, self.pipeline, head.lineage)
+            self._take(head, data)
         except SnapshotRefused as error:
-            self._tell(f"keeping version {self._version} of {self.pipeline.name}: {error}")
-            return
+            self._tell(f"version {head.version} of {self.pipeline.name} is refused: {error}")
+            if self._served is None:
+                self._take_an_older(head)
+
+    def _take(self, head: Head, data: bytes) -> None:
+        learner = checkpoint.loads(data, self.pipeline, head.lineage, self._key)
         if learner.trained:
             self._served = Served(head, learner)
+
+    def _take_an_older(self, head: Head) -> None:
+        """Serve the newest version before a refused head that can be read."""
+        kept = self._store.versions(self.pipeline.name, head.lineage)
+        for version in reversed([version for version in kept if version < head.version]):
+            data, about = self._store.snapshot(self.pipeline.name, head.lineage, version), kept[version]
+            older = Head(head.lineage, version, about.digest, about.samples, about.time_s)
+            try:
+                if data is not None:
+                    self._take(older, data)
+                    return
+            except SnapshotRefused as error:
+                _log.warning("version %d of %s is refused: %s", version, self.pipeline.name, error)
 
     def _tell(self, trouble: str) -> None:
         """Log a trouble when it comes, not at every look while it lasts."""

@@ -1,8 +1,10 @@
 """The whole pipeline on one machine, from PyPI and Maven alone: what `streamlearn up` runs.
 
+secrets.py     passwords that it makes for itself
 services.py    the processes: their commands, ports and configuration files
 supervisor.py  supervisord, which runs and restarts them
 processes.py   finding what is ours and what holds a port
 health.py      whether each part answers
 up.py          up, down, status
+chaos.py       kills parts at random, under load, and verifies
 """

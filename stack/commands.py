@@ -1,4 +1,4 @@
-"""The commands of the local stack: up, down, status."""
+"""The commands of the local stack: up, down, status, chaos."""
 
 import sys
 import time
@@ -20,9 +20,10 @@ def up(detach: bool, no_replay: bool) -> None:
 
     Without --detach it stays, shows what is going on, and stops everything on Ctrl-C.
     """
+    from stack import secrets
     from stack import up as stack
 
-    settings = Settings.load()
+    settings = secrets.ensure(Settings.load())
     with stack.ending_on_signals():
         try:
             _up_or_down(settings, replay=not no_replay)
@@ -59,6 +60,42 @@ def status() -> None:
     sys.exit(1 if any(state in troubled for _, state, _ in rows) else 0)
 
 
+@click.command()
+@click.option("--minutes", default=15.0, show_default=True, help="How long to go on killing.")
+@click.option("--seed", default=0, show_default=True, help="Decides what is killed, and when.")
+@click.option("--rate", default=1000.0, show_default=True, help="Records a second that flow meanwhile.")
+def chaos(minutes: float, seed: int, rate: float) -> None:
+    """Kill random parts of the stack at random times under load, then verify that nothing is amiss.
+
+    Starts the stack if it does not run, and then stops it at the end. Exit 0: everything is equal. Exit 1:
+    something differs. Exit 2: nothing was compared, or no restore ever rolled a version back.
+
+    Example: scripts/chaos --minutes 2 --seed 7
+    """
+    from stack import chaos as run
+    from stack import secrets
+    from stack import up as stack
+    from stack.supervisor import Supervisor
+    from streamlearn.learner import pin_blas_threads
+
+    pin_blas_threads()
+    settings = secrets.ensure(Settings.load())
+    ran = Supervisor(settings).alive
+    with stack.ending_on_signals():
+        try:
+            _up_or_down(settings, replay=False)
+            outcome = run.run(settings, minutes=minutes, seed=seed, rate=rate, say=click.echo)
+        except KeyboardInterrupt:
+            click.echo()
+            sys.exit(130)
+        finally:
+            if not ran:
+                stack.down(settings, click.echo)
+    for line in outcome.lines():
+        click.echo(line)
+    sys.exit(outcome.exit_code)
+
+
 def _up_or_down(settings: Settings, *, replay: bool) -> None:
     """Start what does not run; where that fails, leave nothing of it behind."""
     from stack import up as stack
@@ -84,4 +121,4 @@ def _show_for_ever(settings: Settings) -> None:
         time.sleep(_TELL_S)
 
 
-commands = [up, down, status]
+commands = [up, down, status, chaos]

@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from flink_jobs import flink_api
@@ -26,7 +27,7 @@ def server_url(settings: Settings) -> str:
 
 def redis(settings: Settings) -> bool:
     """Whether Redis answers."""
-    return _works(Store(settings.redis).ping)
+    return _works(Store.of(settings).ping)
 
 
 def kafka(settings: Settings) -> bool:
@@ -56,6 +57,35 @@ def job(settings: Settings, pipeline: str) -> bool:
         return found is not None and found.state == "RUNNING"
 
     return _works(ask)
+
+
+def trouble(settings: Settings, pipeline: str) -> str | None:
+    """Return what keeps the pipeline's job from working: a rebuild's progress, or why it was restarted."""
+    with suppress(StreamlearnError):
+        if progress := Store.of(settings).recovering(pipeline):
+            return progress
+    with suppress(StreamlearnError):
+        found = flink_api.newest_job(settings, job_name(pipeline))
+        if found and found.state != "RUNNING":
+            return flink_api.trouble(settings, found)
+    if failed := failed_commits(settings, pipeline):
+        return (
+            f"{failed} transactions were not committed; `streamlearn verify {pipeline}` tells what is missing"
+        )
+    return None
+
+
+def failed_commits(settings: Settings, pipeline: str) -> int:
+    """Return how many transactions Flink has given up committing; it counts them and goes on."""
+    url = f"http://localhost:{settings.taskmanager_metrics_port}/metrics"
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
+            text = response.read().decode()
+    except (urllib.error.URLError, OSError):
+        return 0
+    name = f'job_name="{job_name(pipeline).replace(" ", "_")}"'
+    lines = (line for line in text.splitlines() if "_failedCommittables{" in line and name in line)
+    return sum(int(float(line.rpartition(" ")[2])) for line in lines)
 
 
 def server(settings: Settings) -> bool:

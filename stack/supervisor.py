@@ -105,6 +105,10 @@ class Supervisor:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise StackError(f"{name} does not start: {fault.faultString}") from fault
 
+    def stop_service(self, name: str) -> None:
+        """Stop a service until it is started again."""
+        self._ask("stopProcess", name)
+
     def shut_down(self) -> None:
         """Ask the supervisor to stop its services, the last started first, and to end."""
         self._ask("shutdown")

@@ -89,6 +89,8 @@ def status(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for pipeline in served(settings):
         ready = health.ready(settings, pipeline.name)
         yield f"{pipeline.name} is served", "yes" if ready else "not yet", ""
+        if trouble := health.trouble(settings, pipeline.name):
+            yield f"{pipeline.name}: learn", "waits", trouble
 
 
 def urls(settings: Settings) -> list[tuple[str, str]]:

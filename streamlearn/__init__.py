@@ -5,4 +5,8 @@ Data flows through the modules in this order::
     settings ─▶ datasets ─▶ messages ─▶ pipeline(s) ─▶ learner ─▶ scores ─▶ checkpoint ─▶ store
     where and    what is     bytes ⇄     topic, type,   predict,   how well   learner ⇄     versions
     how          replayed    records     estimator      learn                 bytes         in Redis
+
+`worker` does this for one attempt of a job, a chunk at a time (`answers`, `control`); `recovery` finds the
+learner that goes on after a restart, from the store or again from the `stream` and its `journal`; `verify`
+does all of it once more and compares.
 """

@@ -45,6 +45,7 @@ def check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
     )
     if not records:
         return
+    yield _only_predicts(pipeline, records)
     learner = _learned(pipeline, records, _CUTS[-1])
     yield Finding("it learns", learner.trained, f"score after {len(records)}: {_figures(learner)}")
     yield (kept := _round_trip(pipeline, learner))
@@ -70,7 +71,7 @@ def _decoded(pipeline: Pipeline, values: Sequence[bytes]) -> tuple[list[Any], li
 
 
 def _learned(pipeline: Pipeline, records: list[Any], rows: int, *, resume: bool = False) -> Learner:
-    rows = min(rows, pipeline.chunk_rows or rows)
+    rows = pipeline.rows_a_step(rows)
     learner = pipeline.new_learner()
     for start in range(0, len(records), rows):
         if resume and start % (rows * 16) == 0:
@@ -92,10 +93,18 @@ def _round_trip(pipeline: Pipeline, learner: Learner) -> Finding:
     return Finding(what, checkpoint.dumps(back, pipeline, _LINEAGE) == data, f"{len(data)} bytes")
 
 
+def _only_predicts(pipeline: Pipeline, records: list[Any]) -> Finding:
+    learner = _learned(pipeline, records[:-1], _CUTS[-1])
+    before = checkpoint.dumps(learner, pipeline, _LINEAGE)
+    learner.predict(records[-1:])
+    same = checkpoint.dumps(learner, pipeline, _LINEAGE) == before
+    return Finding("predicting changes nothing", same, "a record is learned only after it was predicted")
+
+
 def _cuts(pipeline: Pipeline, records: list[Any]) -> Finding:
     learners = [_learned(pipeline, records, rows) for rows in _CUTS]
     independent = all(_same(pipeline, learners[0], other) for other in learners[1:])
-    promised = pipeline.chunk_rows == 1
+    promised = pipeline.rows_a_step(_CUTS[-1]) == 1
     if independent:
         return Finding("results do not depend on how records arrive", True, f"cut at {_CUTS} rows")
     said = "results depend on how records arrive; the predictions say where they were cut"

@@ -1,38 +1,48 @@
 """Learner ⇄ bytes. The format, in order, integers little-endian:
 
     6 bytes   magic, ``b"slsnap"``
-    u16       format version, 1
+    u16       format version, 2
     u32       length of the header
     header    JSON: pipeline, lineage, version, parameters, score, libraries
     rest      what `Learner.state` returns, as a canonical skops archive
+    32 bytes  HMAC-SHA256 of everything before it with STREAMLEARN_CHECKPOINT_KEY, or zeros without that key
     32 bytes  SHA-256 of everything before it, the snapshot's digest
+
+Format 1 is the same without the HMAC. With a key set, what is not signed with it is refused.
 
 The same state gives the same bytes in any process: skops names parts by memory address and stamps its zip
 with the time, so `_canonical` renumbers the parts in reading order and fixes the stamp. Arrays that are one
-object stay one object. No part is a pickle, and nothing is decoded before the digest has been checked.
+object stay one object. No part is a pickle, and nothing is decoded before digest and signature have been
+checked.
 
 Raise the format version when a reader of the old one could misread the new; `loads` keeps reading every
 older version, or says that the snapshot must be rebuilt.
 """
 
 import hashlib
+import hmac
 import io
 import json
+import logging
 import struct
 import zipfile
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version as installed
 from typing import Any
 
 import msgspec
+import numpy as np
 import skops.io
 
 from streamlearn.errors import SnapshotRefused
 from streamlearn.learner import Learner
 from streamlearn.pipeline import Pipeline
 
+_log = logging.getLogger(__name__)
+
 MAGIC = b"slsnap"
-FORMAT = 1
+FORMAT = 2
 _PREFIX = struct.Struct("<6sHI")
 _DIGEST_BYTES = 32
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -49,8 +59,8 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
     libraries: dict[str, str]
 
 
-def dumps(learner: Learner, pipeline: Pipeline, lineage: str) -> bytes:
-    """Write a learner's full training state."""
+def dumps(learner: Learner, pipeline: Pipeline, lineage: str, key: str = "") -> bytes:
+    """Write a learner's full training state, signed with `key` if there is one."""
     header = msgspec.json.encode(
         Header(
             pipeline=pipeline.name,
@@ -64,6 +74,7 @@ def dumps(learner: Learner, pipeline: Pipeline, lineage: str) -> bytes:
     )
     payload = _canonical(skops.io.dumps(learner.state()))
     body = _PREFIX.pack(MAGIC, FORMAT, len(header)) + header + payload
+    body += _mac(body, key) if key else bytes(_DIGEST_BYTES)
     return body + hashlib.sha256(body).digest()
 
 
@@ -72,15 +83,16 @@ def digest(data: bytes) -> str:
     return data[-_DIGEST_BYTES:].hex()
 
 
-def loads(data: bytes, pipeline: Pipeline, lineage: str) -> Learner:
+def loads(data: bytes, pipeline: Pipeline, lineage: str, key: str = "") -> Learner:
     """Read a learner back.
 
     Raises
     ------
     SnapshotRefused
-        The bytes are truncated or altered, of a newer format, or of another pipeline or lineage.
+        The bytes are truncated or altered, not signed with `key`, of a newer format, or of another pipeline
+        or lineage; or the libraries installed cannot read them.
     """
-    header, payload = _open(data)
+    header, payload = _open(data, key)
     if (header.pipeline, header.lineage) != (pipeline.name, lineage):
         raise SnapshotRefused(
             f"the snapshot is of {header.pipeline} in lineage {header.lineage},"
@@ -92,8 +104,51 @@ def loads(data: bytes, pipeline: Pipeline, lineage: str) -> Learner:
         learner.score = msgspec.convert(header.score, type(learner.score))
         learner.restore(state)
     except Exception as error:  # skops raises many kinds, all of which mean the same to us
-        raise SnapshotRefused(f"the snapshot's state cannot be read: {error}") from error
+        raise SnapshotRefused(
+            f"the snapshot's state cannot be read{_other_libraries(header)}: {error}"
+        ) from error
+    if others := _other_libraries(header):
+        _log.info("version %d of %s was read, although%s", header.version, pipeline.name, others)
     return learner
+
+
+def _other_libraries(header: Header) -> str:
+    """Say which libraries wrote a snapshot, where they are not those installed."""
+    return "".join(
+        f", written by {name} {version} (installed is {_libraries().get(name, 'none')})"
+        for name, version in header.libraries.items()
+        if version != _libraries().get(name)
+    )
+
+
+def differences(one: Learner, other: Learner) -> list[str]:
+    """Name the parts in which two learners differ, as far as they have names; see `same`."""
+    pairs = [("version", one.version, other.version), ("parameters", one.parameters, other.parameters)]
+    pairs += [("score", msgspec.to_builtins(one.score), msgspec.to_builtins(other.score))]
+    pairs += [("state", one.state(), other.state())]
+    return [path for name, a, b in pairs for path in _differing(name, a, b)]
+
+
+def _differing(path: str, one: Any, other: Any) -> Iterator[str]:
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        same = np.shape(one) == np.shape(other) and np.asarray(one).tobytes() == np.asarray(other).tobytes()
+        yield from () if same else (path,)
+    elif isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}, key=str):
+            yield from _differing(f"{path}.{key}", one.get(key), other.get(key))
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        for number, (a, b) in enumerate(zip(one, other, strict=True)):
+            yield from _differing(f"{path}[{number}]", a, b)
+    elif type(one) is type(other) and hasattr(one, "__dict__"):
+        yield from _differing(path, vars(one), vars(other))
+    elif type(one) is type(other) and vars(type(one)).get("__eq__") is None and not _plain(one):
+        return  # opaque: nothing can be seen from here
+    elif not (one == other or (one != one and other != other)):
+        yield path
+
+
+def _plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str | bytes | np.generic)
 
 
 def unknown_types(learner: Learner) -> list[str]:
@@ -107,20 +162,27 @@ def _libraries() -> dict[str, str]:
     return {name: installed(name) for name in ("numpy", "scikit-learn", "skops")}
 
 
-def _open(data: bytes) -> tuple[Header, bytes]:
-    if len(data) < _PREFIX.size + _DIGEST_BYTES or not data.startswith(MAGIC):
+def _open(data: bytes, key: str) -> tuple[Header, bytes]:
+    if len(data) < _PREFIX.size + 2 * _DIGEST_BYTES or not data.startswith(MAGIC):
         raise SnapshotRefused("these bytes are not a snapshot")
+    _, number, length = _PREFIX.unpack_from(data)
+    if number > FORMAT:
+        raise SnapshotRefused(f"the snapshot has format {number}; this program reads up to {FORMAT}")
     body = data[:-_DIGEST_BYTES]
     if hashlib.sha256(body).digest() != data[-_DIGEST_BYTES:]:
         raise SnapshotRefused("the snapshot is truncated or altered: its digest does not match")
-    _, number, length = _PREFIX.unpack_from(body)
-    if number > FORMAT:
-        raise SnapshotRefused(f"the snapshot has format {number}; this program reads up to {FORMAT}")
+    body, mac = (body, b"") if number == 1 else (body[:-_DIGEST_BYTES], body[-_DIGEST_BYTES:])
+    if key and not hmac.compare_digest(mac, _mac(body, key)):
+        raise SnapshotRefused("the snapshot is not signed with the STREAMLEARN_CHECKPOINT_KEY that is set")
     payload = body[_PREFIX.size + length :]
     try:
         return msgspec.json.decode(body[_PREFIX.size : _PREFIX.size + length], type=Header), payload
     except msgspec.DecodeError as error:
         raise SnapshotRefused(f"the snapshot's header cannot be read: {error}") from error
+
+
+def _mac(body: bytes, key: str) -> bytes:
+    return hmac.digest(key.encode(), b"streamlearn snapshot\0" + body, "sha256")
 
 
 def _canonical(archive: bytes) -> bytes:

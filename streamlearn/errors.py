@@ -9,11 +9,13 @@ StreamlearnError            every error that a user may see: one sentence that s
 │   └── BadDrawing          … a drawing that cannot be turned into a picture
 ├── SnapshotRefused         bytes in the store that are not a whole, unaltered snapshot of ours
 ├── StoreUnavailable        Redis does not answer
+├── StoreEmptied            Redis has lost what a live writer had written
 ├── Fenced                  a newer writer has taken over: this one may not write any more
 ├── NoModel                 nothing has been learned yet, so there is nothing to predict with
 ├── BrokerUnavailable       Kafka does not answer
 ├── TopicRefused            a topic that cannot be learned from as it is
 ├── LineageError            the history of a learner does not join up
+├── NothingToCompare        a verification has nothing to work on
 ├── JobError                Flink refused or lost a job
 │   └── FlinkAway           Flink does not answer
 └── StackError              a part of the local stack could not be set up or started
@@ -67,6 +69,10 @@ class StoreUnavailable(StreamlearnError):
     """Redis cannot be reached or does not accept writes."""
 
 
+class StoreEmptied(StreamlearnError):
+    """Redis no longer knows a writer that it has admitted: the worker starts again, from Kafka."""
+
+
 class Fenced(StreamlearnError):
     """A writer with a newer token exists; whoever holds the older one must stop."""
 
@@ -97,3 +103,7 @@ class FlinkAway(JobError):
 
 class StackError(StreamlearnError):
     """A service of the local stack cannot be set up or started."""
+
+
+class NothingToCompare(StreamlearnError):
+    """A verification has nothing to work on."""

@@ -21,7 +21,7 @@ def evaluate(pipeline: Pipeline, *, passes: int = 1, skip: int = 0) -> Score:
     if pipeline.data is None:
         raise DataUnavailable(f"{pipeline.name} has no data set")
     pipeline.data.prepare()
-    learner, rows = pipeline.new_learner(), min(_CHUNK, pipeline.chunk_rows or _CHUNK)
+    learner, rows = pipeline.new_learner(), pipeline.rows_a_step(_CHUNK)
     chunk = []
     for number, record in enumerate(pipeline.data.records(seed=0, passes=passes), start=1):
         chunk.append(pipeline.codec.decode(encode(record)))

@@ -49,14 +49,20 @@ class Forecast:
     """No forecast is below this."""
 
     answers = ("forecast",)
+    chunk_rows = 1
 
     def new(self, parameters: Mapping[str, Any], version: int) -> "ForecastLearner":
         """Make a learner that has learned nothing."""
         return ForecastLearner(self, parameters, version)
 
 
+Look = tuple[Window, list[Any], tuple[NDArray[np.float64], float] | None]
+
+
 class ForecastLearner(Learner):
     """Learns as its `Forecast` says; answers `{"forecast": {"1": …, …}}`, null where it cannot say yet."""
+
+    one_by_one = True
 
     def __init__(self, how: Forecast, parameters: Mapping[str, Any], version: int) -> None:
         super().__init__(parameters, version)
@@ -64,11 +70,7 @@ class ForecastLearner(Learner):
         self.score: Any = HorizonErrors.of(how.horizons)
         self._models: list[Any] = [None] * len(how.horizons)
         self._latest: dict[str, Any] | None = None
-        self._begin()
-
-    def _begin(self) -> None:
-        """Begin the window anew."""
-        how = self._how
+        self._looked: tuple[Any, Look] | None = None
         self._step_seen: int | None = None
         self._window = empty(how.length, how.fields)
         self._seen: list[tuple[NDArray[np.float64], float, list[float | None]] | None] = [None] * how.length
@@ -89,6 +91,23 @@ class ForecastLearner(Learner):
         if late is not None and 0 <= late < self._how.length:
             return f"its time was answered already or is {late} steps late: time runs forward"
         return None
+
+    def predict(self, records: Sequence[Any]) -> list[Answer]:
+        """Forecast from the stream's next record, one at a time."""
+        (record,) = records
+        _, _, found = self._look(record)
+        return [{"forecast": self._named(self._forecast(found))}]
+
+    def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
+        """Score and learn the record's value, and move the window on to it."""
+        (record,), (answer,) = records, answers
+        window, seen, found = self._look(record)
+        self._learn(seen, window)
+        forecast = list(answer["forecast"].values())
+        self._window, self._step_seen = window, self._how.step(record)
+        self._seen = [*seen, None if found is None else (*found, forecast)][-self._how.length :]
+        self._latest = {"ts": getattr(record, "ts", str(self._step_seen)), "forecast": answer["forecast"]}
+        self._looked = None
 
     def answer(self, records: Sequence[Any]) -> list[Answer]:
         """Forecast from a window of records of one's own; one answer, from the newest of them.
@@ -126,24 +145,21 @@ class ForecastLearner(Learner):
         self._seen = [None if one is None else tuple(one) for one in state["seen"]]
         self._latest = state["latest"]
 
-    def _step(self, records: Sequence[Any]) -> list[Answer]:
-        return [self._one(record) for record in records]
+    def _look(self, record: Any) -> Look:
+        """The window with the record in it, what was seen at each of its older steps, and its features.
 
-    def _one(self, record: Any) -> Answer:
-        how, step = self._how, self._how.step(record)
-        late = self._late(record)
-        if late is not None and abs(late) >= how.length:
-            self._begin()
-        gap = 1 if self._step_seen is None else step - self._step_seen
-        window = pushed(self._window, self._rows(record, gap))
-        seen = [*self._seen, *([None] * (gap - 1))][-how.length :]
-        found = how.features(window, step)
-        forecast = self._forecast(found)
-        self._learn(seen, window)
-        self._window, self._step_seen = window, step
-        self._seen = [*seen, None if found is None else (*found, forecast)][-how.length :]
-        self._latest = {"ts": getattr(record, "ts", str(step)), "forecast": self._named(forecast)}
-        return {"forecast": self._latest["forecast"]}
+        Learning takes what predicting has looked up.
+        """
+        if self._looked is not None and self._looked[0] is record:
+            return self._looked[1]
+        how, step, late = self._how, self._how.step(record), self._late(record)
+        begin = self._step_seen is None or (late is not None and abs(late) >= how.length)
+        before: list[Any] = [None] * how.length if begin else self._seen
+        gap = 1 if begin or self._step_seen is None else step - self._step_seen
+        window = pushed(empty(how.length, how.fields) if begin else self._window, self._rows(record, gap))
+        look = window, [*before, *([None] * (gap - 1))][-how.length :], how.features(window, step)
+        self._looked = record, look
+        return look
 
     def _learn(self, seen: list[Any], window: Window) -> None:
         """Score and learn the newest value for every horizon h, with what was seen h steps before it.

@@ -48,6 +48,8 @@ class Learner(ABC):
     """
 
     score: Score
+    one_by_one = False
+    """Whether a record can only be predicted once the one before it has been learned."""
 
     def __init__(self, parameters: Mapping[str, Any], version: int) -> None:
         self.parameters = dict(parameters)
@@ -66,7 +68,11 @@ class Learner(ABC):
         """
         if version <= self.version:
             raise ValueError(f"version {version} does not come after {self.version}")
-        answers = self._step(records) if records else []
+        answers: list[Answer] = []
+        for part in self._parts(records):
+            said = self.predict(part)
+            self.learn(part, said)
+            answers += said
         self.version = version
         return answers
 
@@ -80,8 +86,16 @@ class Learner(ABC):
         """Whether there is a model to answer with."""
 
     @abstractmethod
+    def predict(self, records: Sequence[Any]) -> list[Answer]:
+        """Answer the stream's next records, by the models as they are; nothing changes by it."""
+
+    @abstractmethod
+    def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
+        """Score what `predict` has said of the stream's next records, then learn them."""
+
+    @abstractmethod
     def answer(self, records: Sequence[Any]) -> list[Answer]:
-        """Answer records without learning them.
+        """Answer records that are not of the stream.
 
         Raises
         ------
@@ -97,9 +111,10 @@ class Learner(ABC):
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` has returned."""
 
-    @abstractmethod
-    def _step(self, records: Sequence[Any]) -> list[Answer]:
-        """Predict, score and learn one chunk that is not empty."""
+    def _parts(self, records: Sequence[Any]) -> list[Sequence[Any]]:
+        if self.one_by_one:
+            return [records[row : row + 1] for row in range(len(records))]
+        return [records] if records else []
 
 
 @dataclass(frozen=True)
@@ -120,6 +135,7 @@ class Rows:
     """Every class that a label can have; None for a regression."""
 
     answers = ("predict_y",)
+    chunk_rows = None
 
     def new(self, parameters: Mapping[str, Any], version: int) -> "RowLearner":
         """Make a learner that has learned nothing."""
@@ -135,11 +151,27 @@ class RowLearner(Learner):
         self.score: Any = Errors() if how.classes is None else Accuracy.of(how.classes)
         self.model: Any = None
         self._last: float | None = None
+        self._seen: tuple[Sequence[Any], NDArray[np.float64]] | None = None
 
     @property
     def trained(self) -> bool:
         """Whether a labelled record has been learned."""
         return self.model is not None
+
+    def predict(self, records: Sequence[Any]) -> list[Answer]:
+        """Predict the records' labels, null while nothing has been learned."""
+        predictions = [None] * len(records) if self.model is None else self._predict(self._features(records))
+        return [{"predict_y": prediction} for prediction in predictions]
+
+    def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
+        """Score and learn the records that have a label."""
+        labels = [self._how.label(record) for record in records]
+        rows = [row for row, label in enumerate(labels) if label is not None]
+        if rows:
+            truths = [labels[row] for row in rows]
+            self._add_to_score(truths, [answers[row]["predict_y"] for row in rows])
+            self._learn(self._features(records)[rows], np.array(truths))
+        self._seen = None
 
     def answer(self, records: Sequence[Any]) -> list[Answer]:
         """Predict the records' labels."""
@@ -155,16 +187,11 @@ class RowLearner(Learner):
         """Take over what `state` has returned."""
         self.model, self._last = state["model"], state["last"]
 
-    def _step(self, records: Sequence[Any]) -> list[Answer]:
-        x = self._how.features(records)
-        predictions = [None] * len(records) if self.model is None else self._predict(x)
-        labels = [self._how.label(record) for record in records]
-        rows = [row for row, label in enumerate(labels) if label is not None]
-        if rows:
-            truths = [labels[row] for row in rows]
-            self._add_to_score(truths, [predictions[row] for row in rows])
-            self._learn(x[rows], np.array(truths))
-        return [{"predict_y": prediction} for prediction in predictions]
+    def _features(self, records: Sequence[Any]) -> NDArray[np.float64]:
+        """The chunk's features; learning takes those that predicting has made."""
+        if self._seen is None or self._seen[0] is not records:
+            self._seen = records, self._how.features(records)
+        return self._seen[1]
 
     def _predict(self, x: NDArray[np.float64]) -> list[Any]:
         predicted: list[Any] = self.model.predict(x).tolist()

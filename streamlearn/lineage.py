@@ -21,6 +21,8 @@ class Lineage(msgspec.Struct, frozen=True):
     """The first input offset of the lineage."""
     epoch: int
     """How often the pipeline's job has been submitted, over all its lineages."""
+    settled: dict[str, Any] = {}
+    """What else it is fixed to, such as horizons and classes: see `Pipeline.settled`."""
     ended: bool = False
     claim: str = ""
     """Which submission wrote this."""

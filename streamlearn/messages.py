@@ -1,7 +1,7 @@
 """Wire records ⇄ typed structs: what comes out of a topic and what goes into one (JSON, msgspec).
 
 A record that cannot be read becomes a dead letter: the bytes as received, where they stood, and why.
-Which fields a pipeline's records have is in `pipeline.py`.
+Which fields a pipeline's records have is in `pipeline.py`; what is said of each is in `answers.py`.
 """
 
 import base64
@@ -13,6 +13,7 @@ import msgspec
 from streamlearn.errors import BadRecord
 
 DEAD_LETTER_SUFFIX = ".dead_letter"
+CONTROL_SUFFIX = ".control"
 
 MAX_RECORD_BYTES = 1 << 20
 """The largest record that a pipeline takes (1 MiB). Kafka's own limit is on what it gets compressed."""
@@ -33,11 +34,12 @@ def checked(value: bytes) -> bytes:
     return value
 
 
-class DeadLetter(msgspec.Struct):
+class DeadLetter(msgspec.Struct, rename={"version": "model_version"}):
     """A record that was not learned.
 
-    `value` is base64, as the bytes may be anything, or null as it was; of a value over the limit it is the
-    first MiB. `length` is how many bytes were received.
+    `version` and `lineage` tell at which version of the learner it stood. `value` is base64, as the bytes may
+    be anything, or null as it was; of a value over the limit it is the first MiB. `length` is how many bytes
+    were received.
     """
 
     topic: str
@@ -46,10 +48,12 @@ class DeadLetter(msgspec.Struct):
     reason: str
     value: str | None
     length: int
+    version: int
+    lineage: str
 
 
 class Stamp(msgspec.Struct, rename={"version": "model_version"}):
-    """Where a record stood and which model answered it; every prediction carries these fields."""
+    """Where a record stood and which model answered it; every answer carries these fields."""
 
     partition: int
     offset: int
@@ -115,7 +119,18 @@ class Codec:
         )
 
 
-def dead_letter(topic: str, partition: int, offset: int, value: bytes | None, error: BadRecord) -> bytes:
+def dead_letter(topic: str, value: bytes | None, stamp: Stamp, error: BadRecord) -> bytes:
     """Wrap a record that could not be read."""
     kept = None if value is None else base64.b64encode(value[:MAX_RECORD_BYTES]).decode("ascii")
-    return encode(DeadLetter(topic, partition, offset, str(error), kept, len(value or b"")))
+    return encode(
+        DeadLetter(
+            topic=topic,
+            partition=stamp.partition,
+            offset=stamp.offset,
+            reason=str(error),
+            value=kept,
+            length=len(value or b""),
+            version=stamp.version,
+            lineage=stamp.lineage,
+        )
+    )

@@ -8,16 +8,18 @@ entry-point group `streamlearn.pipelines`, or named as `package.module:object`
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from streamlearn.errors import UnknownPipeline
 from streamlearn.learner import Learner
-from streamlearn.messages import DEAD_LETTER_SUFFIX, Codec
+from streamlearn.messages import CONTROL_SUFFIX, DEAD_LETTER_SUFFIX, Codec
 from streamlearn.settings import Settings
 
 GROUP = "streamlearn.pipelines"
@@ -29,6 +31,11 @@ class Learning(Protocol):
     @property
     def answers(self) -> Sequence[str]:
         """The fields that a prediction adds to its record."""
+        ...
+
+    @property
+    def chunk_rows(self) -> int | None:
+        """Most records that it can take in one step; 1 where one decides whether the next can be taken."""
         ...
 
     def new(self, parameters: Mapping[str, Any], version: int) -> Learner:
@@ -77,14 +84,39 @@ class Pipeline:
         """Where records that cannot be read are kept."""
         return self.topic + DEAD_LETTER_SUFFIX
 
+    @property
+    def control_topic(self) -> str:
+        """Where control records that were obeyed are told of."""
+        return self.topic + CONTROL_SUFFIX
+
     @cached_property
     def codec(self) -> Codec:
         """Reads this pipeline's records and writes its predictions."""
         return Codec(self.record, self.echo, self.learning.answers)
 
+    @property
+    def settled(self) -> dict[str, Any]:
+        """What is fixed with a lineage, by name: a learner that began with other values cannot go on."""
+        how = self.learning
+        named: dict[str, Any] = (
+            {f.name: getattr(how, f.name) for f in fields(how)} if is_dataclass(how) else {}
+        )
+        found = {"learning": _named(type(how)), "record": _named(self.record), **dict(self.parameters)}
+        found |= {name: _named(value) if callable(value) else value for name, value in named.items()}
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
+        return plain
+
+    def rows_a_step(self, most: int) -> int:
+        """Return how many records are predicted and learned in one step, if the settings allow `most`."""
+        return min(limit for limit in (most, self.chunk_rows, self.learning.chunk_rows) if limit)
+
     def new_learner(self, parameters: Mapping[str, Any] | None = None, version: int = 0) -> Learner:
         """Make a learner that has learned nothing."""
         return self.learning.new(self.parameters if parameters is None else parameters, version)
+
+
+def _named(value: Any) -> str:
+    return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
 
 
 def names() -> list[str]:

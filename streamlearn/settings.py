@@ -1,7 +1,9 @@
 """Every setting of every program: one frozen dataclass, filled from `STREAMLEARN_*` variables.
 
-This is the only module that reads the environment. Names carry their unit; each setting has a default
-that suits one machine and a sentence of help, which `docs/settings.md` repeats (a test compares them).
+This is the only module that reads the environment. What the environment lacks may stand in `secrets.env` in
+the home folder, where `streamlearn up` keeps the passwords that it makes. Names carry their unit; each
+setting has a default that suits one machine and a sentence of help, which `docs/settings.md` repeats (a test
+compares them).
 
 >>> Settings.load({"STREAMLEARN_HTTP_PORT": "9000"}).http_port
 9000
@@ -17,11 +19,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from streamlearn.errors import BadSetting
 
 PREFIX = "STREAMLEARN_"
+
+SECRETS = "secrets.env"
+"""The file in the home folder that holds what nobody else should know, as lines NAME=value."""
 
 
 def _option(default: Any, text: str, *, secret: bool = False, least: float = 0, form: str = "") -> Any:
@@ -39,11 +44,41 @@ class Settings:
     home: Path = _option(Path(".streamlearn"), "folder for everything the local stack writes")
     cache: Path = _option(Path(".streamlearn/cache"), "folder for what is downloaded once: jars, data sets")
     kafka: str = _option("localhost:9092", "Kafka bootstrap server, host:port", form=_ADDRESS)
+    kafka_security: str = _option(
+        "PLAINTEXT",
+        "how Kafka is talked to: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+        form="PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL",
+    )
+    kafka_sasl: str = _option(
+        "PLAIN", "SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", form="PLAIN|SCRAM-SHA-(256|512)"
+    )
+    kafka_user: str = _option("", "user for SASL")
+    kafka_password: str = _option("", "password for SASL", secret=True)
+    tls_ca: str = _option(
+        "", "PEM file of the authorities trusted for TLS, Kafka's and Redis'; empty: the system's"
+    )
+    tls_cert: str = _option("", "PEM file with one's own certificate and its key, for TLS that asks for it")
     kafka_controller_port: int = _option(9093, "port of the local broker's own KRaft controller")
     redis: str = _option(
-        "redis://localhost:6379/0", "Redis URL; may hold a password", secret=True, form=r"rediss?://\S+"
+        "redis://localhost:6379/0",
+        "Redis URL with its password, `rediss://` for TLS; `streamlearn up` makes a password for its own",
+        secret=True,
+        form=r"rediss?://\S+",
     )
     redis_wait_s: float = _option(90.0, "seconds a job waits for an absent Redis before Flink restarts it")
+    checkpoint_key: str = _option(
+        "",
+        "key that signs snapshots and control records; `streamlearn up` makes one where none is set",
+        secret=True,
+    )
+    journal_wait_s: float = _option(
+        60.0, "seconds a worker that starts waits for the answers before its first record to be committed"
+    )
+    lost_input: str = _option(
+        "stop",
+        "when Kafka has lost records that were not yet learned: stop with an error, or continue and count",
+        form="stop|continue",
+    )
     flink: str = _option(
         "http://localhost:8081", "Flink's REST address and web UI", form=r"https?://" + _ADDRESS
     )
@@ -73,7 +108,7 @@ class Settings:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Read the settings from `environ` (the process's own by default).
+        """Read the settings from `environ` (the process's own by default) and the home's `secrets.env`.
 
         Raises
         ------
@@ -81,6 +116,8 @@ class Settings:
             A value cannot be converted.
         """
         environ = os.environ if environ is None else environ
+        home = Path(environ.get(variable("home"), cls.home))
+        environ = {**_kept(home / SECRETS), **environ}
         values = {}
         for option in fields(cls):
             text = environ.get(variable(option.name))
@@ -97,6 +134,11 @@ class Settings:
     def redis_port(self) -> int:
         """The port part of `redis`."""
         return urlsplit(self.redis).port or 6379
+
+    @property
+    def redis_password(self) -> str:
+        """The password in `redis`, or an empty text."""
+        return unquote(urlsplit(self.redis).password or "")
 
     @property
     def flink_port(self) -> int:
@@ -125,6 +167,17 @@ def variable(name: str) -> str:
 def inherited(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment and `more`, for a process that it starts."""
     return {**os.environ, **(more or {})}
+
+
+def _kept(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise BadSetting(f"{path} cannot be read: {error.strerror}") from error
+    pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+    return {name: value for name, equals, value in pairs if equals}
 
 
 def _convert(option: Any, text: str) -> Any:

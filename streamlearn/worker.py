@@ -1,71 +1,80 @@
 """One attempt at a pipeline's partition: resume, then answer call after call. What a Flink worker runs.
 
-Every record handed over gets one answer: a prediction, or a dead letter. At the end of each call the model
-is in the store under the offset after its last record; Flink lets a checkpoint pass only between calls, so
-wherever it resumes, there is a snapshot at that very offset.
+Every record handed over gets one answer: a prediction, a dead letter, or that a control record was obeyed.
+At the end of each call the model is in the store under the offset after its last record; Flink lets a
+checkpoint pass only between calls, so wherever it resumes, there is a snapshot at that very offset.
 """
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import TypeVar
 
-from streamlearn import checkpoint, messages, recovery
-from streamlearn.errors import BadRecord, LineageError
-from streamlearn.learner import Answer, Learner
+from streamlearn import checkpoint
+from streamlearn.answers import Answering, chunks
+from streamlearn.errors import LineageError, StoreUnavailable
+from streamlearn.history import thinned
+from streamlearn.learner import Learner
 from streamlearn.lineage import Lineage
 from streamlearn.pipeline import Pipeline
-from streamlearn.store import Store, Writer, patiently
+from streamlearn.recovery import Progress, Recovery
+from streamlearn.settings import Settings
+from streamlearn.store import About, Restore, Store, Writer, patiently
+from streamlearn.stream import Input, Output, Stream
 
+T = TypeVar("T")
 
-class Input(NamedTuple):
-    """A record as it stands in the input topic."""
-
-    partition: int
-    offset: int
-    value: bytes | None
-
-
-class Output(NamedTuple):
-    """An answer, and the topic that it goes to."""
-
-    value: bytes
-    topic: str
+_log = logging.getLogger(__name__)
 
 
 @dataclass
-class Outside:
-    """What a worker asks of the world: how to reach it, and how long to wait for it."""
+class Counts:
+    """What has happened since the worker started."""
 
-    store: Store
-    wait_s: float
-    """How long to wait for an absent Redis before the call fails, in seconds."""
-    chunk_rows: int
-    """Most records in one predict-then-learn step."""
-    may_be_lost: Callable[[int, int], bool]
-    """Whether [start, end) of the input may have held a record: if not, it is a hole, and no loss."""
-    committed: Callable[[], int | None]
-    """The offset below which Flink will never resume, or None while it is unknown."""
+    rows: int = 0
+    """Records answered."""
+    dead_letters: int = 0
+    """Those of them that could not be taken."""
+    relearned: int = 0
+    """Offsets learned again from Kafka at the start."""
+    dropped: int = 0
+    """Versions rolled back at the start."""
+    lost: int = 0
+    """Offsets that Kafka no longer held before they were learned."""
+    write_s: float = 0.0
+    """How long the last snapshot took to write, in seconds."""
 
 
 class Worker:
-    """Answers the records of one partition; see the module's text."""
+    """Answers the records of one partition; see the module's text.
 
-    def __init__(self, pipeline: Pipeline, lineage: Lineage, outside: Outside) -> None:
+    `committed` tells the offset below which Flink will never resume, None while it is unknown; it is asked
+    at every call, so it should not ask Kafka each time.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        lineage: Lineage,
+        settings: Settings,
+        *,
+        store: Store,
+        stream: Stream,
+        committed: Callable[[], int | None],
+    ) -> None:
         self._pipeline = pipeline
         self._lineage = lineage
-        self._outside = outside
+        self._settings = settings
+        self._store = store
+        self._stream = stream
+        self._committed = committed
         self._writer: Writer | None = None
         self._learner: Learner | None = None
         self._trimmed = lineage.start
-        self._chunk_rows = min(outside.chunk_rows, pipeline.chunk_rows or outside.chunk_rows)
-        self.rows = 0
-        """How many records this worker has answered."""
-        self.dead_letters = 0
-        """How many of them could not be read."""
-        self.write_s = 0.0
-        """How long the last snapshot took to write, in seconds."""
+        self._chunk_rows = pipeline.rows_a_step(settings.chunk_rows)
+        self._answering = Answering(pipeline, lineage.id, settings.checkpoint_key, self._state_at)
+        self.counts = Counts()
 
     @property
     def learner(self) -> Learner | None:
@@ -77,102 +86,121 @@ class Worker:
 
         Raises
         ------
-        LineageError, SnapshotRefused
-            At the first call: the model that should go on here cannot be had.
+        LineageError
+            At the first call: the model that should go on here cannot be had. Later: Kafka has lost records.
         Fenced
             Another worker has taken over.
         StoreUnavailable
             Redis stayed away for longer than the settings allow.
+        StoreEmptied
+            Redis has lost what it held; the next worker rebuilds it.
         """
-        learner = self._learner = self._learner or self._resume(rows[0].offset)
+        learner = self._learner or self._resume(rows[0].offset)
         self._check_nothing_lost(learner.version, rows)
-        answers = [
-            output for chunk in _chunks(rows, self._chunk_rows) for output in self._step(learner, chunk)
-        ]
+        outputs: list[Output] = []
+        for chunk in chunks(rows, self._chunk_rows):
+            learner, answered = self._answering.step(learner, chunk)
+            outputs += answered
+        self._learner = learner
         self._save(learner)
-        self.rows += len(rows)
-        return answers
+        self.counts.rows += len(rows)
+        self.counts.dead_letters += sum(
+            output.topic == self._pipeline.dead_letter_topic for output in outputs
+        )
+        return outputs
 
     def admit(self) -> Writer:
         """Become the one writer, once and for all: asking again could shut out whoever came since."""
         if self._writer is None:
             name, lineage = self._pipeline.name, self._lineage
-            self._writer = self._patiently(lambda: self._outside.store.admit(name, lineage.id, lineage.epoch))
+            self._writer = self._patiently(lambda: self._store.admit(name, lineage.id, lineage.epoch))
         return self._writer
 
     def _resume(self, offset: int) -> Learner:
-        writer, may_be_lost = self.admit(), self._outside.may_be_lost
-        learner: Learner = self._patiently(
-            lambda: recovery.resume(self._pipeline, self._lineage, offset, writer, may_be_lost)
+        writer, recovery = self.admit(), self._recovery()
+        learner = self._patiently(lambda: recovery.before(offset))
+        dropped = self._patiently(lambda: writer.roll_back(offset))
+        # What cannot be read is of no use to anybody, now that all of it has been learned again.
+        self._patiently(lambda: writer.forget(list(recovery.refused)))
+        self.counts.dropped, self.counts.relearned = dropped, recovery.relearned
+        restore = Restore(
+            lineage=self._lineage.id,
+            offset=offset,
+            snapshot=recovery.taken,
+            relearned=recovery.relearned,
+            dropped=dropped,
+            refused={str(version): why for version, why in recovery.refused.items()},
+            time_s=time.time(),
         )
+        self._patiently(lambda: writer.tell(restore))
+        self._patiently(lambda: writer.tell_progress(None))
+        _log.warning("%s: %s", self._pipeline.name, restore)
         return learner
+
+    def _recovery(self) -> Recovery:
+        return Recovery(
+            self._pipeline,
+            self._lineage,
+            self.admit(),
+            self._stream,
+            key=self._settings.checkpoint_key,
+            wait_s=self._settings.journal_wait_s,
+            tell=self._tell,
+        )
+
+    def _state_at(self, version: int) -> Learner:
+        return self._patiently(lambda: self._recovery().state_at(version))
+
+    def _tell(self, progress: Progress, learner: Learner) -> None:
+        """Show how far a rebuild has come, and keep what it has: it may itself be broken off."""
+        _log.warning("%s: %s", self._pipeline.name, progress)
+        try:
+            self._write(learner, head=False)
+            self.admit().tell_progress(str(progress))
+        except StoreUnavailable as error:
+            _log.warning("%s: %s", self._pipeline.name, error)
 
     def _check_nothing_lost(self, version: int, rows: Sequence[Input]) -> None:
         """Kafka's source steps over what retention has eaten; nobody else would notice."""
         for expected, row in zip([version, *(row.offset + 1 for row in rows)], rows, strict=False):
-            if row.offset > expected and self._outside.may_be_lost(expected, row.offset):
-                raise LineageError(
-                    f"records of {self._pipeline.topic} between the offsets {expected} and {row.offset} are"
-                    " gone from Kafka before they were learned"
+            if row.offset > expected and self._stream.may_be_lost(expected, row.offset):
+                if self._settings.lost_input == "stop":
+                    raise LineageError(
+                        f"records of {self._pipeline.topic} between the offsets {expected} and {row.offset}"
+                        " are gone from Kafka before they were learned;"
+                        " STREAMLEARN_LOST_INPUT=continue goes on without them"
+                    )
+                _log.error(
+                    "%s: offsets %d to %d are gone from Kafka unlearned",
+                    self._pipeline.name,
+                    expected,
+                    row.offset,
                 )
-
-    def _step(self, learner: Learner, chunk: Sequence[Input]) -> list[Output]:
-        version = learner.version
-        decoded = [_decode(self._pipeline, learner, row) for row in chunk]
-        valid = [record for record in decoded if not isinstance(record, BadRecord)]
-        answers = iter(learner.test_then_train(valid, chunk[-1].offset + 1))
-        self.dead_letters += len(chunk) - len(valid)
-        return [
-            self._dead_letter(row, record)
-            if isinstance(record, BadRecord)
-            else self._prediction(row, next(answers), version)
-            for row, record in zip(chunk, decoded, strict=True)
-        ]
-
-    def _prediction(self, row: Input, answer: Answer, version: int) -> Output:
-        assert row.value is not None
-        stamp = messages.Stamp(row.partition, row.offset, version, self._lineage.id)
-        return Output(self._pipeline.codec.encode(row.value, answer, stamp), self._pipeline.prediction_topic)
-
-    def _dead_letter(self, row: Input, error: BadRecord) -> Output:
-        value = messages.dead_letter(self._pipeline.topic, row.partition, row.offset, row.value, error)
-        return Output(value, self._pipeline.dead_letter_topic)
+                self.counts.lost += row.offset - expected
 
     def _save(self, learner: Learner) -> None:
-        writer = self.admit()
         start = time.monotonic()
-        data = checkpoint.dumps(learner, self._pipeline, self._lineage.id)
-        self._patiently(
-            lambda: writer.save(learner.version, data, checkpoint.digest(data), learner.score.samples)
-        )
-        self.write_s = time.monotonic() - start
-        self._trim(writer)
+        self._patiently(lambda: self._write(learner, head=True))
+        self.counts.write_s = time.monotonic() - start
+        self._trim()
 
-    def _trim(self, writer: Writer) -> None:
-        """Forget the snapshots that no restart can need: those before the newest at or below the commit."""
-        committed = self._outside.committed()
+    def _write(self, learner: Learner, *, head: bool) -> None:
+        data = checkpoint.dumps(learner, self._pipeline, self._lineage.id, self._settings.checkpoint_key)
+        about = About(checkpoint.digest(data), learner.score.samples, learner.score.summary())
+        self.admit().save(learner.version, data, about, head=head)
+
+    def _trim(self) -> None:
+        """Thin out the versions that no restart can need: those before the newest at or below the commit."""
+        committed = self._committed()
         if committed is None or committed <= self._trimmed:
             return
-        needed = [version for version in self._patiently(writer.versions) if version <= committed]
-        if needed:
-            self._patiently(lambda: writer.drop_before(needed[-1]))
+        writer = self.admit()
+        below = [version for version in self._patiently(writer.versions) if version <= committed]
+        if below:
+            needed = below.pop()
+            kept = thinned(below, needed)
+            self._patiently(lambda: writer.forget([v for v in below if v not in kept]))
         self._trimmed = committed
 
-    def _patiently(self, call: Callable[[], Any]) -> Any:
-        return patiently(call, self._outside.wait_s)
-
-
-def _decode(pipeline: Pipeline, learner: Learner, row: Input) -> Any:
-    """Return the record, or why it cannot be taken."""
-    try:
-        record = pipeline.codec.decode(row.value)
-    except BadRecord as error:
-        return error
-    objection = learner.objection(record)
-    return BadRecord(objection) if objection else record
-
-
-def _chunks(rows: Sequence[Input], size: int) -> Iterator[list[Input]]:
-    remaining = iter(rows)
-    while part := list(islice(remaining, size)):
-        yield part
+    def _patiently(self, call: Callable[[], T]) -> T:
+        return patiently(call, self._settings.redis_wait_s)

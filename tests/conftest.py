@@ -4,16 +4,22 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from helpers import KEY, LINEAGE, ListStream, Make
 
 from stack.services import redis_server
+from streamlearn.lineage import Lineage
+from streamlearn.pipeline import Pipeline
+from streamlearn.pipelines import digits
 from streamlearn.settings import Settings, inherited
 from streamlearn.store import Store
 from streamlearn.waiting import wait_until
+from streamlearn.worker import Worker
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT.parent / "shared" / "data" / "PRSA_data_2010.1.1-2014.12.31.csv"
@@ -94,10 +100,11 @@ def free_settings(home: Path, **more: object) -> Settings:
     ports = {option.name: free_port() for option in fields(Settings) if option.name.endswith("_port")}
     addresses = {
         "kafka": f"localhost:{free_port()}",
-        "redis": f"redis://localhost:{free_port()}/0",
+        "redis": f"redis://:a%20pass%22word@localhost:{free_port()}/0",
         "flink": f"http://localhost:{free_port()}",
     }
     kept = {"cache": ROOT / ".streamlearn" / "cache", "pm25_csv": Settings.load().pm25_csv}
+    kept["checkpoint_key"] = KEY
     return Settings(home=home, **{**ports, **addresses, **kept, **more})  # type: ignore[arg-type]
 
 
@@ -158,6 +165,30 @@ def store(redis_url: str) -> Iterator[Store]:
     store = Store(redis_url)
     yield store
     store.close()
+
+
+@pytest.fixture
+def stream() -> ListStream:
+    """A stream in memory; `stack` has real ones."""
+    return ListStream()
+
+
+@pytest.fixture
+def make(store: Store, redis_url: str, stream: ListStream) -> Make:
+    """Make a worker of the digits on the real Redis and the stream in memory."""
+
+    def worker(
+        committed: Callable[[], int | None] = lambda: None,
+        lineage: Lineage = LINEAGE,
+        pipeline: Pipeline = digits.pipeline,
+        **settings: Any,
+    ) -> Worker:
+        own = Settings(redis=redis_url, redis_wait_s=1, journal_wait_s=0, checkpoint_key=KEY)
+        return Worker(
+            pipeline, lineage, replace(own, **settings), store=store, stream=stream, committed=committed
+        )
+
+    return worker
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,23 @@
 """Records, learners and lineages for quick tests."""
 
-from collections.abc import Iterable
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 import msgspec
 
+from streamlearn import control
+from streamlearn.answers import entry
+from streamlearn.control import Obeyed
 from streamlearn.datasets import digits
 from streamlearn.learner import Learner
 from streamlearn.lineage import Lineage
 from streamlearn.messages import encode
 from streamlearn.pipelines.digits import Digit, pipeline
-from streamlearn.worker import Input
+from streamlearn.stream import Entry, Input, Output
+from streamlearn.worker import Worker
 
 LINEAGE = Lineage(
     pipeline="digits",
@@ -40,3 +47,84 @@ def learner(count: int = 0, cuts: Iterable[int] = ()) -> Learner:
             new.test_then_train(found[start:end], end)
         start = end
     return new
+
+
+class ListJournal:
+    """A journal of answers in memory."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._entries = entries
+        self.strays: list[Entry] = []
+        self.cut_off = False
+
+    @property
+    def ahead(self) -> bool:
+        return bool(self._entries)
+
+    def take(self, offset: int, wait_s: float) -> Entry | None:
+        while self._entries and self._entries[0].offset < offset:
+            self.strays.append(self._entries.pop(0))
+        if self._entries and self._entries[0].offset == offset:
+            return self._entries.pop(0)
+        return None
+
+
+class ListStream:
+    """A pipeline's stream in memory: the records, and the answers that are committed."""
+
+    def __init__(self) -> None:
+        self.records: list[Input] = []
+        self.answers: list[Output] = []
+        self.first = 0
+        self.commit: int | None = None
+
+    def oldest(self) -> int:
+        return self.first
+
+    def end(self) -> int:
+        return self.records[-1].offset + 1 if self.records else 0
+
+    def may_be_lost(self, start: int, end: int) -> bool:
+        return start < end and (self.first > start or any(True for _ in self.rows(start, end)))
+
+    def committed(self) -> int | None:
+        return self.commit
+
+    def rows(self, start: int, end: int) -> Iterator[Input]:
+        yield from (row for row in self.records if max(start, self.first) <= row.offset < end)
+
+    def obeyed(self, lineage: str) -> list[Obeyed]:
+        found = [
+            msgspec.json.decode(one.value, type=Obeyed) for one in self.answers if "control" in one.topic
+        ]
+        return [one for one in found if one.lineage == lineage]
+
+    @contextmanager
+    def journal(self, lineage: str, start: int) -> Iterator[ListJournal]:
+        found = [entry(output.value, output.topic) for output in self.answers]
+        yield ListJournal([one for one in found if one and one.lineage == lineage and one.offset >= start])
+
+
+KEY = "a key of the tests"
+
+Make = Callable[..., Worker]
+
+
+def commit(stream: ListStream, worker: Worker, rows: list[Input], *cuts: int) -> list[dict[str, object]]:
+    """Let a worker answer rows, a call up to each cut, and all of it be committed."""
+    stream.records += rows
+    found = []
+    for call in parted(rows, cuts):
+        found += worker.answer(call)
+    stream.answers += found
+    return [json.loads(output.value) for output in found]
+
+
+def parted(rows: list[Input], cuts: tuple[int, ...]) -> list[list[Input]]:
+    edges = [rows[0].offset, *cuts, rows[-1].offset + 1]
+    calls = [[row for row in rows if a <= row.offset < b] for a, b in itertools.pairwise(edges)]
+    return [call for call in calls if call]
+
+
+def rollback(offset: int, version: int, lineage: str = "aaaa", key: str = KEY) -> Input:
+    return Input(0, offset, control.sign(control.Rollback(lineage, version), key))

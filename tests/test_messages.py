@@ -62,7 +62,11 @@ def test_bytes_that_are_no_record_are_refused(value: bytes | None) -> None:
 
 
 def test_a_dead_letter_keeps_the_bytes_as_received() -> None:
-    letter = json.loads(messages.dead_letter("t", 0, 9, b"\xff\x00", BadRecord("why")))
+    stamp = messages.Stamp(partition=0, offset=9, version=7, lineage="aaaa")
+    letter = json.loads(messages.dead_letter("t", b"\xff\x00", stamp, BadRecord("why")))
     assert base64.b64decode(letter.pop("value")) == b"\xff\x00"
-    assert letter == {"topic": "t", "partition": 0, "offset": 9, "reason": "why", "length": 2}
-    assert json.loads(messages.dead_letter("t", 0, 9, None, BadRecord("why")))["value"] is None
+    assert letter == {
+        **{"topic": "t", "partition": 0, "offset": 9, "reason": "why", "length": 2},
+        **{"model_version": 7, "lineage": "aaaa"},
+    }
+    assert json.loads(messages.dead_letter("t", None, stamp, BadRecord("why")))["value"] is None

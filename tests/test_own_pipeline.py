@@ -36,7 +36,7 @@ def test_the_check_on_the_page_passes(module: Path) -> None:
     command = next(line for line in COMMANDS if " check " in line)
     done = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, env=inherited())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 6
+    assert done.stdout.count("✓") == 7
 
 
 def test_the_page_runs_on_the_real_stack(stack: Stack, module: Path) -> None:

@@ -13,7 +13,7 @@ from serving.app import create_app
 from streamlearn import checkpoint
 from streamlearn.pipelines.digits import pipeline
 from streamlearn.settings import Settings
-from streamlearn.store import Store, Writer
+from streamlearn.store import About, Store, Writer
 from streamlearn.waiting import wait_until
 
 ZERO = '<ellipse cx="100" cy="100" rx="40" ry="70" fill="none" stroke="black" stroke-width="8"/>'
@@ -32,7 +32,7 @@ def write(store: Store, count: int, writer: Writer | None = None) -> Writer:
     """Write the model of `count` records as a worker would."""
     writer = writer or store.admit("digits", "aaaa", 1)
     data = checkpoint.dumps(learner(count, cuts=range(256, count, 256)), pipeline, "aaaa")
-    writer.save(count, data, checkpoint.digest(data), count)
+    writer.save(count, data, About(checkpoint.digest(data), count, {}))
     return writer
 
 
@@ -85,7 +85,7 @@ def test_a_drawing_is_answered_as_the_tutorial_expects(
 def test_a_newer_version_is_taken_over_and_an_older_head_followed(client: FlaskClient, store: Store) -> None:
     writer = serve(client, store, 100)
     serve(client, store, 200, writer)
-    writer.drop_after(150)
+    writer.roll_back(150)
     serve(client, store, 150, writer)
 
 
@@ -95,12 +95,32 @@ def test_the_last_good_model_stays_when_redis_is_emptied_or_the_snapshot_is_spoi
     writer = serve(client, store, 100)
     store.clear()
     assert client.post("/predict", data={"imgStr": DRAWING}).status_code == 201
-    writer.save(120, b"spoiled", "d", 120)
+    writer = store.admit("digits", "aaaa", 1)
+    writer.save(120, b"spoiled", About("d", 120, {}))
     write(store, 0, writer)
     for cache in client.application.extensions["models"].values():
         cache.look()
     assert version(client) == 100
     serve(client, store, 140, writer)
+
+
+def test_a_server_that_starts_beside_a_spoiled_version_serves_the_one_before(
+    store: Store, redis_url: str
+) -> None:
+    writer = write(store, 100)
+    writer.save(120, b"spoiled", About("d", 120, {}))
+    app = create_app(Settings(redis=redis_url))
+    assert version(app.test_client()) == 100
+    for cache in app.extensions["models"].values():
+        cache.stop()
+
+
+def test_with_a_key_only_what_is_signed_is_served(store: Store, redis_url: str) -> None:
+    write(store, 100)
+    app = create_app(Settings(redis=redis_url, checkpoint_key="mine"))
+    assert app.test_client().get("/v2/models/digits").get_json()["versions"] == []
+    for cache in app.extensions["models"].values():
+        cache.stop()
 
 
 def test_64_numbers_as_json_are_answered_alike(client: FlaskClient, store: Store) -> None:

@@ -1,8 +1,10 @@
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
+from stack import secrets
 from streamlearn.errors import BadSetting
 from streamlearn.settings import Settings, variable
 
@@ -34,6 +36,34 @@ def test_a_value_that_cannot_work_is_refused_at_once(name: str, text: str, why: 
 
 def test_the_password_in_the_redis_url_is_not_shown() -> None:
     assert "hush" not in repr(Settings(redis="redis://:hush@localhost:6379/0"))
+
+
+def test_what_the_environment_lacks_is_read_from_the_homes_secrets(tmp_path: Path) -> None:
+    home = {"STREAMLEARN_HOME": str(tmp_path)}
+    (tmp_path / "secrets.env").write_text("# kept\nSTREAMLEARN_REDIS=redis://:a@localhost:1/0\n")
+    assert Settings.load(home).redis_password == "a"
+    assert Settings.load({**home, "STREAMLEARN_REDIS": "redis://localhost:2/0"}).redis_password == ""
+
+
+def test_passwords_are_made_once_for_the_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMLEARN_HOME", str(tmp_path))
+    first = secrets.ensure(Settings.load())
+    assert len(first.redis_password) >= 32
+    assert len(first.checkpoint_key) >= 32
+    assert secrets.ensure(Settings.load()) == first
+    assert (tmp_path / "secrets.env").stat().st_mode & 0o077 == 0
+    assert first.redis_password not in repr(first)
+    assert first.checkpoint_key not in repr(first)
+
+
+def test_who_names_a_redis_says_whether_it_has_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMLEARN_HOME", str(tmp_path))
+    monkeypatch.setenv("STREAMLEARN_REDIS", "redis://localhost:7000/0")
+    made = secrets.ensure(Settings.load())
+    assert made.redis_password == ""
+    assert made.checkpoint_key
 
 
 def test_every_setting_is_documented_with_its_default_and_its_sentence() -> None:

@@ -130,7 +130,9 @@ def test_whatever_happens_nothing_is_left_behind(stack: Stack, tmp_path, way: st
 
 
 def test_commands_explain_themselves() -> None:
-    for command in ("", "up", "down", "status", "replay", "train", "serve", "reset", "check", "evaluate"):
+    commands = ["up", "down", "status", "replay", "train", "serve", "reset"]
+    commands += ["check", "evaluate", "verify", "models", "chaos"]
+    for command in ("", *commands):
         line = [ROOT / ".venv" / "bin" / "streamlearn", *command.split(), "--help"]
         done = subprocess.run(line, capture_output=True, text=True, check=True)
         assert done.stdout.startswith("Usage: streamlearn"), command

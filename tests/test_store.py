@@ -3,13 +3,13 @@
 import pytest
 
 from streamlearn.errors import Fenced, StoreUnavailable
-from streamlearn.store import Store, patiently
+from streamlearn.store import About, Store, patiently
 
 
 def test_a_saved_version_is_the_head_and_can_be_read(store: Store) -> None:
     writer = store.admit("digits", "aaaa", 1)
     assert store.newer("digits", None) is None
-    writer.save(10, b"ten", "d10", 9)
+    writer.save(10, b"ten", About("d10", 9, {}))
     found = store.newer("digits", None)
     assert found is not None
     head, data = found
@@ -20,10 +20,10 @@ def test_a_saved_version_is_the_head_and_can_be_read(store: Store) -> None:
 def test_versions_are_kept_until_they_are_dropped(store: Store) -> None:
     writer = store.admit("digits", "aaaa", 1)
     for version in (9, 10, 100, 1000):
-        writer.save(version, str(version).encode(), "d", 0)
+        writer.save(version, str(version).encode(), About("d", 0, {}))
     assert writer.versions() == [9, 10, 100, 1000]
-    assert writer.drop_before(100) == 2
-    assert writer.drop_after(100) == 1
+    writer.forget([9, 10])
+    assert writer.roll_back(100) == 1
     assert writer.versions() == [100]
     assert writer.read(100) == b"100"
     assert writer.read(1000) is None
@@ -31,12 +31,16 @@ def test_versions_are_kept_until_they_are_dropped(store: Store) -> None:
 
 def test_of_two_live_writers_the_older_can_do_nothing(store: Store) -> None:
     old = store.admit("digits", "aaaa", 1)
-    old.save(10, b"ten", "d", 0)
+    old.save(10, b"ten", About("d", 0, {}))
     new = store.admit("digits", "aaaa", 1)
-    for act in (lambda: old.save(20, b"x", "d", 0), lambda: old.drop_after(0), lambda: old.drop_before(99)):
+    for act in (
+        lambda: old.save(20, b"x", About("d", 0, {})),
+        lambda: old.roll_back(0),
+        lambda: old.forget([10]),
+    ):
         with pytest.raises(Fenced):
             act()
-    new.save(11, b"eleven", "d", 0)
+    new.save(11, b"eleven", About("d", 0, {}))
     assert new.versions() == [10, 11]
 
 
@@ -50,7 +54,7 @@ def test_a_writer_of_an_older_submission_is_not_admitted(store: Store) -> None:
 def test_pipelines_do_not_fence_each_other(store: Store) -> None:
     digits = store.admit("digits", "aaaa", 1)
     store.admit("other", "aaaa", 9)
-    digits.save(1, b"x", "d", 0)
+    digits.save(1, b"x", About("d", 0, {}))
 
 
 def test_clear_leaves_what_is_not_ours(store: Store, redis_url: str) -> None:
@@ -58,11 +62,11 @@ def test_clear_leaves_what_is_not_ours(store: Store, redis_url: str) -> None:
 
     with redis.Redis.from_url(redis_url) as client:
         client.set("somebody:else", "1")
-        store.admit("digits", "aaaa", 1).save(1, b"x", "d", 0)
-        store.admit("other", "aaaa", 1).save(1, b"x", "d", 0)
-        assert store.clear("digits") == 4
+        store.admit("digits", "aaaa", 1).save(1, b"x", About("d", 0, {}))
+        store.admit("other", "aaaa", 1).save(1, b"x", About("d", 0, {}))
+        assert store.clear("digits") == 5
         assert store.newer("other", None) is not None
-        assert store.clear() == 4
+        assert store.clear() == 5
         assert client.keys() == [b"somebody:else"]
     assert store.delete("somebody:else")
     assert not store.delete("somebody:else")

@@ -84,11 +84,20 @@ def test_other_parameters_do_not_continue_a_lineage(stack: Stack, pipeline: Pipe
     layout.ensure(stack.settings, pipeline)
     first = lineages.claim(stack.settings, pipeline)
     changed = replace(pipeline, parameters={**pipeline.parameters, "alpha": 0.5})
-    with pytest.raises(LineageError, match="other parameters"):
+    with pytest.raises(LineageError, match=r"is not what its lineage .* alpha was 0.01 and is 0.5.*--fresh"):
         lineages.claim(stack.settings, changed)
     fresh = lineages.claim(stack.settings, changed, fresh=True)
     assert fresh.id != first.id
     assert fresh.parameters["alpha"] == 0.5
+
+
+def test_another_way_of_learning_does_not_continue_a_lineage(stack: Stack, pipeline: Pipeline) -> None:
+    """The same parameters, but the state would not fit."""
+    layout.ensure(stack.settings, pipeline)
+    lineages.claim(stack.settings, pipeline)
+    fewer = replace(pipeline, learning=replace(pipeline.learning, classes=(0, 1)))  # type: ignore[type-var]
+    with pytest.raises(LineageError, match=r"classes was \[0, 1, 2.* and is \[0, 1\]"):
+        lineages.claim(stack.settings, fewer)
 
 
 def test_of_two_submissions_at_once_the_first_has_the_epoch(

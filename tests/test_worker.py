@@ -1,31 +1,18 @@
 """The worker with a real Redis, but without Flink: what it answers, and how it goes on after a restart."""
 
 import json
-from collections.abc import Callable
 
 import plain_loop
 import pytest
-from helpers import LINEAGE, inputs
+from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, learner, rollback
 from msgspec.structs import replace
 
-from streamlearn.errors import Fenced, LineageError, SnapshotRefused
+from streamlearn import checkpoint
+from streamlearn.errors import BadSetting, Fenced, LineageError, StoreEmptied
 from streamlearn.pipelines.digits import pipeline
 from streamlearn.store import Store
-from streamlearn.worker import Input, Outside, Worker
-
-Make = Callable[..., Worker]
-
-
-@pytest.fixture
-def make(store: Store) -> Make:
-    def worker(
-        committed: Callable[[], int | None] = lambda: None,
-        lost: Callable[[int, int], bool] = lambda start, end: start < end,
-    ) -> Worker:
-        outside = Outside(store, wait_s=1, chunk_rows=256, may_be_lost=lost, committed=committed)
-        return Worker(pipeline, LINEAGE, outside)
-
-    return worker
+from streamlearn.stream import Input
+from streamlearn.worker import Worker
 
 
 def answers(worker: Worker, rows: list[Input]) -> list[dict[str, object]]:
@@ -64,23 +51,149 @@ def test_a_worker_that_takes_over_goes_on_where_flink_resumes(make: Make) -> Non
         first.answer(rows[700:710])
 
 
-def test_a_worker_without_the_snapshot_it_needs_stops(make: Make, store: Store) -> None:
-    rows = inputs(300)
-    answers(make(), rows[:100])
+def snapshot(store: Store, version: int) -> bytes | None:
+    return store.snapshot("digits", "aaaa", version)
+
+
+def test_an_emptied_redis_stops_the_writer_and_the_next_rebuilds_from_kafka(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    rows = inputs(900)
+    rows[130] = rows[130]._replace(value=b"broken")
+    worker = make()
+    kept = commit(stream, worker, rows[:700], 100, 131, 500)
+    expected = snapshot(store, 700)
     store.clear("digits")
-    with pytest.raises(LineageError, match=r"resumes at offset 100.*only up to 0"):
-        make().answer(rows[100:])
+    with pytest.raises(StoreEmptied):
+        worker.answer(rows[700:710])
+    second = make()
+    again = commit(stream, second, rows[700:])
+    assert second.counts.relearned == 700
+    (restore,) = store.restores("digits")
+    assert (restore.offset, restore.snapshot, restore.relearned, restore.dropped) == (700, None, 700, 0)
+    predictions = [p for p in kept + again if "predict_y" in p]
+    assert [p["predict_y"] for p in predictions] == plain_loop.replay(predictions)
+    store.clear("digits")
+    assert checkpoint.dumps(make()._resume(700), pipeline, "aaaa", KEY) == expected
 
 
-def test_offsets_that_kafka_does_not_hold_are_no_gap(make: Make) -> None:
+def test_what_the_newest_snapshot_lacks_is_learned_again(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    rows = inputs(900)
+    kept = commit(stream, make(), rows[:700], 100, 256, 300, 500)
+    for version in (500, 700):
+        store.delete(f"streamlearn:digits:snapshot:aaaa:{version}")
+    worker = make()
+    again = commit(stream, worker, rows[700:])
+    assert [p["predict_y"] for p in kept + again] == plain_loop.replay(kept + again)
+    restore = store.restores("digits")[-1]
+    assert (restore.snapshot, restore.relearned) == (300, 400)
+    assert sorted(restore.refused) == ["500", "700"]
+    assert worker.counts.relearned == 400
+
+
+def test_an_altered_snapshot_is_refused_and_the_one_before_it_used(
+    make: Make, store: Store, redis_url: str, stream: ListStream
+) -> None:
+    import redis
+
     rows = inputs(300)
-    answers(make(), rows[:100])
+    kept = commit(stream, make(), rows[:200], 100)
+    with redis.Redis.from_url(redis_url) as client:
+        client.setrange("streamlearn:digits:snapshot:aaaa:200", 1000, b"?")
+    again = commit(stream, make(), rows[200:])
+    assert [p["predict_y"] for p in kept + again] == plain_loop.replay(kept + again)
+    restore = store.restores("digits")[-1]
+    assert restore.snapshot == 100
+    assert "altered" in restore.refused["200"]
+
+
+@pytest.mark.parametrize(
+    "foreign", [b"", b"pickle me", checkpoint.dumps(learner(200), pipeline, "bbbb", KEY)]
+)
+def test_a_foreign_value_under_a_snapshot_is_refused(
+    make: Make, store: Store, redis_url: str, stream: ListStream, foreign: bytes
+) -> None:
+    import redis
+
+    rows = inputs(300)
+    kept = commit(stream, make(), rows[:200], 100)
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("streamlearn:digits:snapshot:aaaa:200", foreign)
+    again = commit(stream, make(), rows[200:])
+    assert [p["predict_y"] for p in kept + again] == plain_loop.replay(kept + again)
+    assert list(store.restores("digits")[-1].refused) == ["200"]
+
+
+def test_snapshots_signed_with_another_key_are_refused_and_rebuilt(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    rows = inputs(300)
+    kept = commit(stream, make(), rows[:200], 100)
+    again = commit(stream, make(checkpoint_key="another"), rows[200:])
+    assert [p["predict_y"] for p in kept + again] == plain_loop.replay(kept + again)
+    assert "not signed" in store.restores("digits")[-1].refused["100"]
+
+
+def test_answers_that_are_not_committed_are_waited_for_and_then_named(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    """Never go on without a word: the journal must say how the records before were learned."""
+    rows = inputs(300)
+    commit(stream, make(), rows[:200])
+    store.clear("digits")
+    stream.answers = stream.answers[:150]
+    with pytest.raises(LineageError, match="offset 150 has no committed answer"):
+        make().answer(rows[200:])
+    assert store.restores("digits") == []
+
+
+def test_records_that_kafka_lost_cannot_be_learned_again(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    rows = inputs(300)
+    commit(stream, make(), rows[:200])
+    store.clear("digits")
+    stream.first = 20
+    with pytest.raises(LineageError, match=r"resumes at offset 200.*up to 0.*from 20 on.*--fresh"):
+        make().answer(rows[200:])
+    stream.first, stream.records = 0, stream.records[:50] + stream.records[60:]
+    with pytest.raises(LineageError, match="offset 50 was answered, but Kafka holds it no more"):
+        make().answer(rows[200:])
+
+
+def test_a_rebuild_that_is_broken_off_goes_on_where_it_was(
+    make: Make, store: Store, stream: ListStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamlearn.recovery._TELL_S", 0.0)
+    rows = inputs(900)
+    commit(stream, make(), rows[:700], 100, 200, 300, 400, 500)
+    store.clear("digits")
+    answers_before, stream.answers = stream.answers, stream.answers[:350]
+    with pytest.raises(LineageError, match="offset 350 has no"):
+        make().answer(rows[700:])
+    assert store.newer("digits", None) is None, "what is half rebuilt must not be served"
+    recovering = store.recovering("digits")
+    assert recovering is not None
+    assert "offset 300 of 0 to 700" in recovering
+    stream.answers = answers_before
+    make().answer(rows[700:])
+    assert store.restores("digits")[-1].snapshot == 300
+    assert store.recovering("digits") is None
+
+
+def test_offsets_that_kafka_does_not_hold_are_no_gap(make: Make, stream: ListStream) -> None:
+    rows = inputs(300)
+    commit(stream, make(), rows[:100])
     later = [row._replace(offset=row.offset + 1) for row in rows[100:]]
-    assert len(answers(make(lost=lambda start, end: False), later)) == 200
+    stream.records += later
+    assert len(answers(make(), later)) == 200
 
 
-def test_records_that_kafka_lost_before_they_were_learned_stop_it(make: Make) -> None:
+def test_records_that_kafka_lost_before_they_were_learned_stop_it(make: Make, stream: ListStream) -> None:
     rows, worker = inputs(300), make()
+    stream.records = rows
     answers(worker, rows[:100])
     with pytest.raises(LineageError, match="between the offsets 100 and 120 are gone"):
         worker.answer(rows[120:130])
@@ -88,15 +201,19 @@ def test_records_that_kafka_lost_before_they_were_learned_stop_it(make: Make) ->
         worker.answer([*rows[100:105], *rows[110:120]])
 
 
-def test_a_snapshot_that_does_not_join_up_is_not_dropped(make: Make, store: Store) -> None:
-    rows = inputs(300)
-    worker = make()
-    for start in (0, 100, 200):
-        answers(worker, rows[start : start + 100])
-    store.delete("streamlearn:digits:snapshot:aaaa:100")
-    with pytest.raises(LineageError, match="its bytes are gone"):
-        make().answer(rows[100:])
-    assert store.admit("digits", "aaaa", 1).versions() == [100, 200, 300]
+def test_lost_records_are_counted_where_the_settings_say_to_go_on(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    rows, worker = inputs(400), make(lost_input="continue")
+    before = commit(stream, worker, rows[:100])
+    stream.first = 120
+    after = commit(stream, worker, rows[120:300])
+    assert worker.counts.lost == 20
+    assert {p["model_version"] for p in after} == {100}
+    assert [p["predict_y"] for p in before + after] == plain_loop.replay(before + after)
+    store.delete("streamlearn:digits:snapshot:aaaa:300")
+    again = commit(stream, make(lost_input="continue"), rows[300:])
+    assert [p["predict_y"] for p in before + after + again] == plain_loop.replay(before + after + again)
 
 
 def test_a_worker_that_was_admitted_before_another_stays_shut_out(make: Make) -> None:
@@ -123,24 +240,13 @@ def test_a_value_over_the_limit_is_kept_in_part(make: Make) -> None:
     assert letter["length"] == len(huge)
 
 
-def test_an_altered_snapshot_is_refused(make: Make, store: Store, redis_url: str) -> None:
-    import redis
-
-    rows = inputs(300)
-    answers(make(), rows[:100])
-    with redis.Redis.from_url(redis_url) as client:
-        client.setrange("streamlearn:digits:snapshot:aaaa:100", 1000, b"?")
-    with pytest.raises(SnapshotRefused, match="altered"):
-        make().answer(rows[100:])
-
-
-def test_snapshots_that_no_restart_can_need_are_dropped(make: Make, store: Store) -> None:
-    rows = inputs(500)
-    commits = iter([None, None, 0, 250, 250])
+def test_snapshots_that_no_restart_can_need_are_thinned_out(make: Make, store: Store) -> None:
+    rows = inputs(1000)
+    commits = iter([*[None] * 8, 950, 950])
     worker = make(committed=lambda: next(commits))
-    for start in range(0, 500, 100):
+    for start in range(0, 1000, 100):
         answers(worker, rows[start : start + 100])
-    assert store.admit("digits", "aaaa", 1).versions() == [200, 300, 400, 500]
+    assert list(store.versions("digits", "aaaa")) == [100, 400, 700, 800, 900, 1000]
 
 
 def test_a_worker_of_an_older_submission_is_shut_out(make: Make, store: Store) -> None:
@@ -152,6 +258,69 @@ def test_a_worker_of_an_older_submission_is_shut_out(make: Make, store: Store) -
 def test_another_lineage_has_models_of_its_own(make: Make, store: Store) -> None:
     answers(make(), inputs(100))
     fresh = replace(LINEAGE, id="bbbb", start=100, epoch=2)
-    outside = Outside(store, wait_s=1, chunk_rows=256, may_be_lost=lambda a, b: a < b, committed=lambda: None)
-    found = answers(Worker(pipeline, fresh, outside), inputs(10, start=100))
+    found = answers(make(lineage=fresh), inputs(10, start=100))
     assert {(p["lineage"], p["model_version"], p["predict_y"]) for p in found} == {("bbbb", 100, None)}
+
+
+def test_a_control_record_lets_learning_go_on_from_an_earlier_version(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    rows = inputs(700)
+    rows[450] = rollback(450, 200)
+    found = commit(stream, make(), rows, 200, 400, 600)
+    obeyed = found[450]
+    assert obeyed == {
+        "control": {"kind": "rollback", "lineage": "aaaa", "version": 200},
+        "partition": 0,
+        "offset": 450,
+        "model_version": 450,
+        "lineage": "aaaa",
+    }
+    assert stream.answers[450].topic == "handwritten_digit.control"
+    assert [p["model_version"] for p in found[449:453]] == [400, 450, 451, 451]
+    without = found[:200] + found[451:]
+    assert [p["predict_y"] for p in without] == plain_loop.replay(without)
+
+
+def test_a_rollback_is_done_again_when_it_must_be_learned_again(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    rows = inputs(700)
+    rows[450] = rollback(450, 200)
+    commit(stream, make(), rows, 200, 400, 600)
+    expected = snapshot(store, 700)
+    store.clear("digits")
+    assert checkpoint.dumps(make()._resume(700), pipeline, "aaaa", KEY) == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (rollback(100, 50, key="another"), "signature is not of this key"),
+        (rollback(100, 50, lineage="bbbb"), "for lineage bbbb"),
+        (rollback(100, 101), "not there yet"),
+        (rollback(100, 33), "no step ended there"),
+        (rollback(100, -1), "begins at 0"),
+        (Input(0, 100, b'{"streamlearn_control":{"kind":"explode"},"mac":"00"}'), "signature"),
+        (Input(0, 100, b'{"streamlearn_control":'), "cannot be understood"),
+    ],
+)
+def test_a_control_record_that_is_refused_is_a_dead_letter(
+    make: Make, stream: ListStream, record: Input, reason: str
+) -> None:
+    rows = inputs(200)
+    rows[100] = record
+    worker = make()
+    found = commit(stream, worker, rows[:100], 50) + commit(stream, worker, rows[100:])
+    assert reason in str(found[100]["reason"])
+    predictions = found[:100] + found[101:]
+    assert [p["predict_y"] for p in predictions] == plain_loop.replay(predictions)
+
+
+def test_without_a_key_no_control_record_is_obeyed_or_sent(make: Make) -> None:
+    rows = inputs(3)
+    rows[1] = rollback(1, 0)
+    found = answers(make(checkpoint_key=""), rows)
+    assert "no STREAMLEARN_CHECKPOINT_KEY is set" in str(found[1]["reason"])
+    with pytest.raises(BadSetting, match="STREAMLEARN_CHECKPOINT_KEY"):
+        rollback(1, 0, key="")

@@ -29,12 +29,29 @@ def talking_to(settings: Settings) -> Iterator[None]:
         ) from error
 
 
+def security(settings: Settings) -> dict[str, Any]:
+    """Return the client's options for TLS and SASL."""
+    options: dict[str, Any] = {"security_protocol": settings.kafka_security}
+    if settings.kafka_security.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": settings.kafka_sasl,
+            "sasl_plain_username": settings.kafka_user,
+            "sasl_plain_password": settings.kafka_password,
+        }
+    if settings.kafka_security.endswith("SSL"):
+        options |= {"ssl_cafile": settings.tls_ca or None, "ssl_certfile": settings.tls_cert or None}
+    return options
+
+
 @contextmanager
 def admin(settings: Settings, *, connect_ms: int = _CONNECT_MS) -> Iterator[KafkaAdminClient]:
     """Open an admin client for the length of a `with`."""
     with talking_to(settings):
         client = KafkaAdminClient(
-            bootstrap_servers=settings.kafka, bootstrap_timeout_ms=connect_ms, request_timeout_ms=connect_ms
+            bootstrap_servers=settings.kafka,
+            bootstrap_timeout_ms=connect_ms,
+            request_timeout_ms=connect_ms,
+            **security(settings),
         )
         try:
             yield client
@@ -53,6 +70,7 @@ def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
             enable_auto_commit=False,
             # An offset that Kafka no longer holds is an error, not a reason to read somewhere else.
             auto_offset_reset="none",
+            **security(settings),
             **options,
         )
         try:
@@ -70,6 +88,7 @@ def producer(settings: Settings, **options: Any) -> Iterator[KafkaProducer]:
             bootstrap_timeout_ms=_CONNECT_MS,
             acks="all",
             enable_idempotence=True,
+            **security(settings),
             **options,
         )
         try:

@@ -33,14 +33,19 @@ def ensure(settings: Settings, pipeline: Pipeline) -> None:
         _create(client, pipeline.topic, {"max.message.bytes": str(MAX_RECORD_BYTES + 4096)})
         _create(client, pipeline.prediction_topic, {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)})
         _create(client, pipeline.dead_letter_topic, {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)})
+        _create(client, pipeline.control_topic, {})
         _create(client, LINEAGES, {"cleanup.policy": "delete", "retention.ms": "-1"})
-        for topic in client.describe_topics([pipeline.topic, pipeline.prediction_topic]):
+        for topic in client.describe_topics(_topics(pipeline)):
             count = len(topic["partitions"])
             if count != 1:
                 raise TopicRefused(
                     f"topic {topic['name']} has {count} partitions; a pipeline learns from exactly one."
                     " Delete the topic, or copy it into one with a single partition"
                 )
+
+
+def _topics(pipeline: Pipeline) -> list[str]:
+    return [pipeline.topic, pipeline.prediction_topic, pipeline.dead_letter_topic, pipeline.control_topic]
 
 
 def _create(client: KafkaAdminClient, name: str, config: dict[str, str]) -> None:

@@ -11,11 +11,11 @@ import uuid
 
 import msgspec
 
-from streamlearn.errors import LineageError
+from streamlearn.errors import Fenced, LineageError
 from streamlearn.lineage import Lineage
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
-from topics import records
+from topics import journal, records
 from topics.client import producer
 from topics.layout import LINEAGES
 
@@ -30,11 +30,19 @@ def current(settings: Settings, pipeline: Pipeline) -> Lineage | None:
     return _winner(_entries(settings, pipeline))
 
 
+def order(settings: Settings, pipeline: Pipeline) -> dict[str, int]:
+    """Return the pipeline's lineages, numbered as they came."""
+    return {
+        found: number
+        for number, found in enumerate(dict.fromkeys(e.id for e in _entries(settings, pipeline)))
+    }
+
+
 def claim(settings: Settings, pipeline: Pipeline, *, fresh: bool = False) -> Lineage:
     """Take the next epoch of the open lineage, or open a new one.
 
-    A new one begins at the committed offset where an earlier lineage came that far, else at the oldest
-    record. `fresh` ends the open lineage first.
+    A new one begins behind the last record that an earlier lineage has answered, else at the oldest record.
+    `fresh` ends the open lineage first.
 
     Raises
     ------
@@ -44,26 +52,38 @@ def claim(settings: Settings, pipeline: Pipeline, *, fresh: bool = False) -> Lin
     last = current(settings, pipeline)
     mine = uuid.uuid4().hex
     if last is None or last.ended or fresh:
-        committed = records.committed_offset(settings, group_id(pipeline), pipeline.topic)
         entry = Lineage(
             pipeline=pipeline.name,
             reference=pipeline.reference,
             id=uuid.uuid4().hex[:12],
             parameters=dict(pipeline.parameters),
+            settled=pipeline.settled,
             start=records.oldest(settings, pipeline.topic)
-            if last is None or committed is None
-            else committed,
+            if last is None
+            else _behind(settings, pipeline, last),
             epoch=1 if last is None else last.epoch + 1,
             claim=mine,
         )
     else:
-        if last.parameters != msgspec.json.decode(msgspec.json.encode(pipeline.parameters)):
-            raise LineageError(
-                f"{pipeline.name} has other parameters than its lineage {last.id} began with;"
-                f" `streamlearn train {pipeline.name} --fresh` opens a new one"
-            )
+        _check_same(pipeline, last)
         entry = msgspec.structs.replace(last, reference=pipeline.reference, epoch=last.epoch + 1, claim=mine)
     return _won(settings, pipeline, entry)
+
+
+def check_open(settings: Settings, pipeline: Pipeline, lineage: Lineage) -> None:
+    """Make sure that a submission is the newest; Redis knows as well, unless it was emptied.
+
+    Raises
+    ------
+    Fenced
+        The lineage was ended, or its job submitted again.
+    """
+    newest = current(settings, pipeline)
+    if newest is not None and newest.epoch > lineage.epoch:
+        raise Fenced(
+            f"submission {lineage.epoch} of {pipeline.name} is over:"
+            f" lineage {newest.id} {'was ended' if newest.ended else 'went on'} with {newest.epoch}"
+        )
 
 
 def end(settings: Settings, pipeline: Pipeline) -> Lineage | None:
@@ -79,6 +99,39 @@ def end(settings: Settings, pipeline: Pipeline) -> Lineage | None:
         return None
     entry = msgspec.structs.replace(last, ended=True, epoch=last.epoch + 1, claim=uuid.uuid4().hex)
     return _won(settings, pipeline, entry)
+
+
+def resume_at(settings: Settings, pipeline: Pipeline, lineage: Lineage) -> int:
+    """Return the offset of the first record that a lineage has no committed answer to."""
+    answered = journal.last_answered(settings, pipeline, lineage.id)
+    return lineage.start if answered is None else max(lineage.start, answered + 1)
+
+
+def _check_same(pipeline: Pipeline, last: Lineage) -> None:
+    """Make sure that a learner can go on: nothing that it is fixed to has changed."""
+    now = pipeline.settled
+    changed = [
+        f"{name} was {last.settled.get(name)!r} and is {now.get(name)!r}"
+        for name in {**last.settled, **now}
+        if last.settled.get(name) != now.get(name)
+    ]
+    if changed:
+        raise LineageError(
+            f"{pipeline.name} is not what its lineage {last.id} began with: {'; '.join(changed)}."
+            f" `streamlearn train {pipeline.name} --fresh` opens a new one"
+        )
+
+
+def _behind(settings: Settings, pipeline: Pipeline, last: Lineage) -> int:
+    """Return where a new lineage begins: where the last one's answers end, as far as Kafka still has them.
+
+    The committed offset may be a transaction ahead of the answers, or behind.
+    """
+    answered = journal.last_answered(settings, pipeline, last.id)
+    committed = records.committed_offset(settings, group_id(pipeline), pipeline.topic)
+    if answered is not None:
+        return answered + 1
+    return last.start if committed is None else max(last.start, committed)
 
 
 def _won(settings: Settings, pipeline: Pipeline, entry: Lineage) -> Lineage:

@@ -106,7 +106,6 @@ pipeline = Pipeline(
     ),
     parameters={"ridge": 10.0, "forgetting": 1.0},
     echo=("ts", "pollution"),
-    chunk_rows=1,
     trusted_types=("streamlearn.recursive.RecursiveLeastSquares",),
     data=DataSet(dataset.records, dataset.HOURS, dataset.prepare),
 )

@@ -1,0 +1,141 @@
+"""TLS and SASL: a whole stack whose broker wants both, and Redis behind TLS."""
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+from conftest import Stack, free_settings
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from stack import chaos
+from stack.services import prepare
+from streamlearn.errors import BrokerUnavailable, StackError, StoreUnavailable
+from streamlearn.pipeline import load
+from streamlearn.settings import Settings
+from streamlearn.store import Store
+from streamlearn.waiting import wait_until
+from topics import records
+
+SECRET = 'a "secret" \\ of the tests'
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An authority, and a certificate of this machine with its key, as PEM files."""
+    folder = tmp_path_factory.mktemp("tls")
+    ca, cert = folder / "ca.pem", folder / "cert.pem"
+    authority.cert_pem.write_to_path(ca)
+    own = authority.issue_cert("localhost")
+    key = load_pem_private_key(own.private_key_pem.bytes(), None)
+    cert.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + b"".join(blob.bytes() for blob in own.cert_chain_pems)
+    )
+    return {"tls_ca": str(ca), "tls_cert": str(cert)}
+
+
+@pytest.fixture(scope="module")
+def guarded(files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    settings = free_settings(
+        tmp_path_factory.mktemp("guarded"),
+        **{"kafka_security": "SASL_SSL", "kafka_user": "learner", "kafka_password": SECRET, **files},
+    )
+    running = Stack(settings)
+    done = running.run("scripts/up", "--detach", "--no-replay", check=False, timeout=600)
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield running
+    finally:
+        running.run("scripts/down", check=False)
+
+
+@pytest.mark.stack
+def test_job_producer_and_verify_talk_to_a_broker_with_tls_and_sasl(guarded: Stack) -> None:
+    guarded.streamlearn("replay", "digits", "--rate", "0", "--limit", "2000")
+    digits = load("digits")
+    wait_until(
+        lambda: chaos.answered(guarded.settings, digits), 120, "the digits to be answered", every_s=0.5
+    )
+    report = json.loads(guarded.streamlearn("verify", "digits", "--json").stdout)
+    assert (report["records"], report["different"]) == (2000, 0)
+    for log in [*guarded.settings.home.glob("log/*"), *guarded.settings.home.glob("flink/log/*")]:
+        assert SECRET not in log.read_text(errors="replace"), log
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("wrong", [{"kafka_password": "no"}, {"tls_ca": ""}, {"kafka_security": "PLAINTEXT"}])
+def test_who_has_no_password_or_trust_is_kept_out(guarded: Stack, wrong: dict[str, str]) -> None:
+    with pytest.raises(BrokerUnavailable):
+        records.oldest(replace(guarded.settings, **wrong), "handwritten_digit")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def tls_redis(files: dict[str, str], redis_url: str) -> Iterator[int]:
+    """The tests' Redis behind TLS, which its own build does not speak; the port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files["tls_cert"])
+    listener = socket.create_server(("127.0.0.1", 0))
+    target = ("127.0.0.1", urlsplit(redis_url).port or 0)
+
+    def accept() -> None:
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                inner = context.wrap_socket(plain, server_side=True)
+            except (ssl.SSLError, OSError):
+                continue
+            outer = socket.create_connection(target)
+            for one, other in ((inner, outer), (outer, inner)):
+                threading.Thread(target=pump, args=(one, other), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield listener.getsockname()[1]
+    listener.close()
+
+
+def pump(one: socket.socket, other: socket.socket) -> None:
+    try:
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+    except OSError:
+        pass
+    other.close()
+
+
+def test_redis_is_reached_by_tls_if_it_is_trusted(tls_redis: int, files: dict[str, str]) -> None:
+    url = f"rediss://localhost:{tls_redis}/0"
+    store = Store.of(Settings(redis=url, **files))  # type: ignore[arg-type]
+    store.ping()
+    store.close()
+    with pytest.raises(StoreUnavailable, match="certificate verify failed"):
+        Store.of(Settings(redis=url)).ping()
+
+
+def test_the_local_stack_says_what_it_cannot_do(tmp_path: Path) -> None:
+    for wrong, why in (
+        ({"kafka_security": "SASL_SSL"}, "TLS_CERT"),
+        ({"kafka_security": "SASL_PLAINTEXT", "kafka_sasl": "SCRAM-SHA-256"}, "PLAIN only"),
+        ({"redis": "rediss://localhost:6379/0"}, "TLS"),
+    ):
+        with pytest.raises(StackError, match=why):
+            prepare(free_settings(tmp_path, **wrong), lambda text: None)

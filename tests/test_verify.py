@@ -1,0 +1,294 @@
+"""Verification must be able to fail: every kind of tampering is found, and told where it stands."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
+
+from streamlearn import checkpoint
+from streamlearn.errors import NothingToCompare
+from streamlearn.learner import Answer, RowLearner, Rows
+from streamlearn.pipeline import Pipeline
+from streamlearn.pipelines.digits import pipeline
+from streamlearn.store import Store
+from streamlearn.stream import Input, Output
+from streamlearn.verify import Report
+from streamlearn.verify import verify as run
+
+
+@pytest.fixture
+def verify(store: Store, stream: ListStream) -> Callable[..., Report]:
+    def verified(pipeline: Pipeline = pipeline, **options: Any) -> Report:
+        kept = {v: store.snapshot("digits", "aaaa", v) for v in store.versions("digits", "aaaa")}
+        snapshots = {version: data for version, data in kept.items() if data is not None}
+        if stream.commit is None:
+            stream.commit = stream.end()
+        return run(pipeline, LINEAGE, stream, snapshots, **{"key": KEY, "wait_s": 0, **options})
+
+    return verified
+
+
+Verify = Callable[..., Report]
+
+
+@pytest.fixture
+def rows() -> list[Input]:
+    found = inputs(900)
+    found[130] = found[130]._replace(value=b"broken")
+    found[300] = found[300]._replace(value=None)
+    found[301] = found[301]._replace(value=b"{}")
+    return found
+
+
+@pytest.fixture
+def honest(make: Make, stream: ListStream, rows: list[Input]) -> ListStream:
+    commit(stream, make(), rows, 100, 131, 301, 302, 500)
+    return stream
+
+
+def kinds(report: Report) -> list[tuple[int, str]]:
+    return [(difference.offset, difference.kind) for difference in report.differences]
+
+
+def test_an_honest_stream_is_equal(honest: ListStream, verify: Verify) -> None:
+    report = verify()
+    assert report.differences == []
+    assert (report.exit_code, report.predictions, report.dead_letters) == (0, 897, 3)
+    assert (report.start, report.end, report.unanswered, report.begun_from) == (0, 900, 0, None)
+    assert report.snapshots == 6
+
+
+def test_workers_that_were_killed_leave_an_equal_stream(
+    make: Make, stream: ListStream, verify: Verify
+) -> None:
+    rows = inputs(900)
+    commit(stream, make(), rows[:400], 100, 150)
+    make().answer(rows[400:700])  # never committed
+    commit(stream, make(), rows[400:], 450)
+    assert verify().exit_code == 0
+
+
+def change(stream: ListStream, offset: int, **fields: object) -> None:
+    for number, output in enumerate(stream.answers):
+        answer = json.loads(output.value)
+        if answer["offset"] == offset:
+            stream.answers[number] = output._replace(value=json.dumps({**answer, **fields}).encode())
+
+
+def test_one_changed_prediction_is_found(honest: ListStream, verify: Verify) -> None:
+    right = json.loads(honest.answers[700].value)["predict_y"]
+    honest.answers[700] = honest.answers[700]._replace(
+        value=honest.answers[700].value.replace(
+            b'"predict_y":%d' % right, b'"predict_y":%d' % ((right + 1) % 10)
+        )
+    )
+    report = verify()
+    assert kinds(report) == [(700, "prediction")]
+    assert f"predict_y is {(right + 1) % 10}, expected {right}" in report.differences[0].detail
+    assert report.exit_code == 1
+
+
+def test_other_bytes_of_the_same_meaning_are_found(honest: ListStream, verify: Verify) -> None:
+    change(honest, 700)
+    assert kinds(verify()) == [(700, "prediction")]
+
+
+def test_a_changed_dead_letter_is_found(honest: ListStream, verify: Verify) -> None:
+    change(honest, 130, reason="somebody's own")
+    assert kinds(verify()) == [(130, "dead letter")]
+
+
+def test_a_prediction_turned_into_a_dead_letter_is_found(honest: ListStream, verify: Verify) -> None:
+    honest.answers[700] = Output(honest.answers[700].value, "handwritten_digit.dead_letter")
+    assert kinds(verify()) == [(700, "dead letter")]
+
+
+def test_a_dropped_row_is_found(honest: ListStream, verify: Verify) -> None:
+    del honest.answers[700]
+    assert kinds(verify()) == [(700, "missing")]
+
+
+def test_the_last_row_dropped_is_found(honest: ListStream, verify: Verify) -> None:
+    """Flink has counted it as committed, so it is not just late."""
+    del honest.answers[-1]
+    report = verify()
+    assert (899, "missing") in kinds(report)
+    honest.commit = 899
+    late = verify()
+    assert (late.exit_code, late.end, late.unanswered) == (0, 899, 1) or late.snapshots == 5
+
+
+@pytest.mark.parametrize("place", [701, 750, 900])
+def test_a_doubled_row_is_found(honest: ListStream, verify: Verify, place: int) -> None:
+    honest.answers.insert(place, honest.answers[700])
+    assert kinds(verify()) == [(700, "doubled")]
+
+
+def test_a_row_answered_in_both_topics_is_found(honest: ListStream, verify: Verify) -> None:
+    honest.answers.insert(701, Output(honest.answers[700].value, "handwritten_digit.dead_letter"))
+    assert kinds(verify()) == [(700, "doubled")]
+
+
+def test_an_input_that_is_gone_is_found(honest: ListStream, verify: Verify) -> None:
+    del honest.records[700]
+    assert (700, "doubled") in kinds(verify())
+
+
+def test_a_wrong_version_is_found(honest: ListStream, verify: Verify) -> None:
+    honest.answers[500] = honest.answers[500]._replace(
+        value=honest.answers[500].value.replace(b'"model_version":500', b'"model_version":501')
+    )
+    assert kinds(verify())[0] == (500, "version")
+
+
+@pytest.mark.parametrize("place", [10, 400, 5000, -40])
+def test_one_byte_of_a_snapshot_is_found(
+    honest: ListStream, verify: Verify, redis_url: str, place: int
+) -> None:
+    import redis
+
+    with redis.Redis.from_url(redis_url) as client:
+        key = "streamlearn:digits:snapshot:aaaa:500"
+        data = bytearray(client.get(key))
+        data[place] ^= 1
+        client.set(key, bytes(data))
+    report = verify()
+    assert kinds(report) == [(500, "snapshot")]
+    assert report.exit_code == 1
+
+
+def test_another_state_under_a_whole_snapshot_is_found(
+    honest: ListStream, verify: Verify, store: Store, redis_url: str
+) -> None:
+    import redis
+
+    data = store.snapshot("digits", "aaaa", 500)
+    assert data is not None
+    learner = checkpoint.loads(data, pipeline, "aaaa", KEY)
+    learner.model.coef_[3, 20] = np_next(learner.model.coef_[3, 20])
+    learner.score.right += 1
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("streamlearn:digits:snapshot:aaaa:500", checkpoint.dumps(learner, pipeline, "aaaa", KEY))
+    report = verify()
+    assert kinds(report) == [(500, "snapshot")]
+    assert "score.right, state.model.coef_" in report.differences[0].detail
+
+
+def np_next(value: float) -> float:
+    import numpy as np
+
+    return float(np.nextafter(value, 1))
+
+
+def test_a_snapshot_where_no_step_ended_is_found(honest: ListStream, verify: Verify, redis_url: str) -> None:
+    snapshots = {450: b"x"}
+    assert (450, "snapshot") in kinds(run(pipeline, LINEAGE, honest, snapshots, key=KEY, wait_s=0))
+
+
+class TrainsFirst(RowLearner):
+    def test_then_train(self, records, version: int) -> list[Answer]:  # type: ignore[no-untyped-def]
+        self.learn(records, [{"predict_y": None}] * len(records))
+        self.version = version
+        return self.predict(records)
+
+
+class LearnsWhilePredicting(RowLearner):
+    def predict(self, records) -> list[Answer]:  # type: ignore[no-untyped-def]
+        self.learn(records, [{"predict_y": None}] * len(records))
+        return super().predict(records)
+
+
+class Cheating(Rows):
+    def __init__(self, learner: type[RowLearner], how: Rows) -> None:
+        super().__init__(how.features, how.label, how.estimator, how.classes)
+        object.__setattr__(self, "kind", learner)
+
+    def new(self, parameters, version: int) -> RowLearner:  # type: ignore[no-untyped-def]
+        return self.kind(self, parameters, version)  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_learner_that_trains_before_it_predicts_is_found(
+    make: Make,
+    stream: ListStream,
+    verify: Verify,
+) -> None:
+    cheat = replace(pipeline, learning=Cheating(TrainsFirst, pipeline.learning))  # type: ignore[arg-type]
+    worker = make(pipeline=cheat)
+    worker._answering._test_then_train = TrainsFirst.test_then_train
+    commit(stream, worker, inputs(600), 100, 200)
+    report = verify(cheat)
+    assert report.exit_code == 1
+    assert kinds(report)[0] == (0, "prediction")
+
+
+def test_a_learner_that_learns_while_it_predicts_is_found(
+    make: Make,
+    stream: ListStream,
+    verify: Verify,
+) -> None:
+    cheat = replace(pipeline, learning=Cheating(LearnsWhilePredicting, pipeline.learning))  # type: ignore[arg-type]
+    commit(stream, make(pipeline=cheat), inputs(600), 100, 200)
+    report = verify(cheat)
+    assert report.exit_code == 1
+    assert kinds(report)[0][1] == "learner"
+
+
+def test_a_stream_that_was_rolled_back_is_equal(make: Make, stream: ListStream, verify: Verify) -> None:
+    rows = inputs(900)
+    rows[450], rows[451] = rollback(450, 200), rollback(451, 100, key="another")
+    rows[700] = rollback(700, 451)
+    worker = make()
+    commit(stream, worker, rows[:600], 200, 400)
+    commit(stream, worker, rows[600:])
+    report = verify()
+    assert report.differences == []
+    assert (report.controls, report.dead_letters) == (2, 1)
+    change(stream, 450, lineage="aaaa")
+    assert kinds(verify()) == [(450, "control")]
+
+
+def test_the_newest_records_alone_are_compared_from_a_version_before_them(
+    honest: ListStream, verify: Verify
+) -> None:
+    report = verify(last=500)
+    assert (report.exit_code, report.start, report.end, report.begun_from) == (0, 302, 900, 302)
+    change(honest, 800)
+    assert verify(last=500).exit_code == 1
+    assert verify(last=50).start == 500
+
+
+def test_where_kafka_has_lost_the_start_it_begins_at_a_version_that_goes_on(
+    honest: ListStream, verify: Verify
+) -> None:
+    honest.first = 120
+    report = verify()
+    assert (report.exit_code, report.start, report.begun_from) == (0, 131, 131)
+    assert "Kafka no longer holds what follows on version 0" in report.notes[0]
+
+
+def test_nothing_to_compare_is_no_success(stream: ListStream, verify: Verify, honest: ListStream) -> None:
+    report = run(pipeline, LINEAGE, honest, {}, key=KEY, wait_s=0)
+    assert report.different == 0
+    assert report.exit_code == 2
+    empty = ListStream()
+    assert run(pipeline, LINEAGE, empty, {}, key=KEY, wait_s=0).exit_code == 2
+    honest.first = 899
+    with pytest.raises(NothingToCompare):
+        run(pipeline, LINEAGE, honest, {}, key=KEY, wait_s=0)
+
+
+def test_what_is_not_committed_yet_is_no_difference(
+    make: Make,
+    stream: ListStream,
+    verify: Verify,
+) -> None:
+    rows, worker = inputs(900), make()
+    commit(stream, worker, rows[:600], 200)
+    stream.commit = 600
+    stream.records += rows[600:]
+    worker.answer(rows[600:700])  # answered, and not committed
+    report = verify()
+    assert (report.exit_code, report.end, report.unanswered) == (0, 600, 300)

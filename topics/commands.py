@@ -1,0 +1,152 @@
+"""The commands that read what the stream has said, and tell it to go back: verify, models."""
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from streamlearn.choosing import choosing
+from streamlearn.errors import StreamlearnError
+from streamlearn.pipeline import Pipeline, load
+from streamlearn.settings import Settings
+
+_SHOW_S = 0.5
+_LINE_S = 10.0
+
+
+@click.command()
+@choosing
+@click.option(
+    "--last", type=click.IntRange(min=1), help="Only about so many records, from a version before them."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
+    """Do the stream's learning again, quietly, and compare every answer and every version kept.
+
+    It runs beside a live job, up to what is committed. Exit 0: everything is equal. Exit 1: something
+    differs. Exit 2: there was nothing to compare, or a part does not answer.
+
+    Example: streamlearn verify digits
+    """
+    from streamlearn.learner import pin_blas_threads
+    from streamlearn.verify import verify as run
+    from topics import verifying
+
+    pin_blas_threads()
+    settings = Settings.load()
+    start = time.monotonic()
+    try:
+        with _Display(f"verifying {pipeline.name}") as display:
+            lineage, snapshots, stream = verifying.collected(settings, pipeline)
+            report = run(
+                pipeline,
+                lineage,
+                stream,
+                snapshots,
+                key=settings.checkpoint_key,
+                last=last,
+                show=display.show,
+            )
+    except StreamlearnError as error:
+        if as_json:
+            click.echo(msgspec.json.encode({"pipeline": pipeline.name, "error": str(error), "exit_code": 2}))
+        click.echo(f"streamlearn: {error}", err=True)
+        sys.exit(2)
+    if as_json:
+        more = {"exit_code": report.exit_code, "records": report.records, "nothing": report.nothing}
+        click.echo(msgspec.json.encode({**msgspec.to_builtins(report), **more}))
+    else:
+        for line in verifying.words(report, time.monotonic() - start):
+            click.echo(line)
+    sys.exit(report.exit_code)
+
+
+@click.command()
+@click.argument("name", metavar="PIPELINE")
+@click.argument("action", type=click.Choice(["list", "rollback"]))
+@click.argument("version", type=int, required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.option(
+    "--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait until the job has obeyed."
+)
+def models(name: str, action: str, version: int | None, as_json: bool, wait_s: float) -> None:
+    r"""List the versions of a model that are kept, or let learning go on from an earlier one.
+
+    PIPELINE is a registered pipeline, or one of your own as module:object. A rollback is a control record in
+    the input topic: everything before it was learned as it was; what comes after goes on from VERSION.
+
+    \b
+    streamlearn models digits list
+    streamlearn models digits rollback 1200
+    """
+    from topics import versions
+
+    settings, pipeline = Settings.load(), load(name)
+    if action == "rollback":
+        if version is None:
+            raise click.UsageError("say which version: streamlearn models PIPELINE rollback VERSION")
+        for line in versions.roll_back(settings, pipeline, version, wait_s=wait_s):
+            click.echo(line)
+        return
+    kept = versions.kept(settings, pipeline)
+    if as_json:
+        click.echo(msgspec.json.encode(kept))
+        return
+    if not kept:
+        click.echo(f"Redis keeps no version of {pipeline.name}")
+    for one in kept:
+        written = datetime.fromtimestamp(one.about.time_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        figures = ", ".join(
+            f"{name} {value:.4g}" for name, value in one.about.score.items() if value is not None
+        )
+        click.echo(
+            f"{one.version:>10}  {one.lineage}  {written}  {one.about.samples:>9} scored  {figures}"
+            + ("  ← served" if one.served else "")
+        )
+
+
+class _Display:
+    """A progress bar on a terminal, a line now and then elsewhere; on standard error."""
+
+    def __init__(self, title: str) -> None:
+        self._bar = Progress(
+            TextColumn(title),
+            BarColumn(),
+            TextColumn("offset {task.completed:.0f} of {task.total:.0f}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._title = title
+        self._task = self._bar.add_task("", total=1)
+        self._shown = time.monotonic()
+
+    def __enter__(self) -> "_Display":
+        if sys.stderr.isatty():
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    @property
+    def show(self) -> Callable[[int, int], None]:
+        """Show the offset reached and the one to reach, now and then."""
+        return self._show
+
+    def _show(self, at: int, end: int) -> None:
+        now, live = time.monotonic(), self._bar.live.is_started
+        if now - self._shown < (_SHOW_S if live else _LINE_S):
+            return
+        self._shown = now
+        if live:
+            self._bar.update(self._task, completed=at, total=end)
+        else:
+            click.echo(f"{self._title}: offset {at} of {end}", err=True)
+
+
+commands = [verify, models]
