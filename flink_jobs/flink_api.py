@@ -1,6 +1,7 @@
 """The few calls to Flink's REST interface that submitting and watching a job need."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from streamlearn.errors import FlinkAway
 from streamlearn.settings import Settings
 
 _TIMEOUT_S = 5.0
+_RECENT_S = 60.0
 
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
 
@@ -62,10 +64,12 @@ def live_jobs(settings: Settings, name: str) -> list[Job]:
 
 
 def trouble(settings: Settings, job: Job) -> str | None:
-    """Return why a job was restarted last, in one line: what its Python code raised, if it did."""
+    """Return why a job waits to be restarted, or was within the last minute, in one line."""
     found = call(settings, f"/jobs/{job.id}/exceptions?maxExceptions=1")
     entries = found.get("exceptionHistory", {}).get("entries", [])
     if not entries:
+        return None
+    if job.state == "RUNNING" and time.time() - entries[0].get("timestamp", 0) / 1000 > _RECENT_S:
         return None
     lines = [line.strip() for line in entries[0].get("stacktrace", "").splitlines() if line.strip()]
     ours = [line for line in lines if line.startswith("streamlearn.errors.")]

@@ -66,8 +66,8 @@ def trouble(settings: Settings, pipeline: str) -> str | None:
             return progress
     with suppress(StreamlearnError):
         found = flink_api.newest_job(settings, job_name(pipeline))
-        if found and found.state != "RUNNING":
-            return flink_api.trouble(settings, found)
+        if found and found.live and (why := flink_api.trouble(settings, found)):
+            return why
     if failed := failed_commits(settings, pipeline):
         return (
             f"{failed} transactions were not committed; `streamlearn verify {pipeline}` tells what is missing"

@@ -269,7 +269,11 @@ def _write_flink(folder: Path, settings: Settings) -> None:
         "rest.port": settings.flink_port,
         "taskmanager.host": "localhost",
         "taskmanager.bind-host": "localhost",
-        "taskmanager.memory.process.size": "1728m",
+        "taskmanager.memory.process.size": "1984m",
+        # Every submission loads its classes anew and few are ever let go. When they no longer fit, the
+        # process must end: the supervisor's next one works, this one would refuse every job from then on.
+        "taskmanager.memory.jvm-metaspace.size": "512m",
+        "taskmanager.jvm-exit-on-oom": "true",
         # Where a stop by hand puts its savepoint, unless told another place.
         "execution.checkpointing.savepoint-dir": savepoints(settings).as_uri(),
         "taskmanager.numberOfTaskSlots": settings.flink_slots,

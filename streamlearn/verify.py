@@ -315,16 +315,21 @@ def _begin(
 
 
 def _answered(rows: Iterator[Input], journal: Journal, horizon: int, wait_s: float) -> Iterator[Pair]:
-    """Pair records with their answers, up to the last one that is committed."""
+    """Pair records with their answers, up to the last one that is committed.
+
+    Having waited once for nothing, it waits no more: then answers are missing, not late.
+    """
+    settle_s = _SETTLE_S
     for row in rows:
         entry = journal.take(row.offset, wait_s if row.offset < horizon else 0)
         if entry is None and not journal.ahead:
             if row.offset >= horizon:
                 return
-            wait_s = 0  # having waited once, we know that no more answers come
+            wait_s = 0
         elif entry is None:
             # The answers of one transaction become visible topic by topic.
-            entry = journal.take(row.offset, _SETTLE_S)
+            entry = journal.take(row.offset, settle_s)
+            settle_s = settle_s if entry else 0
         yield row, entry
 
 

@@ -28,6 +28,11 @@ from streamlearn.store import Store
 from streamlearn.waiting import wait_until
 from topics import records
 
+# A client of kafka-python that is turned away leaves its socket to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)
+
 SECRET = 'a "secret" \\ of the tests'
 
 

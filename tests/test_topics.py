@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 from conftest import Stack
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from reading import send
 
 from streamlearn.errors import LineageError, TopicRefused
 from streamlearn.pipeline import Pipeline
 from streamlearn.pipelines import digits
-from topics import layout, lineages, records
+from topics import journal, layout, lineages, records
 
 
 @pytest.fixture
@@ -113,3 +113,51 @@ def test_of_two_submissions_at_once_the_first_has_the_epoch(
     with pytest.raises(LineageError, match=r"another submission .* was quicker"):
         lineages.claim(stack.settings, pipeline)
     assert real(stack.settings, pipeline) == quicker
+
+
+def answers(lineage: str, offsets: range) -> list[bytes | None]:
+    return [f'{{"offset": {n}, "model_version": {n}, "lineage": "{lineage}"}}'.encode() for n in offsets]
+
+
+def test_the_journal_merges_its_topics_from_where_it_is_asked_to_begin(
+    stack: Stack, pipeline: Pipeline
+) -> None:
+    layout.ensure(stack.settings, pipeline)
+    kafka, order = stack.settings.kafka, {"old": 0, "new": 1}
+    send(kafka, pipeline.prediction_topic, [*answers("old", range(90)), *answers("new", range(90, 150))])
+    send(kafka, pipeline.prediction_topic, [*answers("new", range(151, 200)), b"not ours", None])
+    send(
+        kafka, pipeline.dead_letter_topic, [*answers("old", range(90, 95)), *answers("new", range(150, 151))]
+    )
+    with journal.journal(stack.settings, pipeline, "new", order, 120) as found:
+        topics = [found.take(n, 0).output.topic for n in range(120, 200)]  # type: ignore[union-attr]
+        assert found.take(200, 0) is None
+        assert (found.strays, found.cut_off, found.ahead) == ([], False, False)
+    assert topics == [
+        pipeline.dead_letter_topic if n == 150 else pipeline.prediction_topic for n in range(120, 200)
+    ]
+    with journal.journal(stack.settings, pipeline, "old", order, 0) as found:
+        assert all(found.take(n, 0) for n in range(95))
+        assert found.take(95, 0) is None
+    assert journal.last_answered(stack.settings, pipeline, "new") == 199
+    assert journal.last_answered(stack.settings, pipeline, "old") == 94
+    assert journal.last_answered(stack.settings, pipeline, "none") is None
+
+
+def test_a_journal_whose_beginning_kafka_has_dropped_says_so(stack: Stack, pipeline: Pipeline) -> None:
+    """An old dead letter that is gone is no matter where the predictions still reach further back."""
+    layout.ensure(stack.settings, pipeline)
+    send(stack.settings.kafka, pipeline.dead_letter_topic, answers("one", range(3)))
+    send(stack.settings.kafka, pipeline.prediction_topic, answers("one", range(3, 100)))
+    dropped(stack, pipeline.dead_letter_topic, 3)
+    dropped(stack, pipeline.prediction_topic, 50)
+    for start, cut_off in ((0, True), (40, True), (60, False)):
+        with journal.journal(stack.settings, pipeline, "one", {"one": 0}, start) as found:
+            assert found.cut_off is cut_off, start
+
+
+def dropped(stack: Stack, topic: str, before: int) -> None:
+    """Let Kafka forget a topic's records below an offset, as retention does."""
+    admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
+    admin.delete_records({TopicPartition(topic, 0): before})
+    admin.close()

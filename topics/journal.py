@@ -133,10 +133,12 @@ def journal(
     """
     with _parts(settings, pipeline) as parts:
         found = KafkaJournal(parts, lineage)
-        for part in parts:
-            first = part.first((order.get(lineage, len(order)), start), order)
+        firsts = [part.first((order.get(lineage, len(order)), start), order) for part in parts]
+        for part, first in zip(parts, firsts, strict=True):
             part.seek(first)
-            found.cut_off = found.cut_off or 0 < part.begin == first
+        # What is kept equally long everywhere is whole from where one topic still holds something older.
+        older = any(part.begin < first for part, first in zip(parts, firsts, strict=True))
+        found.cut_off = parts[0].begin > 0 and not older
         yield found
 
 

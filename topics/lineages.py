@@ -58,9 +58,7 @@ def claim(settings: Settings, pipeline: Pipeline, *, fresh: bool = False) -> Lin
             id=uuid.uuid4().hex[:12],
             parameters=dict(pipeline.parameters),
             settled=pipeline.settled,
-            start=records.oldest(settings, pipeline.topic)
-            if last is None
-            else _behind(settings, pipeline, last),
+            start=_start(settings, pipeline, last),
             epoch=1 if last is None else last.epoch + 1,
             claim=mine,
         )
@@ -122,16 +120,19 @@ def _check_same(pipeline: Pipeline, last: Lineage) -> None:
         )
 
 
-def _behind(settings: Settings, pipeline: Pipeline, last: Lineage) -> int:
-    """Return where a new lineage begins: where the last one's answers end, as far as Kafka still has them.
+def _start(settings: Settings, pipeline: Pipeline, last: Lineage | None) -> int:
+    """Return where a new lineage begins: where the last one's answers end, or at the oldest record.
 
-    The committed offset may be a transaction ahead of the answers, or behind.
+    The committed offset may be a transaction ahead of the answers, or behind; it counts where there are none.
     """
+    oldest = records.oldest(settings, pipeline.topic)
+    if last is None:
+        return oldest
     answered = journal.last_answered(settings, pipeline, last.id)
-    committed = records.committed_offset(settings, group_id(pipeline), pipeline.topic)
     if answered is not None:
-        return answered + 1
-    return last.start if committed is None else max(last.start, committed)
+        return max(oldest, answered + 1)
+    committed = records.committed_offset(settings, group_id(pipeline), pipeline.topic)
+    return max(oldest, last.start, committed or 0)
 
 
 def _won(settings: Settings, pipeline: Pipeline, entry: Lineage) -> Lineage:
