@@ -60,7 +60,8 @@ def submit(
         checkpoint = (
             None if rebuild else newest_checkpoint(checkpoint_root(lineage, settings), savepoints(settings))
         )
-        start = lineages.resume_at(settings, pipeline, lineage)
+        # With a checkpoint Flink itself knows where to go on.
+        start = lineage.start if checkpoint else lineages.resume_at(settings, pipeline, lineage)
         say(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
             + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {start}")

@@ -77,10 +77,10 @@ def _options(settings: Settings, own: dict[str, str]) -> str:
         "properties.bootstrap.servers": settings.kafka,
         "value.format": "raw",
     }
-    quoted = {
+    escaped = {
         key: value.replace("'", "''") for key, value in {**shared, **_security(settings), **own}.items()
     }
-    return ",\n".join(f"'{key}' = '{value}'" for key, value in quoted.items())
+    return ",\n".join(f"'{key}' = '{value}'" for key, value in escaped.items())
 
 
 def _security(settings: Settings) -> dict[str, str]:
@@ -91,7 +91,7 @@ def _security(settings: Settings) -> dict[str, str]:
         options |= {
             "sasl.mechanism": settings.kafka_sasl,
             "sasl.jaas.config": f"{_SHADED}.{kind}LoginModule required"
-            f" username={_quoted(settings.kafka_user)} password={_quoted(settings.kafka_password)};",
+            f" username={quoted(settings.kafka_user)} password={quoted(settings.kafka_password)};",
         }
     if settings.kafka_security.endswith("SSL"):
         for file, store in ((settings.tls_ca, "truststore"), (settings.tls_cert, "keystore")):
@@ -100,5 +100,6 @@ def _security(settings: Settings) -> dict[str, str]:
     return {f"properties.{key}": value for key, value in options.items()}
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Quote a text as Java's login modules and Redis' configuration read it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from stack import health, processes
+from stack.services import named
 from stack.supervisor import Supervisor
 from streamlearn.errors import StackError, StreamlearnError
 from streamlearn.pipeline import Pipeline, served
@@ -183,10 +184,7 @@ def loaded(settings: Settings, pipelines: list[Pipeline], rate: float, seed: int
     with ExitStack() as stopping:
         for pipeline in pipelines:
             share = rate * _SHARE.get(pipeline.name, 0.1)
-            command = [sys.executable, "-m", "streamlearn", "replay"]
-            command += (
-                ["--pipeline", pipeline.reference] if ":" in pipeline.reference else [pipeline.reference]
-            )
+            command = [sys.executable, "-m", "streamlearn", "replay", *named(pipeline)]
             command += ["--loop", "--rate", f"{share:g}", "--seed", str(seed)]
             script = 'while :; do "$@" && exit; sleep 1; done'
             process = subprocess.Popen(

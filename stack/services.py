@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flink_jobs import distribution
 from flink_jobs.names import savepoints
-from flink_jobs.tables import TRANSACTION_TIMEOUT_MS
+from flink_jobs.tables import TRANSACTION_TIMEOUT_MS, quoted
 from streamlearn.errors import DataUnavailable, StackError
 from streamlearn.pipeline import Pipeline, served
 from streamlearn.settings import Settings
@@ -150,13 +150,13 @@ def _programs(settings: Settings, say: Callable[[str], None]) -> list[Service]:
     pipelines = served(settings)
     return [
         *(
-            Service(f"submit-{pipeline.name}", [*streamlearn, "train", *_named(pipeline), "--keep"])
+            Service(f"submit-{pipeline.name}", [*streamlearn, "train", *named(pipeline), "--keep"])
             for pipeline in pipelines
         ),
         Service("server", [*streamlearn, "serve"], {"the server": settings.http_port}),
         *(
             Service(
-                f"replay-{pipeline.name}", [*streamlearn, "replay", *_named(pipeline), "--loop"], replay=True
+                f"replay-{pipeline.name}", [*streamlearn, "replay", *named(pipeline), "--loop"], replay=True
             )
             for pipeline in pipelines
             if has_data(pipeline, say)
@@ -176,7 +176,8 @@ def has_data(pipeline: Pipeline, say: Callable[[str], None]) -> bool:
     return True
 
 
-def _named(pipeline: Pipeline) -> list[str]:
+def named(pipeline: Pipeline) -> list[str]:
+    """Return the arguments by which a command is told its pipeline."""
     return ["--pipeline", pipeline.reference] if ":" in pipeline.reference else [pipeline.reference]
 
 
@@ -186,7 +187,7 @@ def _write_redis(path: Path, settings: Settings) -> None:
     password = settings.redis_password
     _write_secret(
         path,
-        (f"requirepass {_quoted(password)}\n" if password else "") + f"port {settings.redis_port}\n"
+        (f"requirepass {quoted(password)}\n" if password else "") + f"port {settings.redis_port}\n"
         "bind 127.0.0.1 -::1\n"
         f'dir "{path.parent.parent / "redis"}"\n'
         # A snapshot is on disk before its predictions can be committed, and none is evicted.
@@ -225,11 +226,11 @@ def _kafka_security(settings: Settings) -> str:
             raise StackError(
                 "the local broker knows its user by SASL PLAIN only: STREAMLEARN_KAFKA_SASL=PLAIN"
             )
-        user, password = settings.kafka_user, _quoted(settings.kafka_password)
+        user, password = settings.kafka_user, quoted(settings.kafka_password)
         listener = f"listener.name.{settings.kafka_security.lower()}.plain.sasl.jaas.config"
         module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
         lines += "sasl.enabled.mechanisms=PLAIN\nsasl.mechanism.inter.broker.protocol=PLAIN\n"
-        jaas = f"{module} username={_quoted(user)} password={password} user_{user}={password};"
+        jaas = f"{module} username={quoted(user)} password={password} user_{user}={password};"
         lines += f"{listener}=" + jaas.replace("\\", "\\\\") + "\n"
     if settings.kafka_security.endswith("SSL"):
         if not (settings.tls_cert and settings.tls_ca):
@@ -237,10 +238,6 @@ def _kafka_security(settings: Settings) -> str:
         for file, store in ((settings.tls_cert, "keystore"), (settings.tls_ca, "truststore")):
             lines += f"ssl.{store}.type=PEM\nssl.{store}.location={Path(file).absolute()}\n"
     return lines
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _write_secret(path: Path, text: str) -> None:

@@ -8,7 +8,6 @@ constant memory.
 What a learner does is taken from the learner; that it predicts a chunk before it learns it is seen to here.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -275,8 +274,7 @@ class _Pass:
         return answers
 
     def _digest(self, learner: Learner) -> str:
-        data = checkpoint.dumps(learner, self._pipeline, self._lineage.id)
-        return hashlib.sha256(data).hexdigest()
+        return checkpoint.digest(checkpoint.dumps(learner, self._pipeline, self._lineage.id))
 
 
 def _begin(

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import click
@@ -133,12 +132,8 @@ class _Display:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    @property
-    def show(self) -> Callable[[int, int], None]:
+    def show(self, at: int, end: int) -> None:
         """Show the offset reached and the one to reach, now and then."""
-        return self._show
-
-    def _show(self, at: int, end: int) -> None:
         now, live = time.monotonic(), self._bar.live.is_started
         if now - self._shown < (_SHOW_S if live else _LINE_S):
             return
