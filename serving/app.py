@@ -1,15 +1,29 @@
 """create_app: settings in, Flask application out."""
 
+from pathlib import Path
+
 from flask import Flask, Response
 
-from serving import digits, errors, forecast, inference
+from serving import (
+    access,
+    digits,
+    errors,
+    feedback,
+    files,
+    forecast,
+    inference,
+    openapi,
+    telemetry,
+    v1,
+    versions,
+)
+from serving.bodies import Bodies
 from serving.model_cache import ModelCache
+from serving.recent import Recent
 from streamlearn.learner import pin_blas_threads
 from streamlearn.pipeline import served
 from streamlearn.settings import Settings
 from streamlearn.store import Store
-
-MAX_BODY_BYTES = 1 << 20
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none';"
@@ -20,23 +34,40 @@ _HEADERS = {
 }
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Build the application, in the process that is to serve: its threads would not survive a fork."""
+def create_app(settings: Settings | None = None, metrics_dir: Path | None = None) -> Flask:
+    """Build the application, in the process that is to serve: its threads would not survive a fork.
+
+    `metrics_dir` is where processes that serve together add up their counts.
+    """
     pin_blas_threads()
     settings = settings or Settings.load()
     app = Flask(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES)
+    most = settings.http_body_mb << 20
+    app.config.update(MAX_CONTENT_LENGTH=most, MAX_FORM_MEMORY_SIZE=most)
+    app.wsgi_app = Bodies(app.wsgi_app, most, settings.http_timeout_s)  # type: ignore[method-assign]
     store = Store.of(settings)
+    app.extensions["settings"] = settings
+    app.extensions["store"] = store
+    app.extensions["recent"] = Recent(files.recent(settings))
     app.extensions["models"] = {
         pipeline.name: ModelCache(store, pipeline, settings.model_poll_ms / 1000, settings.checkpoint_key)
         for pipeline in served(settings)
     }
+    telemetry.register(app, metrics_dir)
     errors.register(app)
-    app.register_blueprint(inference.blueprint)
-    app.register_blueprint(forecast.blueprint)
-    app.register_blueprint(digits.blueprint)
+    access.register(app, settings)
+    for routes in (inference, v1, forecast, versions, digits):
+        app.register_blueprint(routes.blueprint)
+    feedback.register(app, settings)
+    openapi.register(app)
     app.after_request(_secure)
     return app
+
+
+def one_of_several() -> Flask:
+    """Build the application for one of the processes that `streamlearn serve` starts."""
+    settings = Settings.load()
+    return create_app(settings, files.metrics(settings))
 
 
 def _secure(response: Response) -> Response:

@@ -1,27 +1,65 @@
 """The command of this program: serve."""
 
 import os
+import socket
 import sys
 
 import click
 
-from streamlearn.settings import Settings
+from serving import files
+from streamlearn.errors import BadSetting, StackError
+from streamlearn.settings import Settings, inherited
 
-_THREADS = 8
+_CONNECTIONS = 500
+_KEEP_ALIVE_S = 30
+_DRAIN_S = 20
 
 
 @click.command()
 def serve() -> None:
-    """Serve the newest models over HTTP, on the address and port of the settings."""
+    """Serve the newest models over HTTP, on the address and port of the settings.
+
+    The pages are at /, the Open Inference Protocol at /v2, its description at /docs, metrics at /metrics.
+    A SIGTERM lets requests that are being answered end first.
+    """
     import gunicorn  # noqa: F401 (a missing server should be named before the process is replaced)
 
+    from streamlearn.learner import ONE_BLAS_THREAD
+    from streamlearn.pipeline import served
+
     settings = Settings.load()
+    if settings.pipelines:
+        served(settings)  # one that cannot be loaded is named here, in one line
+    _check_free(settings)
+    files.begin(settings)
     bind = f"{settings.http_host}:{settings.http_port}"
     click.echo(f"serving on http://{bind}/")
     command = [sys.executable, "-m", "gunicorn", "--bind", bind, "--workers", str(settings.http_workers)]
-    command += ["--worker-class", "gthread", "--threads", str(_THREADS), "--no-control-socket"]
-    command += ["serving.app:create_app()"]
-    os.execv(sys.executable, command)  # noqa: S606 (our own interpreter, no shell)
+    command += ["--worker-class", "gevent", "--worker-connections", str(_CONNECTIONS), "--no-control-socket"]
+    command += ["--keep-alive", str(_KEEP_ALIVE_S), "--graceful-timeout", str(_DRAIN_S)]
+    command += ["--config", "python:serving.processes", "serving.app:one_of_several()"]
+    sys.stdout.flush()
+    more = {"PROMETHEUS_MULTIPROC_DIR": str(files.metrics(settings)), **ONE_BLAS_THREAD}
+    environment = inherited({**settings.environment(), **more})
+    os.execve(sys.executable, command, environment)  # noqa: S606 (our own interpreter, no shell)
+
+
+def _check_free(settings: Settings) -> None:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.http_host, settings.http_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror as error:
+        raise BadSetting(f"STREAMLEARN_HTTP_HOST={settings.http_host!r}: {error.strerror}") from error
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise StackError(
+            f"the server cannot listen on {settings.http_host}, port {settings.http_port}: {reason};"
+            " STREAMLEARN_HTTP_PORT names another"
+        ) from error
 
 
 commands = [serve]

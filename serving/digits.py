@@ -3,15 +3,19 @@
 import base64
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, render_template, request
+import msgspec
+from flask import Blueprint, Response, current_app, g, render_template, request
 
 from serving import drawing
-from serving.inference import cache
+from serving.inference import cache, remember, said
+from serving.openapi import described
 from streamlearn.errors import BadDrawing, BadRecord, BadRequest, NoModel
 from streamlearn.forecast import Forecast
-from streamlearn.pipelines.digits import pipeline
+from streamlearn.pipelines import digits
 
 blueprint = Blueprint("digits", __name__)
+
+pipeline = digits.pipeline
 
 
 @blueprint.get("/")
@@ -41,22 +45,47 @@ def _status() -> str:
     )
 
 
+class Drawing(msgspec.Struct):
+    """A drawing as SVG, in base64; `data:image/svg+xml;base64,` may stand before it."""
+
+    imgStr: str  # noqa: N815 (the tutorial's client calls it so)
+
+
+class Answer(msgspec.Struct):
+    """The digit; beside it the ten probabilities, the 8×8 picture that was judged, and by which version."""
+
+    success: bool
+    predict_result: int
+    probabilities: list[float]
+    picture: list[float]
+    model_version: int
+    lineage: str
+    id: str
+
+
 @blueprint.post("/predict")
-def predict() -> tuple[Response, int]:
-    """Answer a form whose `imgStr` is an SVG drawing in base64, or JSON whose `x` is 64 numbers, 0–16."""
+@described(
+    Answer, status=201, errors=(403, 408, 413, 415, 503), tag="digits", form=Drawing, json=digits.Digit
+)
+def predict() -> Response:
+    """Say which digit this is: a form whose `imgStr` is an SVG drawing in base64, or JSON with 64 numbers."""
     if request.is_json:
         record = _record(request.get_data())
     else:
         record = pipeline.record(x=drawing.picture(_svg(request.form.get("imgStr"))).tolist())
     served = cache(pipeline.name).current()
-    body = {
-        "success": True,
-        "predict_result": served.learner.answer([record])[0]["predict_y"],
-        "model_version": served.head.version,
-        "lineage": served.head.lineage,
-        "picture": record.x,
-    }
-    return jsonify(body), 201
+    outputs = served.learner.outputs([record])
+    remember(pipeline.name, g.request_id, served, [record])
+    answer = Answer(
+        success=True,
+        predict_result=outputs["predict_y"].tolist()[0],
+        probabilities=outputs["probabilities"][0].tolist(),
+        picture=record.x,
+        model_version=served.head.version,
+        lineage=served.head.lineage,
+        id=g.request_id,
+    )
+    return said(answer, 201)
 
 
 def _record(body: bytes) -> Any:

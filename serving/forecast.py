@@ -1,20 +1,22 @@
-"""Forecasts as JSON: from the stream's own state, or from recent readings that a client sends."""
+"""Forecasts as JSON or CSV: from the stream's own state, or from recent records that a client sends."""
 
-from typing import Any
+import csv
+import io
+from typing import Annotated, Any
 
 import msgspec
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, request
+from msgspec import Meta
 
-from serving.inference import cache
+from serving import signature
+from serving.inference import asked, cache, remember, said, settings
 from serving.model_cache import Served
-from streamlearn.errors import BadRecord, BadRequest, UnknownPipeline
+from serving.openapi import described
+from streamlearn.errors import BadRecord, BadRequest, NoModel, UnknownPipeline
 from streamlearn.forecast import ForecastLearner
 from streamlearn.messages import encode
-from streamlearn.pipeline import Pipeline
 
 blueprint = Blueprint("forecast", __name__, url_prefix="/v2/models")
-
-_MAX_RECORDS = 1000
 
 
 class Recent(msgspec.Struct):
@@ -23,52 +25,95 @@ class Recent(msgspec.Struct):
     records: list[msgspec.Raw]
 
 
+class RecentAsDescribed(msgspec.Struct):
+    """What a client may send: records of the pipeline's topic, in any order."""
+
+    records: list[dict[str, Any]]
+
+
+class ForecastAnswer(msgspec.Struct):
+    """The value at each horizon, in steps after `ts`; null where it cannot be said yet."""
+
+    model_name: str
+    model_version: int
+    lineage: str
+    ts: str
+    forecast: dict[str, float | None]
+
+
+class FormatQuery(msgspec.Struct):
+    """`format=csv` gives a table, a line a horizon."""
+
+    format: Annotated[str, Meta(pattern="^(json|csv)$")] = "json"
+
+
 @blueprint.get("/<name>/forecast")
+@described(ForecastAnswer, errors=(404, 503), tag="forecasts", query=FormatQuery)
 def latest(name: str) -> Response:
     """Forecast from the newest record that the stream has learned."""
     served, learner = _forecaster(name)
     answer = learner.answer([])[0]
     assert learner.latest is not None
+    remember(name, g.request_id, served, [])
     return _response(name, served, learner.latest["ts"], answer)
 
 
 @blueprint.post("/<name>/forecast")
+@described(
+    ForecastAnswer,
+    errors=(403, 404, 408, 413, 415, 503),
+    tag="forecasts",
+    json=RecentAsDescribed,
+    query=FormatQuery,
+)
 def own(name: str) -> Response:
     """Forecast from the records in the body: `{"records": [{"ts": …, "pollution": …, …}, …]}`."""
-    records = _records(cache(name).pipeline)
+    pipeline = cache(name).pipeline
+    if not signature.windowed(pipeline):
+        raise UnknownPipeline(f"{name} does not forecast")
+    records = _records(name)
     served, learner = _forecaster(name)
-    newest = max(records, key=lambda record: str(record.ts))
-    return _response(name, served, newest.ts, learner.answer(records)[0])
+    answer = learner.answer(records)[0]
+    newest = max(records, key=pipeline.learning.step)  # type: ignore[attr-defined]
+    remember(name, g.request_id, served, records)
+    return _response(name, served, getattr(newest, "ts", ""), answer)
 
 
 def _forecaster(name: str) -> tuple[Served, ForecastLearner]:
-    served = cache(name).current()
-    if not isinstance(served.learner, ForecastLearner):
+    if not signature.windowed(cache(name).pipeline):
         raise UnknownPipeline(f"{name} does not forecast")
+    served = asked(name, None)
+    if not isinstance(served.learner, ForecastLearner):
+        raise NoModel(f"{name} has no forecast yet")
     return served, served.learner
 
 
-def _records(pipeline: Pipeline) -> list[Any]:
+def _records(name: str) -> list[Any]:
     try:
         body = msgspec.json.decode(request.get_data(), type=Recent)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f'the body is not {{"records": [...]}}: {error}', field="records") from error
-    if not 0 < len(body.records) <= _MAX_RECORDS:
-        raise BadRequest(f"there must be 1 to {_MAX_RECORDS} records", field="records")
-    found = []
+    most = settings().http_rows
+    if not 0 < len(body.records) <= most:
+        raise BadRequest(f"there must be 1 to {most} records", field="records")
+    found, codec = [], cache(name).pipeline.codec
     for number, record in enumerate(body.records):
         try:
-            found.append(pipeline.codec.decode(encode(record)))
+            found.append(codec.decode(encode(record)))
         except BadRecord as error:
             raise BadRequest(f"record {number}: {error}", field=f"records[{number}]") from error
     return found
 
 
-def _response(name: str, served: Served, ts: str, answer: dict[str, object]) -> Response:
-    return jsonify(
-        model_name=name,
-        model_version=served.head.version,
-        lineage=served.head.lineage,
-        ts=ts,
-        **answer,
-    )
+def _response(name: str, served: Served, ts: str, answer: dict[str, Any]) -> Response:
+    wanted = request.args.get("format", "json")
+    if wanted not in ("json", "csv"):
+        raise BadRequest(f"format is json or csv, not {wanted[:40]!r}", field="format")
+    if wanted == "json":
+        return said(ForecastAnswer(name, served.head.version, served.head.lineage, ts, answer["forecast"]))
+    table = io.StringIO()
+    lines = csv.writer(table)
+    lines.writerow(["ts", "horizon", "forecast", "model_version", "lineage"])
+    for horizon, value in answer["forecast"].items():
+        lines.writerow([ts, horizon, value, served.head.version, served.head.lineage])
+    return Response(table.getvalue(), content_type="text/csv; charset=utf-8")

@@ -1,25 +1,33 @@
 """The model in memory: loaded once, replaced whole when Redis announces another, kept while Redis is away.
 
-Announcements can be lost, so the head is also looked at now and then.
+Announcements can be lost, so what is to be served is also looked at now and then.
 
 A request takes the current `Served` and works with that one object, so version and parameters always belong
-together. The head may also move backwards: after a restart, versions whose predictions were never committed
-are gone.
+together. What is to be served may also move backwards: after a restart, versions whose predictions were never
+committed are gone; and a pin holds it where it is.
 """
 
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamlearn import checkpoint
-from streamlearn.errors import NoModel, SnapshotRefused, StoreUnavailable
+from streamlearn.errors import NoModel, SnapshotRefused, StoreUnavailable, UnknownVersion
 from streamlearn.learner import Learner
 from streamlearn.pipeline import Pipeline
-from streamlearn.store import Head, Store
+from streamlearn.store import Store
+from streamlearn.versions import About, Head
 
 _log = logging.getLogger(__name__)
+
+_FIRST_LOOK_S = 2.0
+"""How long a server that starts waits for its first model before it answers that it has none."""
+
+_KEPT = 8
+"""How many versions, beside the one that is served, stay loaded."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Served:
 
 
 class ModelCache:
-    """The newest model of one pipeline, looked for in the background of the process that makes this."""
+    """The model of one pipeline, looked for in the background of the process that makes this."""
 
     def __init__(self, store: Store, pipeline: Pipeline, poll_s: float, key: str = "") -> None:
         self._key = key
@@ -44,10 +52,16 @@ class ModelCache:
         self._poll_s = poll_s
         self._served: Served | None = None
         self._head: Head | None = None
+        self._others: OrderedDict[tuple[str, int], Served] = OrderedDict()
         self._trouble = ""
         self._stopped = threading.Event()
-        self.look()
+        self._looked = threading.Event()
+        self._swapped = threading.Condition()
+        self.swaps = 0
+        """How often the model was replaced."""
         threading.Thread(target=self._look_for_ever, daemon=True).start()
+        # A Redis that hangs must not keep the server from saying that it lives.
+        self._looked.wait(_FIRST_LOOK_S)
 
     def current(self) -> Served:
         """Return the model to answer with.
@@ -61,26 +75,94 @@ class ModelCache:
             raise NoModel(f"no model of {self.pipeline.name} has been learned yet; try again in a moment")
         return self._served
 
+    def at(self, version: int) -> Served:
+        """Return one version of the lineage that is served.
+
+        Raises
+        ------
+        NoModel
+            Nothing has been learned yet.
+        UnknownVersion
+            It is not kept.
+        SnapshotRefused
+            It cannot be read.
+        StoreUnavailable
+            Redis is away, and it is not in memory.
+        """
+        served = self.current()
+        if served.head.version == version:
+            return served
+        lineage = served.head.lineage
+        known = self._others.get((lineage, version))
+        if self._trouble and known is not None:
+            return known
+        # After a rebuild the same version may have been cut elsewhere, and be another.
+        about = self._store.about(self.pipeline.name, lineage, version)
+        if about is not None and known is not None and about.digest == known.head.digest:
+            return known
+        data = self._store.snapshot(self.pipeline.name, lineage, version) if about else None
+        if about is None or data is None:
+            raise UnknownVersion(f"version {version} of {self.pipeline.name} is not kept")
+        learner = checkpoint.loads(data, self.pipeline, lineage, self._key)
+        if not learner.trained:
+            raise NoModel(f"version {version} of {self.pipeline.name} had learned nothing yet")
+        found = Served(Head(lineage, version, about.digest, about.samples, about.time_s), learner)
+        self._others[lineage, version] = found
+        while len(self._others) > _KEPT:
+            self._others.popitem(last=False)
+        return found
+
+    def versions(self) -> dict[int, About]:
+        """Return the versions that are kept of the lineage that is served, ascending.
+
+        Raises
+        ------
+        StoreUnavailable
+            Redis is away.
+        """
+        if self._served is None:
+            return {}
+        return self._store.versions(self.pipeline.name, self._served.head.lineage)
+
+    def wait_until_learned(self, offset: int, wait_s: float) -> Served | None:
+        """Return what is served once it has learned the record at `offset`; None after `wait_s` seconds."""
+        with self._swapped:
+            self._swapped.wait_for(lambda: self._has_learned(offset) or self._stopped.is_set(), wait_s)
+        return self._served if self._has_learned(offset) else None
+
+    def _has_learned(self, offset: int) -> bool:
+        return self._served is not None and self._served.head.version > offset
+
     @property
     def begun(self) -> bool:
-        """Whether a head has been seen: the pipeline's job has begun to learn."""
+        """Whether there was anything to serve: the pipeline's job has begun to learn."""
         return self._head is not None
+
+    @property
+    def trouble(self) -> str:
+        """What keeps this from following the newest version; empty if nothing does."""
+        return self._trouble
 
     def stop(self) -> None:
         """Look no more; the model in memory stays."""
         self._stopped.set()
+        with self._swapped:
+            self._swapped.notify_all()
 
     def look(self) -> None:
-        """Take over the head if it is another version than the one in memory."""
+        """Take over what is to be served if it is another version than the one in memory."""
         try:
-            found = self._store.newer(self.pipeline.name, self._head)
+            found = self._store.to_serve(self.pipeline.name, self._head)
         except StoreUnavailable as error:
             self._tell(f"keeping version {self._version} of {self.pipeline.name}: {error}")
             return
         self._tell("")
         head, data = found or (None, None)
-        if head is None or data is None:
-            return  # nothing newer; an emptied Redis takes no model out of service
+        if head is None:
+            return  # an emptied Redis takes no model out of service
+        if data is None:
+            self._mark_pinned(head)
+            return
         self._head = head
         try:
             self._take(head, data)
@@ -92,10 +174,24 @@ class ModelCache:
     def _take(self, head: Head, data: bytes) -> None:
         learner = checkpoint.loads(data, self.pipeline, head.lineage, self._key)
         if learner.trained:
-            self._served = Served(head, learner)
+            self._swap(Served(head, learner))
+
+    def _mark_pinned(self, head: Head) -> None:
+        """The version is the one in memory, but it may have been pinned or unpinned since."""
+        served = self._served
+        if served and (served.head.lineage, served.head.digest) == (head.lineage, head.digest):
+            self._head = head
+            if served.head.pinned != head.pinned:
+                self._swap(Served(head, served.learner))
+
+    def _swap(self, served: Served) -> None:
+        with self._swapped:
+            self._served = served
+            self.swaps += 1
+            self._swapped.notify_all()
 
     def _take_an_older(self, head: Head) -> None:
-        """Serve the newest version before a refused head that can be read."""
+        """Serve the newest version before a refused one that can be read."""
         kept = self._store.versions(self.pipeline.name, head.lineage)
         for version in reversed([version for version in kept if version < head.version]):
             data, about = self._store.snapshot(self.pipeline.name, head.lineage, version), kept[version]
@@ -120,10 +216,11 @@ class ModelCache:
     def _look_for_ever(self) -> None:
         while not self._stopped.is_set():
             try:
-                self._store.wait_for_news(self.pipeline.name, self._poll_s)
-            except StoreUnavailable:
-                self._stopped.wait(self._poll_s)
-            try:
                 self.look()
             except Exception:
                 _log.exception("looking for a newer model of %s failed", self.pipeline.name)
+            self._looked.set()
+            try:
+                self._store.wait_for_news(self.pipeline.name, self._poll_s)
+            except StoreUnavailable:
+                self._stopped.wait(self._poll_s)

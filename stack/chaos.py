@@ -21,8 +21,9 @@ from stack.supervisor import Supervisor
 from streamlearn.errors import StackError, StreamlearnError
 from streamlearn.pipeline import Pipeline, served
 from streamlearn.settings import Settings, inherited
-from streamlearn.store import Restore, Store
+from streamlearn.store import Store
 from streamlearn.verify import Report, verify
+from streamlearn.versions import Restore
 from streamlearn.waiting import wait_until
 from topics import lineages, verifying
 from topics.stream import KafkaStream

@@ -121,6 +121,17 @@ def _other_libraries(header: Header) -> str:
     )
 
 
+def lineage_of(data: bytes, key: str = "") -> str:
+    """Return the lineage that a snapshot is of.
+
+    Raises
+    ------
+    SnapshotRefused
+        It is truncated, altered, foreign or not signed with `key`.
+    """
+    return _open(data, key)[0].lineage
+
+
 def differences(one: Learner, other: Learner) -> list[str]:
     """Name the parts in which two learners differ, as far as they have names; see `same`."""
     pairs = [("version", one.version, other.version), ("parameters", one.parameters, other.parameters)]

@@ -7,6 +7,8 @@ StreamlearnError            every error that a user may see: one sentence that s
 ├── DataUnavailable         a data set can neither be fetched nor found
 ├── BadRequest              what a client of the server has sent cannot be used
 │   └── BadDrawing          … a drawing that cannot be turned into a picture
+├── UnknownVersion          a version of a model that is not kept
+├── NotAllowed              a request that this client may not make, or not now
 ├── SnapshotRefused         bytes in the store that are not a whole, unaltered snapshot of ours
 ├── StoreUnavailable        Redis does not answer
 ├── StoreEmptied            Redis has lost what a live writer had written
@@ -59,6 +61,19 @@ class BadDrawing(BadRequest):
 
     def __init__(self, message: str, *, field: str = "imgStr") -> None:
         super().__init__(message, field=field)
+
+
+class UnknownVersion(StreamlearnError):
+    """The version that is asked for is not kept."""
+
+
+class NotAllowed(StreamlearnError):
+    """A request is refused for who makes it, not for what it holds. `status` is HTTP's."""
+
+    def __init__(self, message: str, *, code: str, status: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
 
 
 class SnapshotRefused(StreamlearnError):

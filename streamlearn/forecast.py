@@ -127,6 +127,11 @@ class ForecastLearner(Learner):
         found = self._how.features(window, self._how.step(ordered[-1]))
         return [{"forecast": self._named(self._forecast(found))}]
 
+    def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        """One array of shape (1,) a horizon, such as `h24`; NaN where nothing can be said yet."""
+        forecast: dict[str, float | None] = self.answer(records)[0]["forecast"]
+        return {f"h{horizon}": np.array([value], dtype=np.float64) for horizon, value in forecast.items()}
+
     def state(self) -> dict[str, Any]:
         """Models, window, and what was seen and forecast at each of its steps."""
         return {

@@ -14,6 +14,7 @@ and what is done with a learner between them, is the job's affair (`worker.py`);
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +104,17 @@ class Learner(ABC):
             Nothing has been learned yet.
         """
 
+    def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        """Answer records that are not of the stream, as arrays by name; the first axis counts the answers.
+
+        Raises
+        ------
+        NoModel
+            Nothing has been learned yet.
+        """
+        answers = self.answer(records)
+        return {name: np.array([answer[name] for answer in answers]) for name in answers[0]}
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Everything that decides what comes next, but for the score: estimators and arrays by name."""
@@ -137,9 +149,29 @@ class Rows:
     answers = ("predict_y",)
     chunk_rows = None
 
+    @property
+    def label_field(self) -> str | None:
+        """The field of a record that `label` returns, if it is one field as it stands."""
+        asked = _Asked()
+        with suppress(Exception):
+            found = self.label(asked)
+            return asked.names[0] if found is asked.names else None
+        return None
+
     def new(self, parameters: Mapping[str, Any], version: int) -> "RowLearner":
         """Make a learner that has learned nothing."""
         return RowLearner(self, parameters, version)
+
+
+class _Asked:
+    """Stands in for a record, and keeps the names of the fields that it is asked for."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> list[str]:
+        self.names.append(name)
+        return self.names
 
 
 class RowLearner(Learner):
@@ -178,6 +210,16 @@ class RowLearner(Learner):
         if self.model is None:
             raise NoModel("no labelled record has been learned yet")
         return [{"predict_y": y} for y in self._predict(self._how.features(records))]
+
+    def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        """`predict_y`, shape (n,), and `probabilities`, shape (n, n_classes), if the estimator has them."""
+        if self.model is None:
+            raise NoModel("no labelled record has been learned yet")
+        x = self._how.features(records)
+        found = {"predict_y": np.asarray(self.model.predict(x))}
+        if self._how.classes is not None and hasattr(self.model, "predict_proba"):
+            found["probabilities"] = np.asarray(self.model.predict_proba(x))
+        return found
 
     def state(self) -> dict[str, Any]:
         """The estimator, and the label that came last."""

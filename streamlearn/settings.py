@@ -13,6 +13,7 @@ Traceback (most recent call last):
 streamlearn.errors.BadSetting: STREAMLEARN_HTTP_PORT='many' is not a whole number
 """
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -29,9 +30,16 @@ SECRETS = "secrets.env"
 """The file in the home folder that holds what nobody else should know, as lines NAME=value."""
 
 
-def _option(default: Any, text: str, *, secret: bool = False, least: float = 0, form: str = "") -> Any:
-    """A setting; a number is at least `least`, a text fits the regular expression `form`."""
-    return field(default=default, repr=not secret, metadata={"help": text, "least": least, "form": form})
+def _option(
+    default: Any, text: str, *, secret: bool = False, least: float = 0, most: float = math.inf, form: str = ""
+) -> Any:
+    """A setting; a number is from `least` to `most`, a text fits the regular expression `form`."""
+    bounds = {"least": least, "most": most, "form": form}
+    return field(default=default, repr=not secret, metadata={"help": text, **bounds})
+
+
+def _port(default: int, text: str) -> Any:
+    return _option(default, text, least=1, most=65535)
 
 
 _ADDRESS = r"[^:/\s]+:\d+"
@@ -58,7 +66,7 @@ class Settings:
         "", "PEM file of the authorities trusted for TLS, Kafka's and Redis'; empty: the system's"
     )
     tls_cert: str = _option("", "PEM file with one's own certificate and its key, for TLS that asks for it")
-    kafka_controller_port: int = _option(9093, "port of the local broker's own KRaft controller")
+    kafka_controller_port: int = _port(9093, "port of the local broker's own KRaft controller")
     redis: str = _option(
         "redis://localhost:6379/0",
         "Redis URL with its password, `rediss://` for TLS; `streamlearn up` makes a password for its own",
@@ -82,10 +90,10 @@ class Settings:
     flink: str = _option(
         "http://localhost:8081", "Flink's REST address and web UI", form=r"https?://" + _ADDRESS
     )
-    flink_rpc_port: int = _option(6123, "port on which the local JobManager and TaskManager meet")
+    flink_rpc_port: int = _port(6123, "port on which the local JobManager and TaskManager meet")
     flink_slots: int = _option(4, "task slots of the local TaskManager; a pipeline takes one")
-    jobmanager_metrics_port: int = _option(9249, "port of the JobManager's Prometheus metrics")
-    taskmanager_metrics_port: int = _option(9250, "port of the TaskManager's Prometheus metrics")
+    jobmanager_metrics_port: int = _port(9249, "port of the JobManager's Prometheus metrics")
+    taskmanager_metrics_port: int = _port(9250, "port of the TaskManager's Prometheus metrics")
     pipelines: str = _option("", "pipelines of your own to run: package.module:object, comma-separated")
     checkpoint_interval_ms: int = _option(
         1000, "milliseconds between Flink checkpoints; predictions can be read after each"
@@ -94,8 +102,26 @@ class Settings:
     bundle_time_ms: int = _option(30, "milliseconds a record may wait for others before it is predicted")
     chunk_rows: int = _option(256, "most records in one predict-then-learn call", least=1)
     http_host: str = _option("127.0.0.1", "address the server listens on")
-    http_port: int = _option(8066, "port the server listens on")
-    http_workers: int = _option(2, "server processes")
+    http_port: int = _port(8066, "port the server listens on")
+    http_workers: int = _option(2, "server processes", least=1)
+    http_hosts: str = _option(
+        "",
+        "names by which the server may be called, comma-separated; empty: this machine's own where it listens"
+        " only there, else any",
+    )
+    http_body_mb: int = _option(16, "largest body of a request, in MiB", least=1)
+    http_rows: int = _option(10_000, "most rows or records in one request", least=1)
+    http_timeout_s: float = _option(30.0, "seconds in which a request must have come in whole", least=0.1)
+    ready_age_s: float = _option(
+        0.0, "seconds after which a model that nothing was added to is not ready; 0: never"
+    )
+    api_token: str = _option(
+        "", "token that requests which change something must bring; empty: none is needed", secret=True
+    )
+    feedback: str = _option("on", "whether clients may send labelled records: on or off", form="on|off")
+    feedback_per_minute: int = _option(
+        600, "most requests with feedback that one client may send in a minute", least=1
+    )
     model_poll_ms: int = _option(
         250, "milliseconds after which the server looks for a newer model that nobody announced"
     )
@@ -189,6 +215,8 @@ def _convert(option: Any, text: str) -> Any:
         raise BadSetting(f"{name}={text!r} is not {expected}") from None
     if kind in (int, float) and not value >= bounds["least"]:
         raise BadSetting(f"{name}={text!r} is not at least {bounds['least']}")
+    if kind in (int, float) and not value <= bounds["most"]:
+        raise BadSetting(f"{name}={text!r} is more than {bounds['most']}")
     if bounds["form"] and not re.fullmatch(bounds["form"], text):
         raise BadSetting(f"{name} is not of the form of its default, {option.default!r}")
     return value

@@ -19,9 +19,12 @@ from streamlearn.learner import Learner
 from streamlearn.lineage import Lineage
 from streamlearn.pipeline import Pipeline
 from streamlearn.recovery import Progress, Recovery
+from streamlearn.redis_client import patiently
 from streamlearn.settings import Settings
-from streamlearn.store import About, Restore, Store, Writer, patiently
+from streamlearn.store import Store
 from streamlearn.stream import Input, Output, Stream
+from streamlearn.versions import About, Restore
+from streamlearn.writer import Writer
 
 T = TypeVar("T")
 

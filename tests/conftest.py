@@ -1,17 +1,24 @@
 """The fixtures: a real Redis of its own for quick tests, and one real stack that all the others share."""
 
+import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from flask import Flask
 from helpers import KEY, LINEAGE, ListStream, Make
 
+from serving.app import create_app
 from stack.services import redis_server
 from streamlearn.lineage import Lineage
 from streamlearn.pipeline import Pipeline
@@ -39,13 +46,21 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+def pytest_configure() -> None:
+    """Let a termination end the tests as Ctrl-C does: what they have started is taken down."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what runs on the real stack, which is shared, and what needs a browser."""
+    if "stack" in getattr(item, "fixturenames", ()):
+        item.add_marker("stack")
+    if "browser" in getattr(item, "fixturenames", ()):
+        item.add_marker("browser")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first; those on the real stack share one, browsers last."""
-    for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker("stack")
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker("browser")
+    """Quick tests first, browsers last."""
     items.sort(key=lambda item: ("browser" in item.keywords, "stack" in item.keywords))
 
 
@@ -165,6 +180,94 @@ def store(redis_url: str) -> Iterator[Store]:
     store = Store(redis_url)
     yield store
     store.close()
+
+
+@pytest.fixture
+def make_app(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+    """Make the server's application on the real Redis; it looks for models until the test ends."""
+    made: list[Flask] = []
+
+    def build(**settings: Any) -> Flask:
+        own = Settings(home=tmp_path, redis=redis_url, model_poll_ms=20)
+        made.append(create_app(replace(own, **settings)))
+        return made[-1]
+
+    yield build
+    for app in made:
+        for cache in app.extensions["models"].values():
+            cache.stop()
+
+
+@dataclass
+class Server:
+    """A server of one's own, as `streamlearn serve` starts it."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def get(self, path: str, timeout: float = 10) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=timeout) as response:
+            return json.load(response)
+
+
+@contextmanager
+def running_server(home: Path, **settings: Any) -> Iterator[Server]:
+    """Start a server, without Kafka and Flink, and end it."""
+    own = replace(Settings(home=home, http_port=free_port(), model_poll_ms=50), **settings)
+    log = home / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [ROOT / ".venv/bin/streamlearn", "serve"],
+            env=inherited(own.environment()),
+            stdout=output,
+            stderr=output,
+        )
+    server = Server(f"http://127.0.0.1:{own.http_port}", process, log)
+    try:
+        wait_until(
+            lambda: process.poll() is not None or (lives(server) and listening(server) == own.http_workers),
+            60,
+            "all processes of the server",
+        )
+        assert process.poll() is None, log.read_text()
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def start_server(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start servers on the real Redis; they end with the test."""
+    with ExitStack() as started:
+
+        def start(**settings: Any) -> Server:
+            home = tmp_path / str(free_port())
+            home.mkdir()
+            return started.enter_context(running_server(home, **{"redis": redis_url, **settings}))
+
+        yield start
+
+
+def listening(server: Server) -> int:
+    """How many processes of a server accept connections."""
+    return sum(
+        connection.status == psutil.CONN_LISTEN
+        for child in psutil.Process(server.process.pid).children()
+        for connection in child.net_connections("tcp")
+    )
+
+
+def lives(server: Server) -> bool:
+    try:
+        return bool(server.get("/v2/health/live")["live"])
+    except OSError:
+        return False
 
 
 @pytest.fixture

@@ -8,16 +8,20 @@ from itertools import islice
 
 import msgspec
 
-from streamlearn import control
+from streamlearn import checkpoint, control
 from streamlearn.answers import entry
 from streamlearn.control import Obeyed
 from streamlearn.datasets import digits
 from streamlearn.learner import Learner
 from streamlearn.lineage import Lineage
 from streamlearn.messages import encode
+from streamlearn.pipeline import Pipeline
 from streamlearn.pipelines.digits import Digit, pipeline
+from streamlearn.store import Store
 from streamlearn.stream import Entry, Input, Output
+from streamlearn.versions import About
 from streamlearn.worker import Worker
+from streamlearn.writer import Writer
 
 LINEAGE = Lineage(
     pipeline="digits",
@@ -128,3 +132,14 @@ def parted(rows: list[Input], cuts: tuple[int, ...]) -> list[list[Input]]:
 
 def rollback(offset: int, version: int, lineage: str = "aaaa", key: str = KEY) -> Input:
     return Input(0, offset, control.sign(control.Rollback(lineage, version), key))
+
+
+def put(
+    store: Store, pipeline: Pipeline, made: Learner, writer: Writer | None = None, key: str = ""
+) -> Writer:
+    """Write a version as a worker would."""
+    writer = writer or store.admit(pipeline.name, LINEAGE.id, 1)
+    data = checkpoint.dumps(made, pipeline, LINEAGE.id, key)
+    about = About(checkpoint.digest(data), made.score.samples, made.score.summary())
+    writer.save(made.version, data, about)
+    return writer

@@ -32,6 +32,15 @@ def page(browser: Any, stack: Stack) -> Iterator[Any]:
     opened.close()
 
 
+def test_the_description_of_every_route_can_be_browsed(page: Any, stack: Stack) -> None:
+    page.goto(stack.url + "/docs")
+    infer = page.locator(".opblock", has_text="/v2/models/{name}/infer")
+    expect(infer).to_be_visible()
+    infer.click()
+    expect(infer.get_by_role("button", name="Try it out")).to_be_visible()
+    assert page.troubles == []
+
+
 def test_a_digit_drawn_with_the_mouse_gets_an_answer(page: Any) -> None:
     expect(page.locator("#served")).to_contain_text("is served")
     box = page.locator("#pad").bounding_box()

@@ -12,11 +12,11 @@ ALLOWED = {
     "topics": {"streamlearn"},
     "producer": {"streamlearn", "topics"},
     "flink_jobs": {"streamlearn", "topics"},
-    "serving": {"streamlearn"},
+    "serving": {"streamlearn", "topics"},
     "stack": {"streamlearn", "topics", "flink_jobs"},
 }
 LIBRARIES = {"kafka", "pyflink", "flask", "redis", "skops"}
-ONLY_IN = {"redis": {"streamlearn/store.py"}, "skops": {"streamlearn/checkpoint.py"}}
+ONLY_IN = {"redis": {"streamlearn/redis_client.py"}, "skops": {"streamlearn/checkpoint.py"}}
 
 
 def modules() -> list[Path]:

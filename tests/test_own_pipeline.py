@@ -18,6 +18,9 @@ from streamlearn.pipeline import load
 from streamlearn.settings import inherited
 from streamlearn.waiting import wait_until
 
+pytestmark = pytest.mark.stack
+"""They share the module's file, so they must not run side by side."""
+
 PAGE = (ROOT / "docs" / "your-own-pipeline.md").read_text()
 MODULE = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]  # type: ignore[index]
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]

@@ -2,30 +2,30 @@
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from helpers import learner
 from test_drawing import SVG
 
-from serving.app import create_app
 from streamlearn import checkpoint
 from streamlearn.pipelines.digits import pipeline
-from streamlearn.settings import Settings
-from streamlearn.store import About, Store, Writer
+from streamlearn.store import Store
+from streamlearn.versions import About
 from streamlearn.waiting import wait_until
+from streamlearn.writer import Writer
+
+MakeApp = Callable[..., Flask]
 
 ZERO = '<ellipse cx="100" cy="100" rx="40" ry="70" fill="none" stroke="black" stroke-width="8"/>'
 DRAWING = base64.b64encode(SVG.format(ZERO).encode()).decode()
 
 
 @pytest.fixture
-def client(store: Store, redis_url: str) -> Iterator[FlaskClient]:
-    app = create_app(Settings(redis=redis_url, model_poll_ms=20))
-    yield app.test_client()
-    for cache in app.extensions["models"].values():
-        cache.stop()
+def client(make_app: MakeApp) -> FlaskClient:
+    return make_app().test_client()
 
 
 def write(store: Store, count: int, writer: Writer | None = None) -> Writer:
@@ -105,29 +105,24 @@ def test_the_last_good_model_stays_when_redis_is_emptied_or_the_snapshot_is_spoi
 
 
 def test_a_server_that_starts_beside_a_spoiled_version_serves_the_one_before(
-    store: Store, redis_url: str
+    store: Store, make_app: MakeApp
 ) -> None:
     writer = write(store, 100)
     writer.save(120, b"spoiled", About("d", 120, {}))
-    app = create_app(Settings(redis=redis_url))
-    assert version(app.test_client()) == 100
-    for cache in app.extensions["models"].values():
-        cache.stop()
+    assert version(make_app().test_client()) == 100
 
 
-def test_with_a_key_only_what_is_signed_is_served(store: Store, redis_url: str) -> None:
+def test_with_a_key_only_what_is_signed_is_served(store: Store, make_app: MakeApp) -> None:
     write(store, 100)
-    app = create_app(Settings(redis=redis_url, checkpoint_key="mine"))
+    app = make_app(checkpoint_key="mine")
     assert app.test_client().get("/v2/models/digits").get_json()["versions"] == []
-    for cache in app.extensions["models"].values():
-        cache.stop()
 
 
 def test_64_numbers_as_json_are_answered_alike(client: FlaskClient, store: Store) -> None:
     serve(client, store, 1797)
     drawn = client.post("/predict", data={"imgStr": DRAWING}).get_json()
     answer = client.post("/predict", json={"x": drawn["picture"]})
-    assert (answer.status_code, answer.get_json()) == (201, drawn)
+    assert (answer.status_code, {**answer.get_json(), "id": drawn["id"]}) == (201, drawn)
     for bad in ([0] * 63, [17] * 64, "x", None):
         refused = client.post("/predict", json={"x": bad})
         assert (refused.status_code, refused.get_json()["field"]) == (400, "x")
@@ -141,11 +136,8 @@ def test_the_page_says_which_version_is_served(client: FlaskClient, store: Store
     assert re.search(r"Version 600 is served, written \d+ s ago: \d+ records scored, [\d.]+% right", page)
 
 
-def test_a_version_is_taken_over_when_redis_announces_it(store: Store, redis_url: str) -> None:
-    app = create_app(Settings(redis=redis_url, model_poll_ms=60_000))
-    serve(app.test_client(), store, 100)
-    for cache in app.extensions["models"].values():
-        cache.stop()
+def test_a_version_is_taken_over_when_redis_announces_it(store: Store, make_app: MakeApp) -> None:
+    serve(make_app(model_poll_ms=60_000).test_client(), store, 100)
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,20 @@
 import pytest
 
 from streamlearn.errors import Fenced, StoreUnavailable
-from streamlearn.store import About, Store, patiently
+from streamlearn.redis_client import patiently
+from streamlearn.store import Store
+from streamlearn.versions import About
 
 
 def test_a_saved_version_is_the_head_and_can_be_read(store: Store) -> None:
     writer = store.admit("digits", "aaaa", 1)
-    assert store.newer("digits", None) is None
+    assert store.to_serve("digits") is None
     writer.save(10, b"ten", About("d10", 9, {}))
-    found = store.newer("digits", None)
+    found = store.to_serve("digits")
     assert found is not None
     head, data = found
     assert (head.lineage, head.version, head.digest, head.samples, data) == ("aaaa", 10, "d10", 9, b"ten")
-    assert store.newer("digits", head) == (head, None)
+    assert store.to_serve("digits", head) == (head, None)
 
 
 def test_versions_are_kept_until_they_are_dropped(store: Store) -> None:
@@ -65,7 +67,7 @@ def test_clear_leaves_what_is_not_ours(store: Store, redis_url: str) -> None:
         store.admit("digits", "aaaa", 1).save(1, b"x", About("d", 0, {}))
         store.admit("other", "aaaa", 1).save(1, b"x", About("d", 0, {}))
         assert store.clear("digits") == 5
-        assert store.newer("other", None) is not None
+        assert store.to_serve("other") is not None
         assert store.clear() == 5
         assert client.keys() == [b"somebody:else"]
     assert store.delete("somebody:else")

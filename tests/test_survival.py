@@ -24,7 +24,8 @@ from stack import chaos, processes
 from stack.supervisor import Supervisor
 from streamlearn.pipeline import load
 from streamlearn.settings import inherited
-from streamlearn.store import Restore, Store
+from streamlearn.store import Store
+from streamlearn.versions import Restore
 from streamlearn.waiting import wait_until
 from topics import lineages
 

@@ -173,7 +173,7 @@ def test_a_rebuild_that_is_broken_off_goes_on_where_it_was(
     answers_before, stream.answers = stream.answers, stream.answers[:350]
     with pytest.raises(LineageError, match="offset 350 has no"):
         make().answer(rows[700:])
-    assert store.newer("digits", None) is None, "what is half rebuilt must not be served"
+    assert store.to_serve("digits") is None, "what is half rebuilt must not be served"
     recovering = store.recovering("digits")
     assert recovering is not None
     assert "offset 300 of 0 to 700" in recovering

@@ -80,12 +80,12 @@ def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
 
 
 @contextmanager
-def producer(settings: Settings, **options: Any) -> Iterator[KafkaProducer]:
+def producer(settings: Settings, *, connect_ms: int = _CONNECT_MS, **options: Any) -> Iterator[KafkaProducer]:
     """Open an idempotent producer whose writes are acknowledged by every replica, flushed at the end."""
     with talking_to(settings):
         client = KafkaProducer(
             bootstrap_servers=settings.kafka,
-            bootstrap_timeout_ms=_CONNECT_MS,
+            bootstrap_timeout_ms=connect_ms,
             acks="all",
             enable_idempotence=True,
             **security(settings),

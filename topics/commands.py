@@ -2,7 +2,9 @@
 
 import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 import msgspec
@@ -67,17 +69,34 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", metavar="PIPELINE")
-@click.argument("action", type=click.Choice(["list", "rollback"]))
-@click.argument("version", type=int, required=False)
+@click.argument("action", type=click.Choice(["list", "rollback", "pin", "unpin", "export", "import"]))
+@click.argument("what", metavar="[VERSION|FILE]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.option(
     "--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait until the job has obeyed."
 )
-def models(name: str, action: str, version: int | None, as_json: bool, wait_s: float) -> None:
-    r"""List the versions of a model that are kept, or let learning go on from an earlier one.
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file that export writes.  [default: PIPELINE-VERSION.slsnap]",
+)
+def models(
+    name: str, action: str, what: str | None, as_json: bool, wait_s: float, output: Path | None
+) -> None:
+    r"""List the versions of a model that are kept, choose which is served, or go back to one.
 
-    PIPELINE is a registered pipeline, or one of your own as module:object. A rollback is a control record in
-    the input topic: everything before it was learned as it was; what comes after goes on from VERSION.
+    PIPELINE is a registered pipeline, or one of your own as module:object.
+
+    \b
+    list             the versions that are kept, and which is served
+    pin VERSION      serve this version, whatever is learned meanwhile
+    unpin            serve the newest version again
+    rollback VERSION let learning go on from this version: a control record in the input topic; everything
+                     before it was learned as it was, what comes after goes on from VERSION
+    export VERSION   write a version into a file
+    import FILE      serve (pin) the version in a file, written here or elsewhere with the same
+                     STREAMLEARN_CHECKPOINT_KEY; what is learned does not change
 
     \b
     streamlearn models digits list
@@ -86,12 +105,39 @@ def models(name: str, action: str, version: int | None, as_json: bool, wait_s: f
     from topics import versions
 
     settings, pipeline = Settings.load(), load(name)
-    if action == "rollback":
-        if version is None:
-            raise click.UsageError("say which version: streamlearn models PIPELINE rollback VERSION")
-        for line in versions.roll_back(settings, pipeline, version, wait_s=wait_s):
-            click.echo(line)
+    lines: Iterable[str]
+    if action == "list":
+        _list(settings, pipeline, as_json)
         return
+    if action == "unpin":
+        lines = versions.unpin(settings, pipeline)
+    elif action == "import":
+        lines = versions.import_(settings, pipeline, Path(_needed(what, action, "FILE")))
+    else:
+        try:
+            version = int(_needed(what, action, "VERSION"))
+        except ValueError:
+            raise click.UsageError(f"{what!r} is not a version: a whole number") from None
+        if action == "rollback":
+            lines = versions.roll_back(settings, pipeline, version, wait_s=wait_s)
+        elif action == "pin":
+            lines = versions.pin(settings, pipeline, version)
+        else:
+            file = output or Path(f"{pipeline.name}-{version}.slsnap")
+            lines = versions.export(settings, pipeline, version, file)
+    for line in lines:
+        click.echo(line)
+
+
+def _needed(what: str | None, action: str, name: str) -> str:
+    if what is None:
+        raise click.UsageError(f"say which: streamlearn models PIPELINE {action} {name}")
+    return what
+
+
+def _list(settings: Settings, pipeline: Pipeline, as_json: bool) -> None:
+    from topics import versions
+
     kept = versions.kept(settings, pipeline)
     if as_json:
         click.echo(msgspec.json.encode(kept))
@@ -106,6 +152,7 @@ def models(name: str, action: str, version: int | None, as_json: bool, wait_s: f
         click.echo(
             f"{one.version:>10}  {one.lineage}  {written}  {one.about.samples:>9} scored  {figures}"
             + ("  ← served" if one.served else "")
+            + (" (pinned)" if one.pinned else "")
         )
 
 

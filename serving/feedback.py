@@ -1,0 +1,207 @@
+"""Feedback: a labelled record on the pipeline's own input topic, where the job predicts it, then learns it.
+
+It stands among all other records, in Kafka's order; its field `source` says where it came from. Nothing is
+learned here: which version has learned the record is told by its offset.
+"""
+
+import threading
+from contextlib import ExitStack, suppress
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Flask, Response, current_app, request
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from serving import signature, telemetry, tensors
+from serving.access import limiter, restricted
+from serving.inference import cache, said
+from serving.openapi import described
+from serving.recent import MOST_ROWS, Recent
+from serving.tensors import InputTensor
+from streamlearn.errors import BadRequest, BrokerUnavailable, NotAllowed
+from streamlearn.messages import checked, encode
+from streamlearn.pipeline import Pipeline
+from streamlearn.settings import Settings
+from topics import layout
+from topics.client import producer
+
+blueprint = Blueprint("feedback", __name__, url_prefix="/v2/models")
+
+SOURCE = "feedback"
+"""What stands in the field `source` of a record that came this way."""
+
+_SEND_S = 5.0
+
+
+class FeedbackRequest(msgspec.Struct):
+    """An `id` or `inputs` (tensors, or an object of fields), and what is right; or a whole `record`.
+
+    What is right is `label`, or, for several rows, `labels`.
+    """
+
+    id: str | None = None
+    inputs: list[InputTensor] | dict[str, Any] | None = None
+    record: dict[str, Any] | None = None
+    label: Any = None
+    labels: list[Any] | None = None
+
+
+class FeedbackAnswer(msgspec.Struct):
+    """Where the labelled records stand; ask `versions?learned=<offset>` when they have been learned."""
+
+    model_name: str
+    topic: str
+    partition: int
+    offset: int
+    """The last record's."""
+    offsets: list[int]
+
+
+class Sender:
+    """Sends labelled records on; connects at the first of them, and again after a failure."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._client: KafkaProducer | None = None
+        self._open = ExitStack()
+        self._laid_out: set[str] = set()
+
+    def send(self, pipeline: Pipeline, values: list[bytes]) -> list[int]:
+        """Append values to a pipeline's topic; return their offsets once every replica has them.
+
+        Raises
+        ------
+        BrokerUnavailable
+            Kafka did not take all of them in time.
+        """
+        try:
+            with self._lock:
+                client = self._connected(pipeline)
+            futures = [client.send(pipeline.topic, value=value, partition=0) for value in values]
+            return [int(future.get(timeout=_SEND_S).offset) for future in futures]
+        except (KafkaError, BrokerUnavailable) as error:
+            self.close()
+            raise BrokerUnavailable(
+                f"Kafka at {self._settings.kafka} did not take the record ({error}); try again"
+            ) from error
+
+    def _connected(self, pipeline: Pipeline) -> KafkaProducer:
+        if self._client is None:
+            wait_ms = int(1000 * _SEND_S)
+            self._client = self._open.enter_context(
+                producer(
+                    self._settings,
+                    connect_ms=wait_ms,
+                    max_block_ms=wait_ms,
+                    request_timeout_ms=wait_ms - 1000,
+                    delivery_timeout_ms=wait_ms,
+                )
+            )
+        if pipeline.name not in self._laid_out:
+            layout.ensure(self._settings, pipeline)
+            self._laid_out.add(pipeline.name)
+        return self._client
+
+    def close(self) -> None:
+        """Close the connection; the next record opens another."""
+        with self._lock:
+            self._client = None
+            with suppress(BrokerUnavailable):  # what could not be sent has been said to its sender
+                self._open.close()
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Add the route, and what it sends with."""
+    app.extensions["feedback"] = Sender(settings)
+    app.config["FEEDBACK"] = settings.feedback == "on"
+    app.config["FEEDBACK_RATE"] = f"{settings.feedback_per_minute} per minute"
+    app.register_blueprint(blueprint)
+
+
+@blueprint.post("/<name>/feedback")
+@described(
+    FeedbackAnswer,
+    status=201,
+    errors=(401, 403, 404, 408, 413, 415, 429, 503),
+    tag="feedback",
+    json=FeedbackRequest,
+    security={"token": []},
+)
+@limiter.limit(lambda: str(current_app.config["FEEDBACK_RATE"]))
+@restricted
+def feedback(name: str) -> Response:
+    """Send labelled records to the stream: a recent prediction's id or the inputs, and what is right."""
+    if not current_app.config["FEEDBACK"]:
+        raise NotAllowed(
+            "feedback is switched off here (STREAMLEARN_FEEDBACK)", code="feedback_off", status=403
+        )
+    pipeline = cache(name).pipeline
+    try:
+        body = msgspec.json.decode(request.get_data(), type=FeedbackRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the body is not feedback: {error}") from error
+    records = _labelled(pipeline, body)
+    sender: Sender = current_app.extensions["feedback"]
+    offsets = sender.send(pipeline, [_value(pipeline, record) for record in records])
+    telemetry.fed_back(name, len(offsets))
+    return said(FeedbackAnswer(name, pipeline.topic, 0, offsets[-1], offsets), 201)
+
+
+def _labelled(pipeline: Pipeline, body: FeedbackRequest) -> list[dict[str, Any]]:
+    """The records as JSON objects, each with what is right."""
+    label = signature.label_field(pipeline)
+    if body.record is not None:
+        if label is not None and body.record.get(label) is None:
+            raise BadRequest(f"the record says not what is right, in its field {label!r}", field=label)
+        return [body.record]
+    if label is None:
+        if body.inputs is None or body.id is not None:
+            raise BadRequest(
+                f"a record of {pipeline.name} has no one field that is its label: send it whole, as `record`",
+                field="record",
+            )
+        return _given(pipeline, body)
+    found = _given(pipeline, body)
+    labels = body.labels if body.labels is not None else [body.label]
+    if len(labels) != len(found) or any(one is None for one in labels):
+        raise BadRequest(
+            f"there are {len(found)} rows: say what is right for each, in `label` or `labels`", field="label"
+        )
+    return [{**record, label: right} for record, right in zip(found, labels, strict=True)]
+
+
+def _given(pipeline: Pipeline, body: FeedbackRequest) -> list[dict[str, Any]]:
+    """The records that were sent, or asked about under an id."""
+    if body.id is not None:
+        recent: Recent = current_app.extensions["recent"]
+        found = recent.find(pipeline.name, body.id)
+        if not found:
+            raise BadRequest(
+                f"no recent prediction has the id {body.id[:128]!r}; over {MOST_ROWS} rows are not kept",
+                field="id",
+            )
+        return found
+    if isinstance(body.inputs, dict):
+        return [body.inputs]
+    if not body.inputs:
+        raise BadRequest("say which record is meant: by `id`, `inputs` or `record`", field="inputs")
+    arrays = {one.name: tensors.from_json(one, f"inputs[{number}]") for number, one in enumerate(body.inputs)}
+    records = signature.records(pipeline, arrays, MOST_ROWS)
+    return [_plain(record) for record in records]
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(record)
+    return found
+
+
+def _value(pipeline: Pipeline, record: dict[str, Any]) -> bytes:
+    """The bytes of a record, checked as the job will check it."""
+    (checked_record,) = signature.of_objects(pipeline, [record], "record")
+    found = _plain(checked_record)
+    if "ts" in found and found["ts"] is None:
+        found["ts"] = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+    return checked(encode({**found, "source": SOURCE}))

@@ -1,0 +1,106 @@
+"""The older protocol (V1): instances in, predictions out.
+
+https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
+"""
+
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, current_app, g, request
+
+from serving import signature
+from serving.inference import ModelReady, asked, cache, remember, said, settings
+from serving.openapi import described
+from streamlearn.errors import BadRequest, NoModel
+from streamlearn.pipeline import Pipeline
+
+blueprint = Blueprint("v1", __name__, url_prefix="/v1")
+
+
+class Models(msgspec.Struct):
+    """The names of all models."""
+
+    models: list[str]
+
+
+class PredictRequest(msgspec.Struct):
+    """Instances: each a record, or, where a record has one input only, that input.
+
+    For a pipeline that forecasts, each is a list of records, its window; an empty list stands for the stream.
+    """
+
+    instances: list[Any]
+
+
+class PredictResponse(msgspec.Struct):
+    """A prediction for each instance, and the version that made them."""
+
+    predictions: list[Any]
+    model_name: str
+    model_version: str
+    lineage: str
+    id: str
+
+
+@blueprint.get("/models")
+@described(Models, tag="V1")
+def models() -> Response:
+    """Name the models."""
+    return said(Models(sorted(current_app.extensions["models"])))
+
+
+@blueprint.get("/models/<name>")
+@described(ModelReady, errors=(404,), also={503: ModelReady}, tag="V1")
+def model(name: str) -> Response:
+    """Say whether a model is ready."""
+    try:
+        cache(name).current()
+    except NoModel:
+        return said(ModelReady(name, False), 503)
+    return said(ModelReady(name, True))
+
+
+@blueprint.post("/models/<name>:predict")
+@described(PredictResponse, errors=(403, 404, 408, 413, 415, 503), tag="V1", json=PredictRequest)
+def predict(name: str) -> Response:
+    """Predict each instance."""
+    pipeline = cache(name).pipeline
+    try:
+        body = msgspec.json.decode(request.get_data(), type=PredictRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f'the body is not {{"instances": [...]}}: {error}', field="instances") from error
+    if not 0 < len(body.instances) <= settings().http_rows:
+        raise BadRequest(f"there must be 1 to {settings().http_rows} instances", field="instances")
+    windows = [_records(pipeline, one, number) for number, one in enumerate(body.instances)]
+    if sum(map(len, windows)) > settings().http_rows:
+        raise BadRequest(f"there are more than {settings().http_rows} records", field="instances")
+    served = asked(name, None)
+    if signature.windowed(pipeline):
+        answers = [served.learner.answer(window)[0] for window in windows]
+    else:
+        answers = served.learner.answer([record for window in windows for record in window])
+    remember(name, g.request_id, served, [record for window in windows for record in window])
+    only = pipeline.learning.answers[0] if len(pipeline.learning.answers) == 1 else None
+    return said(
+        PredictResponse(
+            predictions=[answer[only] if only else answer for answer in answers],
+            model_name=name,
+            model_version=str(served.head.version),
+            lineage=served.head.lineage,
+            id=g.request_id,
+        )
+    )
+
+
+def _records(pipeline: Pipeline, instance: Any, number: int) -> list[Any]:
+    """The records of one instance: one, or those of a window."""
+    field = f"instances[{number}]"
+    if signature.windowed(pipeline):
+        found = instance.get("records", [instance]) if isinstance(instance, dict) else instance
+        if not isinstance(found, list):
+            raise BadRequest("an instance is a list of records", field=field)
+        return signature.of_objects(pipeline, found, field)
+    inputs = signature.inputs(pipeline)
+    if not isinstance(instance, dict) and len(inputs) == 1:
+        instance = {inputs[0].name: instance}
+    return signature.of_objects(pipeline, [instance], field)

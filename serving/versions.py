@@ -1,0 +1,151 @@
+"""The versions of a model over HTTP: which are kept, what they have learned, pinning, a file of one."""
+
+from typing import Annotated, Any
+
+import msgspec
+from flask import Blueprint, Response, current_app, request
+from msgspec import Meta
+
+from serving.access import restricted
+from serving.inference import asked, cache, number, said
+from serving.openapi import described
+from streamlearn.errors import BadRequest, UnknownVersion
+from streamlearn.store import Store
+
+blueprint = Blueprint("versions", __name__, url_prefix="/v2/models/<name>")
+
+MOST_WAIT_S = 30
+
+
+class Version(msgspec.Struct):
+    """A version that is kept: when it was written (seconds since 1970), how much it has learned, how well."""
+
+    lineage: str
+    version: int
+    time_s: int
+    samples: int
+    score: dict[str, float | None]
+    digest: str
+    served: bool
+    pinned: bool
+
+
+class Learned(msgspec.Struct):
+    """Whether the version that is served has learned the record at an offset."""
+
+    offset: int
+    learned: bool
+    version: int | None
+
+
+class Versions(msgspec.Struct):
+    """The versions that are kept, ascending, and the answer to `learned`."""
+
+    name: str
+    versions: list[Version]
+    learned: Learned | None = None
+
+
+class VersionsQuery(msgspec.Struct):
+    """`learned`: an offset of the input topic; `wait`: how many seconds to wait for it."""
+
+    learned: Annotated[int, Meta(ge=0, lt=1 << 62)] | None = None
+    wait: Annotated[float, Meta(ge=0, le=MOST_WAIT_S)] = 0.0
+
+
+class Pinned(msgspec.Struct):
+    """What is pinned now."""
+
+    name: str
+    lineage: str
+    version: int
+    pinned: bool
+
+
+@blueprint.get("/versions")
+@described(Versions, errors=(404, 503), tag="versions", query=VersionsQuery)
+def versions(name: str) -> Response:
+    """List the versions that are kept, and tell whether the served one has learned a record.
+
+    With `wait`, the answer to `learned` comes as soon as it is yes.
+    """
+    found, query = cache(name), _query()
+    learned = None
+    if query.learned is not None:
+        served = found.wait_until_learned(query.learned, query.wait)
+        learned = Learned(query.learned, served is not None, served.head.version if served else None)
+    return said(Versions(name, _listed(name), learned))
+
+
+def _listed(name: str) -> list[Version]:
+    found = cache(name)
+    kept = found.versions()
+    if not found.begun:
+        return []
+    now = found.current().head
+    return [
+        Version(
+            now.lineage,
+            version,
+            about.time_s,
+            about.samples,
+            about.score,
+            about.digest,
+            served=version == now.version,
+            pinned=version == now.version and now.pinned,
+        )
+        for version, about in kept.items()
+    ]
+
+
+def _query() -> VersionsQuery:
+    try:
+        return msgspec.convert(request.args.to_dict(), VersionsQuery, strict=False)
+    except msgspec.ValidationError as error:
+        field = str(error).rpartition("$.")[2].rstrip("`") if "$." in str(error) else None
+        raise BadRequest(f"the query cannot be understood: {error}", field=field) from error
+
+
+@blueprint.post("/versions/<version>/pin")
+@described(Pinned, errors=(401, 403, 404, 503), tag="versions", security={"token": []})
+@restricted
+def pin(name: str, version: str) -> Response:
+    """Serve this version, whatever is learned meanwhile, until it is unpinned."""
+    served = asked(name, version)
+    if not served.head.pinned:
+        data = _store().snapshot(name, served.head.lineage, served.head.version)
+        if data is None:
+            raise UnknownVersion(f"version {version} of {name} is not kept")
+        _store().pin(name, served.head, data)
+        cache(name).look()
+    return said(Pinned(name, served.head.lineage, served.head.version, True))
+
+
+@blueprint.delete("/pin")
+@described(Pinned, errors=(401, 403, 404, 503), tag="versions", security={"token": []})
+@restricted
+def unpin(name: str) -> Response:
+    """Serve the newest version again."""
+    found = cache(name)
+    _store().unpin(name)
+    found.look()
+    head = found.current().head
+    return said(Pinned(name, head.lineage, head.version, False))
+
+
+@blueprint.get("/versions/<version>/file")
+@described(None, errors=(404, 503), tag="versions")
+def file(name: str, version: str) -> Response:
+    """Give a version as a file, which `streamlearn models … import` reads."""
+    served = cache(name).current()
+    data: Any = _store().snapshot(name, served.head.lineage, number(name, version))
+    if data is None:
+        raise UnknownVersion(f"version {version} of {name} is not kept")
+    response = Response(data, content_type="application/octet-stream")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}-{version}.slsnap"'
+    return response
+
+
+def _store() -> Store:
+    found: Store = current_app.extensions["store"]
+    return found

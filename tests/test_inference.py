@@ -1,0 +1,533 @@
+"""The Open Inference Protocol, V1, versions and pins: the application on a real Redis."""
+
+import base64
+import gzip
+import json
+import logging
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from helpers import LINEAGE, learner, put
+from sklearn.datasets import load_digits
+from sklearn.linear_model import SGDRegressor
+
+from serving import signature
+from streamlearn.learner import Learner, Rows
+from streamlearn.pipeline import Pipeline
+from streamlearn.pipelines import digits, pm25
+from streamlearn.store import Store
+from streamlearn.waiting import wait_until
+
+MakeApp = Callable[..., Flask]
+
+X, Y = load_digits(return_X_y=True)
+
+
+@pytest.fixture
+def client(store: Store, make_app: MakeApp) -> FlaskClient:
+    """A server with one version of the digits, that of 1797 records."""
+    put(store, digits.pipeline, learner(1797, cuts=range(256, 1797, 256)))
+    return make_app().test_client()
+
+
+def tensor(rows: Any = None, **more: Any) -> dict[str, Any]:
+    x = X[:3] if rows is None else np.asarray(rows)
+    return {"name": "x", "shape": list(x.shape), "datatype": "FP64", "data": x.tolist(), **more}
+
+
+def infer(client: FlaskClient, *inputs: dict[str, Any], path: str = "models/digits", **more: Any) -> Any:
+    return client.post(f"/v2/{path}/infer", data=json.dumps({"inputs": list(inputs), **more}))
+
+
+def outputs(answer: Any) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.get_json()
+    return {one["name"]: one for one in answer.get_json()["outputs"]}
+
+
+def test_rows_are_answered_as_the_model_itself_would(client: FlaskClient) -> None:
+    """JSON with no Content-Type, as some clients send it."""
+    answer = infer(client, tensor(), id="my id", parameters={"who": "me", "n": 3})
+    model = learner(1797, cuts=range(256, 1797, 256)).model  # type: ignore[attr-defined]
+    found = outputs(answer)
+    assert found["predict_y"] == {
+        "name": "predict_y", "shape": [3], "datatype": "INT64", "data": model.predict(X[:3]).tolist(),
+    }  # fmt: skip
+    assert found["probabilities"]["shape"] == [3, 10]
+    assert found["probabilities"]["data"] == model.predict_proba(X[:3]).ravel().tolist()
+    body = answer.get_json()
+    assert (body["model_name"], body["model_version"], body["id"]) == ("digits", "1797", "my id")
+    assert body["parameters"] == {"who": "me", "n": 3, "lineage": LINEAGE.id}
+
+
+def test_an_id_is_made_where_none_is_sent(client: FlaskClient) -> None:
+    answer = infer(client, tensor())
+    assert answer.get_json()["id"] == answer.headers["X-Request-ID"]
+    kept = client.get("/v2", headers={"X-Request-ID": "mine-1"})
+    assert kept.headers["X-Request-ID"] == "mine-1"
+    spoiled = client.get("/v2", headers={"X-Request-ID": "no spaces"})
+    assert spoiled.headers["X-Request-ID"] != "no spaces"
+
+
+@pytest.mark.parametrize(
+    "input_",
+    [
+        tensor(X[:2].ravel(), shape=[2, 64]),
+        tensor(X[0]),
+        tensor(X[:2].reshape(2, 8, 8)),
+        tensor(X[:2].astype(int), datatype="UINT8"),
+        tensor(X[:2], datatype="FP32"),
+        tensor(X[:2].astype(int), datatype="INT64", parameters={"content_type": "np"}),
+    ],
+    ids=["flat", "one row", "8×8", "UINT8", "FP32", "INT64"],
+)
+def test_a_tensor_may_come_in_many_ways(client: FlaskClient, input_: dict[str, Any]) -> None:
+    assert outputs(infer(client, input_))["predict_y"]["data"][0] == 0
+
+
+def test_outputs_are_those_that_were_asked_for(client: FlaskClient) -> None:
+    one = infer(client, tensor(), outputs=[{"name": "probabilities"}])
+    assert list(outputs(one)) == ["probabilities"]
+    unknown = infer(client, tensor(), outputs=[{"name": "other", "parameters": {"classification": 2}}])
+    assert list(outputs(unknown)) == ["predict_y", "probabilities"]
+
+
+def test_binary_tensors_go_both_ways(client: FlaskClient) -> None:
+    data = X[:3].astype("<f4").tobytes()
+    head = json.dumps(
+        {
+            "inputs": [
+                {
+                    "name": "x",
+                    "shape": [3, 64],
+                    "datatype": "FP32",
+                    "parameters": {"binary_data_size": len(data)},
+                }
+            ],
+            "outputs": [
+                {"name": "probabilities", "parameters": {"binary_data": True}},
+                {"name": "predict_y", "parameters": {"binary_data": False}},
+            ],
+        }
+    ).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    answer = client.post("/v2/models/digits/infer", data=head + data, headers=headers)
+    assert answer.status_code == 200
+    length = int(answer.headers["Inference-Header-Content-Length"])
+    described = json.loads(answer.data[:length])["outputs"]
+    assert described[0]["parameters"] == {"binary_data_size": 3 * 10 * 8}
+    assert described[1]["data"] == Y[:3].tolist()
+    probabilities = np.frombuffer(answer.data[length:], "<f8").reshape(3, 10)
+    assert probabilities.argmax(axis=1).tolist() == Y[:3].tolist()
+    for spoiled in (head + data[:-1], head + data + b"x", head[:-5]):
+        refused = client.post("/v2/models/digits/infer", data=spoiled, headers=headers)
+        assert (refused.status_code, refused.get_json()["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "99999999", "", "1e3", "١"])
+def test_a_wrong_header_length_is_refused(client: FlaskClient, length: str) -> None:
+    headers = {"Inference-Header-Content-Length": length.encode("utf-8").decode("latin-1")}
+    answer = client.post("/v2/models/digits/infer", data=b"{}", headers=headers)
+    assert answer.status_code == 400
+
+
+BAD = [
+    (b"", None),
+    (b"[]", None),
+    (b"\xff\xfe", None),
+    (b'{"inputs": 5}', None),
+    (b"[" * 100_000, None),
+    (json.dumps({"inputs": []}), "inputs"),
+    (json.dumps({"inputs": [tensor(), tensor()]}), "inputs[1]"),
+    (json.dumps({"inputs": [tensor(name="y")]}), "inputs"),
+    (json.dumps({"inputs": [tensor(shape=[3, 63])]}), "inputs[0].shape"),
+    (json.dumps({"inputs": [tensor(shape=[1 << 40, 1 << 40])]}), "inputs[0].shape"),
+    (json.dumps({"inputs": [tensor(X[:3, :60])]}), "x"),
+    (json.dumps({"inputs": [tensor(np.zeros((0, 64)))]}), "inputs"),
+    (json.dumps({"inputs": [tensor([[17.0] * 64])]}), "inputs[0]"),
+    (json.dumps({"inputs": [tensor([[5.0]], shape=[], data=[5])]}), "x"),
+    (json.dumps({"inputs": [tensor(datatype="FP128")]}), "inputs[0].datatype"),
+    (json.dumps({"inputs": [tensor(datatype="BYTES")]}), "inputs[0].data"),
+    (json.dumps({"inputs": [tensor(data=["a"] * 192)]}), "inputs[0].data"),
+    (json.dumps({"inputs": [tensor(data=[[1], [1, 2]])]}), "inputs[0].data"),
+    (json.dumps({"inputs": [tensor(data=[300] * 192, datatype="UINT8")]}), "inputs[0].data"),
+    (json.dumps({"inputs": [tensor(data=[1.5] * 192, datatype="INT8")]}), "inputs[0].data"),
+    (json.dumps({"inputs": [tensor(data=[True] * 192)]}), "inputs[0].data"),
+    (json.dumps({"inputs": [{"name": "x", "shape": [1, 64], "datatype": "FP64"}]}), "inputs[0].data"),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), BAD, ids=range(len(BAD)))
+def test_what_cannot_be_read_is_refused_and_named(client: FlaskClient, body: Any, field: str | None) -> None:
+    answer = client.post("/v2/models/digits/infer", data=body)
+    assert answer.status_code == 400
+    problem = answer.get_json()
+    assert (problem["code"], problem.get("field")) == ("bad_request", field)
+    assert problem["error"]
+
+
+def test_more_rows_than_the_settings_allow_are_refused(client: FlaskClient, make_app: MakeApp) -> None:
+    small = make_app(http_rows=2).test_client()
+    assert infer(small, tensor(X[:2])).status_code == 200
+    assert "1 to 2 rows" in infer(small, tensor(X[:3])).get_json()["error"]
+    refused = small.post("/v1/models/digits:predict", json={"instances": X[:3].tolist()})
+    assert refused.status_code == 400
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", None)])
+def test_a_body_may_be_compressed(client: FlaskClient, encoding: str, pack: Any) -> None:
+    import zlib
+
+    body = (pack or zlib.compress)(json.dumps({"inputs": [tensor()]}).encode())
+    path, headers = "/v2/models/digits/infer", {"Content-Encoding": encoding}
+    assert client.post(path, data=body, headers=headers).status_code == 200
+    assert client.post(path, data=body[:-9], headers=headers).status_code == 400
+    assert client.post(path, data=b"plain", headers=headers).status_code == 400
+    assert client.post(path, data=body, headers={"Content-Encoding": "br"}).status_code == 415
+    bomb = (pack or zlib.compress)(bytes(64 << 20))
+    assert client.post(path, data=bomb, headers=headers).status_code == 413
+
+
+def test_models_are_described_by_their_tensors(client: FlaskClient) -> None:
+    assert client.get("/v2").get_json()["extensions"] == ["binary_tensor_data"]
+    model = client.get("/v2/models/digits").get_json()
+    assert model["inputs"] == [{"name": "x", "datatype": "FP64", "shape": [-1, 64]}]
+    assert [one["name"] for one in model["outputs"]] == ["predict_y", "probabilities"]
+    hours = client.get("/v2/models/pm25").get_json()
+    assert {one["name"]: one["datatype"] for one in hours["inputs"]}["wnd_dir"] == "BYTES"
+    assert [one["name"] for one in hours["outputs"]] == ["h1", "h3", "h6", "h12", "h24"]
+
+
+def test_v1_takes_rows_and_records(client: FlaskClient) -> None:
+    assert client.get("/v1/models").get_json() == {"models": ["digits", "pm25"]}
+    assert client.get("/v1/models/digits").get_json() == {"name": "digits", "ready": True}
+    assert client.get("/v1/models/pm25").status_code == 503
+    body = {"instances": [X[0].tolist(), {"x": X[1].tolist()}]}
+    answer = client.post("/v1/models/digits:predict", data=json.dumps(body)).get_json()
+    assert (answer["predictions"], answer["model_version"]) == ([0, 1], "1797")
+    for bad in ({}, {"instances": []}, {"instances": 1}, {"instances": [1]}, {"instances": [{"x": []}]}):
+        refused = client.post("/v1/models/digits:predict", data=json.dumps(bad))
+        assert (refused.status_code, refused.get_json()["field"].split("[")[0]) == (400, "instances")
+
+
+def forecaster(pm25_csv: str, count: int = 200) -> tuple[Learner, list[dict[str, Any]]]:
+    assert pm25.pipeline.data is not None
+    made = pm25.pipeline.new_learner()
+    kept = []
+    for number, record in zip(range(count), pm25.pipeline.data.records(seed=0, passes=1), strict=False):
+        made.test_then_train([msgspec.convert(record, pm25.Hour)], number + 1)
+        kept.append(record)
+    return made, kept
+
+
+def test_pm25_takes_a_window_or_none(client: FlaskClient, store: Store, pm25_csv: str) -> None:
+    made, kept = forecaster(pm25_csv)
+    put(store, pm25.pipeline, made)
+    wait_until(lambda: client.get("/v2/models/pm25/ready").status_code == 200, 5, "pm25", every_s=0.01)
+    none = outputs(client.post("/v2/models/pm25/infer", data=b"{}"))
+    latest = client.get("/v2/models/pm25/forecast").get_json()
+    assert {f"h{step}": [value] for step, value in latest["forecast"].items()} == {
+        name: one["data"] for name, one in none.items()
+    }
+    columns = {name: [record[name] for record in kept[-25:]] for name in kept[0]}
+    window = [
+        {
+            "name": name,
+            "shape": [25],
+            "datatype": "BYTES" if isinstance(values[0], str) else "FP64",
+            "data": values,
+        }
+        for name, values in columns.items()
+    ]
+    # The stream's own forecast was made before its newest hour was learned; a client's is made after that.
+    expected = made.answer([msgspec.convert(record, pm25.Hour) for record in kept[-25:]])[0]["forecast"]
+    named = {f"h{step}": [value] for step, value in expected.items()}
+    reordered = [{**one, "data": one["data"][::-1]} for one in window]
+    for sent in (window, reordered):
+        found = outputs(infer(client, *sent, path="models/pm25"))
+        assert {name: one["data"] for name, one in found.items()} == named
+    v1 = client.post("/v1/models/pm25:predict", json={"instances": [kept[-25:], []]}).get_json()
+    assert v1["predictions"] == [expected, latest["forecast"]]
+    short = infer(client, *[{**one, "shape": [1], "data": one["data"][:1]} for one in window[:-1]],
+                  path="models/pm25")  # fmt: skip
+    assert (short.status_code, short.get_json()["error"]) == (400, "input 'rain' is missing")
+    lines = client.get("/v2/models/pm25/forecast?format=csv")
+    assert lines.content_type == "text/csv; charset=utf-8"
+    head, *rows = lines.get_data(as_text=True).splitlines()
+    assert head == "ts,horizon,forecast,model_version,lineage"
+    assert [row.split(",")[1] for row in rows] == ["1", "3", "6", "12", "24"]
+    assert client.get("/v2/models/pm25/forecast?format=xml").get_json()["field"] == "format"
+
+
+class Flat(msgspec.Struct):
+    """A flat to let."""
+
+    area: float
+    rooms: int
+    street: str
+    balcony: bool
+    rent: float | None = None
+
+
+def _flat_features(records: Any) -> Any:
+    return np.array([[one.area, one.rooms, len(one.street), one.balcony] for one in records])
+
+
+FLATS = Pipeline(
+    name="flats",
+    topic="flats",
+    prediction_topic="flats_rent",
+    record=Flat,
+    learning=Rows(features=_flat_features, label=lambda record: record.rent, estimator=SGDRegressor),
+    parameters={"random_state": 1, "learning_rate": "constant", "eta0": 1e-5},
+    echo=(),
+    reference="test_inference:FLATS",
+)
+
+
+def test_a_pipeline_of_ones_own_is_served_alike(store: Store, make_app: MakeApp) -> None:
+    made = FLATS.new_learner()
+    records = [Flat(50.0 + n, n % 5, "x" * (n % 7), n % 2 == 0, 500.0 + 10 * n) for n in range(50)]
+    made.test_then_train(records, 50)
+    put(store, FLATS, made)
+    client = make_app(pipelines="test_inference:FLATS").test_client()
+    model = client.get("/v2/models/flats").get_json()
+    assert [(one["name"], one["datatype"]) for one in model["inputs"]] == [
+        ("area", "FP64"), ("rooms", "INT64"), ("street", "BYTES"), ("balcony", "BOOL"),
+    ]  # fmt: skip
+    assert model["outputs"] == [{"name": "predict_y", "datatype": "FP64", "shape": [-1]}]
+    inputs = [
+        {"name": "area", "shape": [2], "datatype": "FP32", "data": [60, 70.5]},
+        {"name": "rooms", "shape": [2, 1], "datatype": "INT32", "data": [[2], [3]]},
+        {"name": "street", "shape": [2], "datatype": "BYTES", "data": ["Main", "Side"]},
+        {"name": "balcony", "shape": [2], "datatype": "BOOL", "data": [True, False]},
+    ]
+    expected = made.answer([Flat(60.0, 2, "Main", True), Flat(70.5, 3, "Side", False)])
+    answer = infer(client, *inputs, path="models/flats")
+    assert outputs(answer)["predict_y"]["data"] == [one["predict_y"] for one in expected]
+    unlike = [*inputs[:3], {"name": "balcony", "shape": [1], "datatype": "BOOL", "data": [True]}]
+    assert infer(client, *unlike, path="models/flats").get_json()["field"] == "inputs"
+    assert signature.label_field(FLATS) == "rent"
+
+
+def test_a_label_that_is_no_field_is_not_guessed() -> None:
+    twice = replace(FLATS, learning=replace(FLATS.learning, label=lambda record: record.rent * 2))  # type: ignore[type-var]
+    assert signature.label_field(twice) is None
+
+
+def test_texts_in_binary_form_are_read(store: Store, make_app: MakeApp) -> None:
+    put(store, FLATS, _trained_flats())
+    client = make_app(pipelines="test_inference:FLATS").test_client()
+    texts = b"".join(struct.pack("<I", len(one)) + one for one in (b"Main", "Süd".encode()))
+    inputs: list[dict[str, Any]] = [
+        {"name": "area", "shape": [2], "datatype": "FP64", "data": [60, 70]},
+        {"name": "rooms", "shape": [2], "datatype": "INT64", "data": [2, 3]},
+        {"name": "balcony", "shape": [2], "datatype": "BOOL", "data": [True, False]},
+        {"name": "street", "shape": [2], "datatype": "BYTES", "parameters": {"binary_data_size": len(texts)}},
+    ]
+    head = json.dumps({"inputs": inputs}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    path = "/v2/models/flats/infer"
+    assert client.post(path, data=head + texts, headers=headers).status_code == 200
+    for spoiled in (texts[:-1] + b"\xff", b"\xff\xff\xff\xff" + texts[4:]):
+        assert client.post(path, data=head + spoiled, headers=headers).status_code == 400
+
+
+def _trained_flats() -> Learner:
+    made = FLATS.new_learner()
+    made.test_then_train([Flat(50.0, 2, "x", True, 500.0)], 1)
+    return made
+
+
+def test_any_kept_version_can_be_asked_and_one_be_pinned(client: FlaskClient, store: Store) -> None:
+    writer = put(store, digits.pipeline, learner(100))
+    put(store, digits.pipeline, learner(1797, cuts=range(256, 1797, 256)), writer)
+    wait_until(lambda: served(client) == 1797, 5, "the newest version", every_s=0.01)
+    assert client.get("/v2/models/digits").get_json()["versions"] == ["100", "1797"]
+    listed = client.get("/v2/models/digits/versions").get_json()["versions"]
+    assert [(one["version"], one["served"], one["pinned"]) for one in listed] == [
+        (100, False, False), (1797, True, False),
+    ]  # fmt: skip
+    assert listed[0]["lineage"] == LINEAGE.id
+    assert listed[1]["score"]["accuracy"] == pytest.approx(0.9, abs=0.05)
+    old = infer(client, tensor(X), path="models/digits/versions/100")
+    assert old.get_json()["model_version"] == "100"
+    expected = learner(100).model.predict(X).tolist()  # type: ignore[attr-defined]
+    assert outputs(old)["predict_y"]["data"] == expected
+    assert client.get("/v2/models/digits/versions/100/ready").status_code == 200
+    assert client.get("/v2/models/digits/versions/100").get_json()["parameters"]["version"] == 100
+    for unknown in ("99", "x", "-1", "9" * 30, "1.5"):
+        for path in ("ready", "infer", "pin", "file"):
+            method = client.post if path in ("infer", "pin") else client.get
+            body = json.dumps({"inputs": [tensor()]}) if path == "infer" else None
+            answer = method(f"/v2/models/digits/versions/{unknown}/{path}", data=body)
+            assert (answer.status_code, answer.get_json()["code"]) == (404, "unknown_version")
+    pinned = client.post("/v2/models/digits/versions/100/pin")
+    assert (pinned.status_code, pinned.get_json()["version"]) == (200, 100)
+    assert infer(client, tensor()).get_json()["model_version"] == "100"
+    # What is learned, trimmed or rolled back meanwhile changes nothing.
+    writer.forget([100])
+    put(store, digits.pipeline, learner(300), writer)
+    writer.roll_back(50)
+    wait_until(lambda: client.post("/v2/models/digits/versions/100/pin").status_code == 200, 5, "the pin")
+    assert infer(client, tensor()).get_json()["model_version"] == "100"
+    put(store, digits.pipeline, learner(400), writer)
+    assert client.delete("/v2/models/digits/pin").get_json()["version"] == 400
+    assert client.delete("/v2/models/digits/pin").status_code == 200
+    assert infer(client, tensor()).get_json()["model_version"] == "400"
+
+
+def served(client: FlaskClient) -> int | None:
+    found: int | None = client.get("/v2/models/digits").get_json()["parameters"].get("version")
+    return found
+
+
+def test_a_version_as_a_file_is_the_snapshot(client: FlaskClient, store: Store) -> None:
+    answer = client.get("/v2/models/digits/versions/1797/file")
+    assert answer.data == store.snapshot("digits", LINEAGE.id, 1797)
+    assert "digits-1797.slsnap" in answer.headers["Content-Disposition"]
+
+
+def test_learned_is_told_by_the_offset_and_waited_for(client: FlaskClient, store: Store) -> None:
+    def learned(query: str) -> Any:
+        return client.get(f"/v2/models/digits/versions?{query}").get_json()["learned"]
+
+    assert learned("learned=1796") == {"offset": 1796, "learned": True, "version": 1797}
+    assert learned("learned=1797") == {"offset": 1797, "learned": False, "version": None}
+    writer = store.admit("digits", LINEAGE.id, 1)
+    put(store, digits.pipeline, learner(1900), writer)
+    assert learned("learned=1899&wait=5") == {"offset": 1899, "learned": True, "version": 1900}
+    for bad in ("learned=x", "learned=-1", "learned=1&wait=1000", "wait=nan"):
+        refused = client.get(f"/v2/models/digits/versions?{bad}")
+        assert refused.status_code == 400, bad
+
+
+def test_a_model_that_is_too_old_is_not_ready(client: FlaskClient, make_app: MakeApp) -> None:
+    assert make_app(ready_age_s=3600.0).test_client().get("/v2/health/ready").status_code == 200
+    late = make_app(ready_age_s=0.001).test_client()
+    wait_until(lambda: late.get("/v2/health/ready").status_code == 503, 5, "the model to grow old")
+    assert late.get("/v2/health/ready").get_json() == {
+        "ready": False, "serving": [], "waiting_for": ["digits"],
+    }  # fmt: skip
+    assert infer(late, tensor()).status_code == 200
+
+
+CHANGES = [("POST", "versions/1797/pin"), ("DELETE", "pin"), ("POST", "feedback")]
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_changes_need_the_token_where_one_is_set(
+    client: FlaskClient, make_app: MakeApp, method: str, path: str
+) -> None:
+    guarded = make_app(api_token="s3cret").test_client()
+    for sent in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic s3cret"}):
+        answer = guarded.open(f"/v2/models/digits/{path}", method=method, headers=sent)
+        assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    sent = {"Authorization": "Bearer s3cret"}
+    assert guarded.open(f"/v2/models/digits/{path}", method=method, headers=sent).status_code in (200, 400)
+    assert infer(guarded, tensor()).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [*CHANGES, ("POST", "infer")])
+def test_pages_of_other_sites_change_nothing(client: FlaskClient, method: str, path: str) -> None:
+    for origin in ("https://example.org", "null", "http://localhost.example.org", "http://127.0.0.1.evil"):
+        answer = client.open(f"/v2/models/digits/{path}", method=method, headers={"Origin": origin})
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "foreign_origin")
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:5000", "http://127.0.0.1:3000", "https://[::1]:8443"])
+def test_pages_on_this_machine_may_ask_and_read(client: FlaskClient, origin: str) -> None:
+    form = {"imgStr": base64.b64encode(b"<svg/>").decode()}
+    answer = client.post("/predict", data=form, headers={"Origin": origin})
+    assert answer.status_code == 400
+    assert answer.headers["Access-Control-Allow-Origin"] == origin
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST",
+               "Access-Control-Request-Headers": "content-type"}  # fmt: skip
+    preflight = client.options("/v2/models/digits/infer", headers=headers)
+    assert preflight.status_code == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == origin
+    assert "content-type" in preflight.headers["Access-Control-Allow-Headers"].lower()
+
+
+def test_the_server_answers_to_its_own_names_only(client: FlaskClient, make_app: MakeApp) -> None:
+    for host in ("localhost:8066", "127.0.0.1", "[::1]:8066"):
+        assert client.get("/v2/health/live", headers={"Host": host}).status_code == 200, host
+    assert client.get("/v2/health/live", headers={"Host": "evil.example"}).status_code == 400
+    named = make_app(http_hosts="models.example.org, localhost").test_client()
+    assert named.get("/v2", headers={"Host": "models.example.org:8066"}).status_code == 200
+    assert named.get("/v2", headers={"Host": "127.0.0.1"}).status_code == 400
+    open_ = make_app(http_host="0.0.0.0").test_client()
+    assert open_.get("/v2", headers={"Host": "any.example"}).status_code == 200
+
+
+def test_feedback_that_is_switched_off_or_cannot_be_read_is_refused(
+    client: FlaskClient, make_app: MakeApp
+) -> None:
+    off = make_app(feedback="off").test_client()
+    refused = off.post("/v2/models/digits/feedback", json={"inputs": {"x": X[0].tolist()}, "label": 0})
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "feedback_off")
+    bodies: list[tuple[Any, str | None]] = [
+        ([], None),
+        ({}, "inputs"),
+        ({"inputs": {"x": X[0].tolist()}}, "label"),
+        ({"inputs": {"x": X[0].tolist()}, "label": 10}, "record[0]"),
+        ({"inputs": {"x": [1]}, "label": 1}, "record[0]"),
+        ({"inputs": [tensor()], "label": 1}, "label"),
+        ({"inputs": [tensor()], "labels": [1, 2]}, "label"),
+        ({"id": "never asked", "label": 1}, "id"),
+        ({"record": {"x": "?", "actual_y": 1}}, "record[0]"),
+        ({"record": {"x": X[0].tolist()}}, "actual_y"),
+        ({"record": {"x": X[0].tolist(), "actual_y": 1, "ts": "0" * (2 << 20)}}, None),
+    ]
+    for body, field in bodies:
+        answer = client.post("/v2/models/digits/feedback", json=body)
+        assert (answer.status_code, answer.get_json().get("field")) == (400, field), body
+
+
+def test_feedback_is_limited_in_rate(client: FlaskClient, store: Store, make_app: MakeApp) -> None:
+    strict = make_app(feedback_per_minute=3).test_client()
+    codes = [strict.post("/v2/models/digits/feedback", json={}).status_code for _ in range(5)]
+    assert codes == [400, 400, 400, 429, 429]
+    refused = strict.post("/v2/models/digits/feedback", json={})
+    assert refused.get_json()["code"] == "too_many_requests"
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    # It is counted in Redis, so over all processes, and below our own prefix.
+    assert make_app(feedback_per_minute=3).test_client().post("/v2/models/digits/feedback").status_code == 429
+    assert store.clear("limit") >= 1
+
+
+def test_the_log_names_what_was_answered_and_no_secret(
+    client: FlaskClient, make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger("streamlearn.access")
+    log.addHandler(caplog.handler)
+    try:
+        guarded = make_app(api_token="s3cret").test_client()
+        infer(guarded, tensor(), id="x")
+        guarded.get("/v2/a%0Ab?token=s3cret", headers={"Authorization": "Bearer s3cret"})
+    finally:
+        log.removeHandler(caplog.handler)
+    asked, odd = caplog.messages
+    assert "POST /v2/models/digits/infer 200" in asked
+    assert "model=digits version=1797" in asked
+    assert "id=" in asked
+    assert "/v2/a%0Ab 404" in odd
+    assert "s3cret" not in caplog.text
+    assert len(odd.splitlines()) == 1
+
+
+def test_metrics_tell_what_is_served(client: FlaskClient) -> None:
+    infer(client, tensor())
+    text = client.get("/metrics").get_data(as_text=True)
+    assert 'streamlearn_model_version{model="digits"} 1797.0' in text
+    assert 'streamlearn_model_score{figure="accuracy",model="digits"}' in text
+    assert 'streamlearn_predictions_total{model="digits"}' in text
+    assert 'streamlearn_requests_total{method="POST",route="/v2/models/<name>/infer",status="200"}' in text

@@ -1,0 +1,469 @@
+"""The server as `streamlearn serve` starts it, on a real Redis: its clients, load and failures."""
+
+import json
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import tritonclient.http as triton
+from conftest import ROOT, Server, free_port, running_server
+from helpers import LINEAGE, learner, put
+from sklearn.datasets import load_digits
+
+from stack.services import redis_server
+from streamlearn.learner import Learner
+from streamlearn.pipelines import digits
+from streamlearn.settings import inherited
+from streamlearn.store import Store
+from streamlearn.waiting import wait_until
+
+StartServer = Callable[..., Server]
+
+X, Y = load_digits(return_X_y=True)
+TRAINED = 1797
+
+
+@pytest.fixture(scope="module")
+def started(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the tests that leave it as it is."""
+    with running_server(tmp_path_factory.mktemp("server"), redis=redis_url, feedback="off") as server:
+        yield server
+
+
+@pytest.fixture
+def server(store: Store, started: Server) -> Server:
+    """The server, with a model of the digits."""
+    put(store, digits.pipeline, learner(TRAINED, cuts=range(256, TRAINED, 256)))
+    wait_until(lambda: _is_ready(started), 20, "the model")
+    return started
+
+
+def rows(count: int = 20, *, binary: bool = True) -> triton.InferInput:
+    found = triton.InferInput("x", [count, 64], "FP64")
+    found.set_data_from_numpy(X[:count], binary_data=binary)
+    return found
+
+
+@pytest.mark.parametrize("binary", [True, False], ids=["binary", "JSON"])
+def test_tritonclient_works_unchanged(server: Server, binary: bool) -> None:
+    client = triton.InferenceServerClient(server.url.removeprefix("http://"))
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("digits")
+    assert client.is_model_ready("digits", str(TRAINED))
+    assert not client.is_model_ready("digits", "5")
+    assert not client.is_model_ready("pm25")
+    assert client.get_server_metadata()["name"] == "streamlearn"
+    described = client.get_model_metadata("digits")
+    assert [one["name"] for one in described["inputs"]] == ["x"]
+    wanted = [triton.InferRequestedOutput(one["name"], binary_data=binary) for one in described["outputs"]]
+    model = learner(TRAINED, cuts=range(256, TRAINED, 256)).model  # type: ignore[attr-defined]
+    for outputs in (None, wanted):
+        for packed in (None, "gzip", "deflate"):
+            answer = client.infer(
+                "digits",
+                [rows(binary=binary)],
+                model_version=str(TRAINED),
+                outputs=outputs,
+                request_id="mine",
+                parameters={"a": 1, "b": "c"},
+                request_compression_algorithm=packed,
+                response_compression_algorithm=packed,
+            )
+            assert answer.as_numpy("predict_y").tolist() == model.predict(X[:20]).tolist()
+            assert np.array_equal(answer.as_numpy("probabilities"), model.predict_proba(X[:20]))
+            said = answer.get_response()
+            assert (said["id"], said["model_version"]) == ("mine", str(TRAINED))
+            assert said["parameters"] == {"a": 1, "b": "c", "lineage": LINEAGE.id}
+    waiting = client.async_infer("digits", [rows(binary=binary)])
+    assert waiting.get_result().as_numpy("predict_y").shape == (20,)
+    with pytest.raises(triton.InferenceServerException, match="there is no input 'y'"):
+        client.infer("digits", [triton.InferInput("y", [1, 64], "FP64").set_data_from_numpy(X[:1])])
+    with pytest.raises(triton.InferenceServerException, match="no model is called 'other'"):
+        client.infer("other", [rows()])
+    client.close()
+
+
+KSERVE = """
+import asyncio, json, sys
+from kserve import InferenceRESTClient, InferRequest, InferInput
+from kserve.inference_client import RESTConfig
+import numpy as np
+
+async def main(url, pixels):
+    found = {}
+    v2 = InferenceRESTClient(RESTConfig(protocol="v2", timeout=30))
+    found["live"] = await v2.is_server_live(url)
+    found["ready"] = await v2.is_server_ready(url)
+    found["model"] = await v2.is_model_ready(url, "digits")
+    found["other"] = await v2.is_model_ready(url, "pm25")
+    for binary in (True, False):
+        x = InferInput("x", [3, 64], "FP64")
+        x.set_data_from_numpy(np.array(pixels), binary_data=binary)
+        asked = InferRequest(model_name="digits", infer_inputs=[x], request_id="mine")
+        answer = await v2.infer(url, asked, model_name="digits")
+        found[f"v2 {binary}"] = [one.as_numpy().tolist() for one in answer.outputs if one.name == "predict_y"]
+        found["id"] = answer.id
+    plain = {"inputs": [{"name": "x", "shape": [3, 64], "datatype": "FP64", "data": pixels}]}
+    found["dict"] = (await v2.infer(url, plain, model_name="digits")).outputs[0].data
+    v1 = InferenceRESTClient(RESTConfig(protocol="v1", timeout=30))
+    found["v1 ready"] = await v1.is_model_ready(url, "digits")
+    found["v1"] = await v1.infer(url, {"instances": pixels}, model_name="digits")
+    print(json.dumps(found))
+
+asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))
+"""
+
+
+@pytest.fixture(scope="session")
+def kserve_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """KServe's SDK in an environment of its own: its pins are not Flink's."""
+    folder = tmp_path_factory.mktemp("kserve")
+    subprocess.run([ROOT / ".venv/bin/python", "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "kserve==0.21.0"]
+    done = subprocess.run(pip, capture_output=True, text=True, env={**inherited(), "PIP_CONSTRAINT": ""})
+    assert done.returncode == 0, done.stderr
+    return python
+
+
+def test_kserves_client_works_unchanged(server: Server, kserve_python: Path) -> None:
+    done = subprocess.run(
+        [kserve_python, "-c", KSERVE, server.url, json.dumps(X[:3].tolist())], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["live"], found["ready"], found["model"], found["other"]) == (True, True, True, False)
+    assert found["v2 True"] == found["v2 False"] == [Y[:3].tolist()]
+    assert found["id"] == "mine"
+    assert found["v1 ready"] is True
+    assert found["dict"] == found["v1"]["predictions"] == Y[:3].tolist()
+    assert found["v1"]["model_version"] == str(TRAINED)
+
+
+def constant(version: int) -> Learner:
+    """A model that says version % 10 of everything, so that a torn one gives itself away."""
+    made = digits.pipeline.new_learner(version=version - 1)
+    records = [digits.Digit(x=[float(n % 17)] * 64, actual_y=version % 10) for n in range(1, 9)]
+    made.test_then_train(records, version)
+    return made
+
+
+@dataclass
+class Load:
+    """Clients that ask all the time, over connections that they keep."""
+
+    url: str
+    asked: int = 0
+    versions: set[int] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+
+    def run(self, stopped: threading.Event, number: int) -> None:
+        connection = HTTPConnection(self.url.removeprefix("http://"), timeout=20)
+        tensor = {"name": "x", "shape": [1, 64], "datatype": "FP64", "data": [3.0] * 64}
+        v2 = ("/v2/models/digits/infer", json.dumps({"inputs": [tensor]}))
+        v1 = ("/v1/models/digits:predict", json.dumps({"instances": [[3.0] * 64]}))
+        while not stopped.is_set():
+            path, body = v1 if number % 2 else v2
+            try:
+                connection.request("POST", path, body)
+                response = connection.getresponse()
+                answer = json.loads(response.read())
+                if response.status != 200:
+                    raise ValueError(answer)
+                y = answer["predictions"][0] if number % 2 else answer["outputs"][0]["data"][0]
+                self.versions.add(int(answer["model_version"]))
+                if y != int(answer["model_version"]) % 10:
+                    raise ValueError(f"version {answer['model_version']} said {y}")
+            except Exception as error:
+                self.wrong.append(repr(error))
+            self.asked += 1
+
+    def while_(self, done: Callable[[], object], clients: int = 8) -> None:
+        """Ask until `done` returns."""
+        stopped = threading.Event()
+        threads = [threading.Thread(target=self.run, args=(stopped, n)) for n in range(clients)]
+        for thread in threads:
+            thread.start()
+        try:
+            done()
+        finally:
+            stopped.set()
+            for thread in threads:
+                thread.join()
+
+
+def test_no_request_fails_and_no_model_is_torn_while_it_is_replaced(
+    store: Store, start_server: StartServer
+) -> None:
+    """Five times a second, also backwards, over connections that are kept."""
+    writer = put(store, digits.pipeline, constant(100))
+    server, load = start_server(), Load("")
+    load.url = server.url
+
+    def replace() -> None:
+        for number in range(1, 31):
+            time.sleep(0.2)  # the pace is what is tested
+            if number % 10 == 0:
+                writer.roll_back(100 + number - 5)
+            else:
+                put(store, digits.pipeline, constant(100 + number), writer)
+
+    load.while_(replace)
+    assert load.wrong == []
+    assert len(load.versions) > 20
+    assert load.asked > 500
+
+
+def test_connections_are_shared_among_the_processes(server: Server) -> None:
+    """Sixteen that are kept open: no process has nearly all of them."""
+    connections = [HTTPConnection(server.url.removeprefix("http://"), timeout=10) for _ in range(16)]
+    for connection in connections:
+        connection.request("GET", "/v2/health/live")
+    for connection in connections:
+        assert connection.getresponse().read()
+    port = int(server.url.rpartition(":")[2])
+    held = [
+        sum(
+            one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED
+            for one in child.net_connections()
+        )
+        for child in psutil.Process(server.process.pid).children()
+    ]
+    assert sum(held) == 16
+    assert len(held) == 2
+    assert min(held) >= 2, held
+
+
+def test_a_stop_lets_what_was_asked_be_answered(store: Store, start_server: StartServer) -> None:
+    """Requests that wait for a version are answered after the SIGTERM; the server then ends by itself."""
+    put(store, digits.pipeline, learner(TRAINED))
+    server, answers = start_server(), list[Any]()
+    query = f"/v2/models/digits/versions?learned={TRAINED + 5}&wait=3"
+    threads = [threading.Thread(target=lambda: answers.append(server.get(query, 30))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: _busy(server) == 4, 10, "the requests to be under way", every_s=0.02)
+    server.process.terminate()
+    for thread in threads:
+        thread.join()
+    assert [answer["learned"]["learned"] for answer in answers] == [False] * 4
+    assert server.process.wait(30) == 0
+
+
+def _busy(server: Server) -> int:
+    port = int(server.url.rpartition(":")[2])
+    return sum(
+        one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED
+        for child in psutil.Process(server.process.pid).children()
+        for one in child.net_connections()
+    )
+
+
+def test_a_killed_process_of_the_server_is_replaced(store: Store, start_server: StartServer) -> None:
+    put(store, digits.pipeline, learner(TRAINED))
+    server = start_server()
+    victim = psutil.Process(server.process.pid).children()[0]
+    victim.kill()
+    children = psutil.Process(server.process.pid).children
+    wait_until(lambda: len(children()) == 2 and victim.pid not in {c.pid for c in children()}, 20, "another")
+    for _ in range(20):
+        assert server.get("/v2/health/ready")["ready"]
+
+
+def test_slow_clients_hold_up_nobody(store: Store, start_server: StartServer) -> None:
+    """Fifty that send half a head, fifty that send half a body; those are told to stop."""
+    put(store, digits.pipeline, learner(TRAINED))
+    server = start_server(http_timeout_s=2.0)
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    half_head = b"POST /v2/models/digits/infer HTTP/1.1\r\nHost: localhost\r\n"
+    half_body = half_head + b"Content-Length: 100\r\n\r\n{"
+    slow = []
+    for sent in [half_head, half_body] * 50:
+        slow.append(socket.create_connection(address, timeout=20))
+        slow[-1].sendall(sent)
+    start = time.monotonic()
+    for _ in range(20):
+        assert server.get("/v2/health/live", timeout=2)["live"]
+    assert time.monotonic() - start < 5
+    for number, connection in enumerate(slow):
+        if number % 2:
+            answer = connection.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 408"), answer
+            assert b"request_timeout" in answer + connection.recv(4096)
+        connection.close()
+
+
+def test_a_body_that_is_too_large_is_refused_unread(server: Server) -> None:
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    for head in (b"Content-Length: 99999999999", b"Transfer-Encoding: chunked"):
+        with socket.create_connection(address, timeout=30) as connection:
+            connection.sendall(
+                b"POST /v2/models/digits/infer HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n"
+            )
+            threading.Thread(target=_flood, args=(connection, b"chunked" in head), daemon=True).start()
+            assert connection.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def _flood(connection: socket.socket, chunked: bool) -> None:
+    piece = bytes(1 << 20)
+    try:
+        for _ in range(200):
+            connection.sendall(b"100000\r\n" + piece + b"\r\n" if chunked else piece)
+    except OSError:
+        pass  # the server has had enough
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Any:
+    """A Redis that a test may stop."""
+    port = free_port()
+    process = psutil.Popen(
+        [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    store = Store(f"redis://127.0.0.1:{port}/0")
+    wait_until(lambda: _pings(store), 20, "Redis")
+    yield f"redis://127.0.0.1:{port}/0", process, store
+    process.kill()
+    process.wait()
+    store.close()
+
+
+def _pings(store: Store) -> bool:
+    from streamlearn.errors import StoreUnavailable
+
+    try:
+        store.ping()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def test_while_redis_hangs_all_that_needs_it_not_is_answered_at_once(
+    own_redis: Any, start_server: StartServer
+) -> None:
+    url, process, store = own_redis
+    put(store, digits.pipeline, learner(TRAINED))
+    server = start_server(redis=url)
+    process.suspend()
+    tensor = {"name": "x", "shape": [1, 64], "datatype": "FP64", "data": [3.0] * 64}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    start = time.monotonic()
+    for _ in range(10):
+        for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/digits/ready"):
+            assert server.get(path, timeout=2)
+        with urllib.request.urlopen(f"{server.url}/v2/models/digits/infer", body, timeout=2) as answer:
+            assert json.load(answer)["model_version"] == str(TRAINED)
+    assert time.monotonic() - start < 4
+    # Even one that starts now lives, though it has no model.
+    late = start_server(redis=url)
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        late.get("/v2/health/ready", timeout=2)
+    process.resume()
+    wait_until(lambda: _is_ready(late), 20, "the model")
+
+
+def _is_ready(server: Server) -> bool:
+    try:
+        return bool(server.get("/v2/health/ready")["ready"])
+    except OSError:
+        return False
+
+
+def test_counts_are_right_over_all_processes(server: Server) -> None:
+    body = json.dumps({"instances": X[:3].tolist()}).encode()
+    before = _counts(server)
+    for _ in range(40):
+        with urllib.request.urlopen(f"{server.url}/v1/models/digits:predict", body) as answer:
+            assert answer.status == 200
+    asked = (
+        ('streamlearn_predictions_total{model="digits"}', 120),
+        (
+            'streamlearn_requests_total{method="POST",route="/v1/models/<name>:predict",status="200"}',
+            40,
+        ),
+    )
+    for _ in range(5):  # whichever process answers
+        after = _counts(server)
+        for name, count in asked:
+            assert after[name] - before.get(name, 0) == count
+        assert after['streamlearn_model_version{model="digits"}'] == TRAINED
+
+
+def _counts(server: Server) -> dict[str, float]:
+    with urllib.request.urlopen(f"{server.url}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    found = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in found}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"STREAMLEARN_HTTP_PORT": "many"}, "STREAMLEARN_HTTP_PORT='many' is not a whole number"),
+        ({"STREAMLEARN_HTTP_WORKERS": "0"}, "STREAMLEARN_HTTP_WORKERS='0' is not at least 1"),
+        ({"STREAMLEARN_FEEDBACK": "maybe"}, "STREAMLEARN_FEEDBACK is not of the form of its default, 'on'"),
+        ({"STREAMLEARN_HTTP_HOST": "256.1.1.1"}, "STREAMLEARN_HTTP_HOST='256.1.1.1'"),
+        ({"STREAMLEARN_HTTP_PORT": "99999"}, "STREAMLEARN_HTTP_PORT='99999' is more than 65535"),
+        ({"STREAMLEARN_PIPELINES": "nothing:here"}, "nothing:here cannot be loaded"),
+        ({"STREAMLEARN_HTTP_PORT": "TAKEN"}, "Address already in use; STREAMLEARN_HTTP_PORT names another"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_one_clear_line(
+    tmp_path: Path, settings: dict[str, str], said: str
+) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        wrong = {name: value.replace("TAKEN", str(held.getsockname()[1])) for name, value in settings.items()}
+        environment = inherited({"STREAMLEARN_HOME": str(tmp_path), **wrong})
+        command = [ROOT / ".venv/bin/streamlearn", "serve"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_description_holds_against_schemathesis(server: Server, tmp_path: Path) -> None:
+    """No 5xx and nothing undocumented, whatever is sent; feedback is off, as there is no Kafka here."""
+    done = subprocess.run(
+        [
+            ROOT / ".venv/bin/schemathesis",
+            "run",
+            f"{server.url}/openapi.json",
+            "--checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+            "--max-examples=15",
+            "--seed=1",
+            "--workers=2",
+            "--exclude-path-regex=/pin$",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=inherited({"COLUMNS": "100"}),
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr
+
+
+def test_feedback_while_kafka_is_away_is_an_error_that_says_so(
+    store: Store, start_server: StartServer
+) -> None:
+    server = start_server(kafka=f"localhost:{free_port()}")
+    body = json.dumps({"inputs": {"x": X[0].tolist()}, "label": 0}).encode()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{server.url}/v2/models/digits/feedback", body, timeout=30)
+    answer = json.loads(refused.value.read())
+    assert (refused.value.code, answer["code"]) == (503, "broker_unavailable")
+    assert server.get("/v2/health/live")["live"]
