@@ -17,6 +17,7 @@ from flask_cors import CORS
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
+from serving.bodies import REFUSED
 from streamlearn.errors import NotAllowed
 from streamlearn.redis_client import PREFIX
 from streamlearn.settings import Settings
@@ -33,17 +34,23 @@ limiter = Limiter(
 )
 
 
+@limiter.request_filter
+def _is_not_limited() -> bool:
+    """Whether a request has nothing to do with limits: then it must not wait for Redis either."""
+    return request.endpoint != "feedback.feedback"
+
+
 def register(app: Flask, settings: Settings) -> None:
     """Teach the application whom to answer."""
     app.config["HOSTS"] = _hosts(settings)
     app.config["API_TOKEN"] = settings.api_token
     app.config["RATELIMIT_STORAGE_URI"] = settings.redis
     app.config["RATELIMIT_STORAGE_OPTIONS"] = _storage(settings)
-    app.config["RATELIMIT_IN_MEMORY_FALLBACK"] = f"{settings.feedback_per_minute} per minute"
     limiter.init_app(app)
     CORS(app, origins=_LOCAL_ORIGIN, expose_headers="*", send_wildcard=False, vary_header=True)
     app.before_request(_check_host)
     app.before_request(_check_origin)
+    app.before_request(_check_body)
 
 
 def _storage(settings: Settings) -> dict[str, Any]:
@@ -57,7 +64,9 @@ def _storage(settings: Settings) -> dict[str, Any]:
 
 def _hosts(settings: Settings) -> frozenset[str]:
     """The names that the server answers to; none of them means any."""
-    named = frozenset(host.strip().strip("[]") for host in settings.http_hosts.split(",") if host.strip())
+    named = frozenset(
+        host.strip().strip("[]").lower() for host in settings.http_hosts.split(",") if host.strip()
+    )
     return named or (LOCAL if settings.http_host in LOCAL else frozenset())
 
 
@@ -81,8 +90,18 @@ def _check_origin() -> None:
     origin = request.headers.get("Origin")
     if request.method in _SAFE or origin is None or _LOCAL_ORIGIN.match(origin):
         return
-    if urlsplit(origin).netloc != request.host:
+    try:
+        foreign = urlsplit(origin).netloc != request.host
+    except ValueError:
+        foreign = True
+    if foreign:
         raise NotAllowed("a page of another site may not do this", code="foreign_origin", status=403)
+
+
+def _check_body() -> None:
+    """Refuse what `Bodies` did not take."""
+    if refused := request.environ.get(REFUSED):
+        raise refused
 
 
 def restricted(route: Route) -> Route:

@@ -11,19 +11,16 @@ from typing import Any
 
 import gevent
 
-from streamlearn.messages import encode
+from streamlearn.errors import NotAllowed
 
 _PART = 1 << 16
 _DRAIN_BYTES = 64 << 20
 _DRAIN_S = 5.0
+REFUSED = "streamlearn.refused"
+"""Where the application finds why a body was refused: it answers that like any other error."""
+
 _ENCODINGS = {"gzip": 31, "deflate": 15}
 """Content encodings, and what zlib calls them."""
-
-
-class _Refused(Exception):
-    def __init__(self, status: str, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status, self.code = status, code
 
 
 class Bodies:
@@ -38,11 +35,8 @@ class Bodies:
         """Answer one request."""
         try:
             body = self._read(environ)
-        except _Refused as refused:
-            answer = encode({"error": str(refused), "code": refused.code})
-            headers = [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))]
-            start_response(refused.status, [*headers, ("Connection", "close")])
-            return [answer]
+        except NotAllowed as refused:
+            body, environ[REFUSED] = b"", refused
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
         environ.pop("HTTP_TRANSFER_ENCODING", None)
@@ -62,10 +56,10 @@ class Bodies:
                     self._parts(environ["wsgi.input"], int(length) if length.isdecimal() else None)
                 )
         except TimeoutError:
-            raise _Refused(
-                "408 Request Timeout",
-                "request_timeout",
+            raise NotAllowed(
                 f"the request did not come in whole within {self._within_s:g} s",
+                code="request_timeout",
+                status=408,
             ) from None
         return self._unpacked(body, environ.pop("HTTP_CONTENT_ENCODING", "identity").strip().lower())
 
@@ -81,29 +75,27 @@ class Bodies:
         if encoding in ("identity", ""):
             return body
         if encoding not in _ENCODINGS:
-            raise _Refused(
-                "415 Unsupported Media Type",
-                "unsupported_media_type",
+            raise NotAllowed(
                 f"the body's encoding {encoding[:40]!r} is neither gzip nor deflate",
+                code="unsupported_media_type",
+                status=415,
             )
         unpacker = zlib.decompressobj(_ENCODINGS[encoding])
         try:
             found = unpacker.decompress(body, self._most + 1)
         except zlib.error as error:
-            raise _Refused(
-                "400 Bad Request", "bad_request", f"the body is not {encoding}: {error}"
+            raise NotAllowed(
+                f"the body is not {encoding}: {error}", code="bad_request", status=400
             ) from error
         if len(found) > self._most:
             raise self._too_large()
         if not unpacker.eof:
-            raise _Refused("400 Bad Request", "bad_request", f"the body is not whole {encoding}")
+            raise NotAllowed(f"the body is not whole {encoding}", code="bad_request", status=400)
         return found
 
-    def _too_large(self) -> _Refused:
-        return _Refused(
-            "413 Request Entity Too Large",
-            "request_entity_too_large",
-            f"the body is larger than {self._most} bytes",
+    def _too_large(self) -> NotAllowed:
+        return NotAllowed(
+            f"the body is larger than {self._most} bytes", code="request_entity_too_large", status=413
         )
 
 

@@ -11,7 +11,7 @@ from streamlearn.errors import BadSetting, StackError
 from streamlearn.settings import Settings, inherited
 
 _CONNECTIONS = 500
-_KEEP_ALIVE_S = 30
+_KEEP_ALIVE_S = 10
 _DRAIN_S = 20
 
 
@@ -32,11 +32,14 @@ def serve() -> None:
         served(settings)  # one that cannot be loaded is named here, in one line
     _check_free(settings)
     files.begin(settings)
-    bind = f"{settings.http_host}:{settings.http_port}"
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    bind = f"{host}:{settings.http_port}"
     click.echo(f"serving on http://{bind}/")
     command = [sys.executable, "-m", "gunicorn", "--bind", bind, "--workers", str(settings.http_workers)]
     command += ["--worker-class", "gevent", "--worker-connections", str(_CONNECTIONS), "--no-control-socket"]
     command += ["--keep-alive", str(_KEEP_ALIVE_S), "--graceful-timeout", str(_DRAIN_S)]
+    # Nobody stands before it: headers of proxies are not believed.
+    command += ["--forwarded-allow-ips", "", "--forwarder-headers", ""]
     command += ["--config", "python:serving.processes", "serving.app:one_of_several()"]
     sys.stdout.flush()
     more = {"PROMETHEUS_MULTIPROC_DIR": str(files.metrics(settings)), **ONE_BLAS_THREAD}

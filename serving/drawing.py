@@ -32,6 +32,11 @@ _MAX_SHAPES = 2_000
 _MAX_POINTS_CHARS = 30_000
 """How long all paths and point lists may be together: crossing strokes take time by the square of it."""
 
+_UNSEEN = frozenset({"0", "0.0", ".0", "0%"})
+
+_MAX_BYTES = 256 << 10
+"""The largest drawing; one of a few hundred points has a few kilobytes."""
+
 _MAX_DEPTH = 20
 """The renderer recurses: a hundred thousand nested groups would end the whole process."""
 _VIEW_PX = 256
@@ -50,10 +55,11 @@ _INK = 0.35
 _SVG = "http://www.w3.org/2000/svg"
 _SHAPES = frozenset({"g", "path", "polyline", "polygon", "line", "rect", "circle", "ellipse"})
 _GEOMETRY = {"d", "points", "x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "rx", "ry", "width", "height"}
-_PAINT = {"fill", "fill-opacity", "fill-rule", "opacity", "stroke", "stroke-opacity"}
+_PAINT = {"fill", "fill-opacity", "fill-rule", "stroke", "stroke-opacity"}
 _STROKE = {"stroke-linecap", "stroke-linejoin", "stroke-width", "transform"}
 _ATTRIBUTES = _GEOMETRY | _PAINT | _STROKE
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:px)?\s*")
+_NUMBER = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?:\s*px)?")
+_NUMBER_CHARS = 40
 
 Box = tuple[float, float, float, float]
 Size = tuple[float, float]
@@ -80,6 +86,8 @@ def picture(svg: bytes) -> NDArray[np.float64]:
 
 
 def _parse(svg: bytes) -> Element:
+    if len(svg) > _MAX_BYTES:
+        raise BadDrawing(f"the drawing is larger than {_MAX_BYTES >> 10} KiB")
     try:
         root: Element = ElementTree.fromstring(svg, forbid_entities=True, forbid_external=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError, LookupError) as error:
@@ -104,7 +112,8 @@ def _copy(root: Element) -> Element:
             raise BadDrawing(f"the drawing's groups are nested more than {_MAX_DEPTH} deep")
         for child in source:
             tag = child.tag.rpartition("}")[2] if isinstance(child.tag, str) else ""
-            if tag not in _SHAPES:
+            # Opacity of whole shapes is costly to render, and ink is ink: only the unseen is left out.
+            if tag not in _SHAPES or child.get("opacity", "1").strip() in _UNSEEN:
                 continue
             shapes += 1
             if shapes > _MAX_SHAPES:
@@ -130,8 +139,9 @@ def _size(root: Element) -> Box:
 
 
 def _number(text: str) -> float:
-    found = _NUMBER.fullmatch(text)
-    if text.strip().endswith("%"):
+    text = text.strip()
+    found = _NUMBER.fullmatch(text) if len(text) <= _NUMBER_CHARS else None
+    if text.endswith("%"):
         return 1.0  # relative to a page that there is not: the viewBox decides
     if not found or not math.isfinite(float(found[1])):
         raise BadDrawing(f"{text[:40]!r} is not a size in pixels")

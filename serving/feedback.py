@@ -20,8 +20,8 @@ from serving.inference import cache, said
 from serving.openapi import described
 from serving.recent import MOST_ROWS, Recent
 from serving.tensors import InputTensor
-from streamlearn.errors import BadRequest, BrokerUnavailable, NotAllowed
-from streamlearn.messages import checked, encode
+from streamlearn.errors import BadRecord, BadRequest, BrokerUnavailable, NotAllowed
+from streamlearn.messages import encode
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
 from topics import layout
@@ -31,6 +31,9 @@ blueprint = Blueprint("feedback", __name__, url_prefix="/v2/models")
 
 SOURCE = "feedback"
 """What stands in the field `source` of a record that came this way."""
+
+_HEADERS = [("source", SOURCE.encode())]
+"""The same as a header of the Kafka record, for readers that do not decode values."""
 
 _SEND_S = 5.0
 
@@ -65,9 +68,7 @@ class Sender:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._client: KafkaProducer | None = None
-        self._open = ExitStack()
-        self._laid_out: set[str] = set()
+        self._connection: _Connection | None = None
 
     def send(self, pipeline: Pipeline, values: list[bytes]) -> list[int]:
         """Append values to a pipeline's topic; return their offsets once every replica has them.
@@ -75,42 +76,79 @@ class Sender:
         Raises
         ------
         BrokerUnavailable
-            Kafka did not take all of them in time.
+            Kafka did not take all of them in time; the message says how many it did.
         """
+        offsets: list[int] = []
+        connection = self._connected(pipeline)
         try:
-            with self._lock:
-                client = self._connected(pipeline)
-            futures = [client.send(pipeline.topic, value=value, partition=0) for value in values]
-            return [int(future.get(timeout=_SEND_S).offset) for future in futures]
-        except (KafkaError, BrokerUnavailable) as error:
-            self.close()
+            futures = [
+                connection.client.send(pipeline.topic, value=value, partition=0, headers=_HEADERS)
+                for value in values
+            ]
+            for future in futures:
+                offsets.append(int(future.get(timeout=_SEND_S).offset))
+        except KafkaError as error:
+            self._leave(connection)
+            taken = f"; taken were those at the offsets {offsets}" if offsets else ""
             raise BrokerUnavailable(
-                f"Kafka at {self._settings.kafka} did not take the record ({error}); try again"
+                f"Kafka at {self._settings.kafka} has not acknowledged the feedback ({error}){taken}"
             ) from error
+        return offsets
 
-    def _connected(self, pipeline: Pipeline) -> KafkaProducer:
-        if self._client is None:
-            wait_ms = int(1000 * _SEND_S)
-            self._client = self._open.enter_context(
-                producer(
-                    self._settings,
-                    connect_ms=wait_ms,
-                    max_block_ms=wait_ms,
-                    request_timeout_ms=wait_ms - 1000,
-                    delivery_timeout_ms=wait_ms,
-                )
-            )
-        if pipeline.name not in self._laid_out:
-            layout.ensure(self._settings, pipeline)
-            self._laid_out.add(pipeline.name)
-        return self._client
+    def _connected(self, pipeline: Pipeline) -> "_Connection":
+        if not self._lock.acquire(timeout=_SEND_S):
+            raise BrokerUnavailable(f"Kafka at {self._settings.kafka} does not answer; try again")
+        try:
+            if self._connection is None:
+                self._connection = _Connection(self._settings)
+            self._connection.lay_out(pipeline)
+            return self._connection
+        except BrokerUnavailable:
+            self._connection = None
+            raise
+        finally:
+            self._lock.release()
+
+    def _leave(self, connection: "_Connection") -> None:
+        """Let the next record open another connection, unless somebody has already."""
+        if self._connection is connection:
+            self._connection = None
+        connection.close()
 
     def close(self) -> None:
         """Close the connection; the next record opens another."""
-        with self._lock:
-            self._client = None
-            with suppress(BrokerUnavailable):  # what could not be sent has been said to its sender
-                self._open.close()
+        if self._connection is not None:
+            self._leave(self._connection)
+
+
+class _Connection:
+    """An open producer, and the pipelines whose topics are known to be there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open = ExitStack()
+        self._laid_out: set[str] = set()
+        wait_ms = int(1000 * _SEND_S)
+        self.client: KafkaProducer = self._open.enter_context(
+            producer(
+                settings,
+                connect_ms=wait_ms,
+                max_block_ms=wait_ms,
+                request_timeout_ms=wait_ms - 1000,
+                delivery_timeout_ms=wait_ms,
+            )
+        )
+
+    def lay_out(self, pipeline: Pipeline) -> None:
+        """Make sure of the pipeline's topics."""
+        if pipeline.name not in self._laid_out:
+            layout.ensure(self._settings, pipeline)
+            self._laid_out.add(pipeline.name)
+
+    def close(self) -> None:
+        """Close it; what could not be sent has been said to its sender."""
+        with suppress(BrokerUnavailable):
+            self._open.close()
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -199,9 +237,22 @@ def _plain(record: Any) -> dict[str, Any]:
 
 
 def _value(pipeline: Pipeline, record: dict[str, Any]) -> bytes:
-    """The bytes of a record, checked as the job will check it."""
-    (checked_record,) = signature.of_objects(pipeline, [record], "record")
-    found = _plain(checked_record)
+    """The bytes of a record that the job will take.
+
+    Raises
+    ------
+    BadRequest
+        It would not.
+    """
+    (known,) = signature.of_objects(pipeline, [record], "record")
+    found = _plain(known)
     if "ts" in found and found["ts"] is None:
         found["ts"] = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-    return checked(encode({**found, "source": SOURCE}))
+    with suppress(BadRecord):  # some records take no field that they do not know, or have one of that name
+        if "source" not in found:
+            marked = encode({**found, "source": SOURCE})
+            pipeline.codec.decode(marked)
+            return marked
+    plain = encode(found)
+    pipeline.codec.decode(plain)
+    return plain

@@ -8,12 +8,12 @@ from streamlearn.settings import Settings
 
 def recent(settings: Settings) -> Path:
     """The file of recent predictions."""
-    return settings.home.absolute() / "run" / "recent.sqlite"
+    return settings.home.absolute() / "run" / f"recent-{settings.http_port}.sqlite"
 
 
 def metrics(settings: Settings) -> Path:
     """The folder in which counts are added up."""
-    return settings.home.absolute() / "run" / "metrics"
+    return settings.home.absolute() / "run" / f"metrics-{settings.http_port}"
 
 
 def begin(settings: Settings) -> None:

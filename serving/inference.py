@@ -3,8 +3,9 @@
 https://github.com/kserve/open-inference-protocol
 """
 
+from collections.abc import Callable
 from importlib.metadata import version as installed
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
@@ -15,9 +16,11 @@ from serving.openapi import described
 from serving.recent import Recent
 from serving.signature import Tensor
 from serving.tensors import InferRequest, InferResponse
-from streamlearn.errors import NoModel, StoreUnavailable, UnknownPipeline, UnknownVersion
+from streamlearn.errors import BadRequest, NoModel, StoreUnavailable, UnknownPipeline, UnknownVersion
 from streamlearn.messages import encode
 from streamlearn.settings import Settings
+
+T = TypeVar("T")
 
 blueprint = Blueprint("inference", __name__, url_prefix="/v2")
 
@@ -90,6 +93,20 @@ def asked(name: str, wanted: str | None) -> Served:
     if wanted is None:
         return found.current()
     return found.at(number(name, wanted))
+
+
+def answered(answer: Callable[[], T]) -> T:
+    """Return what a model answers.
+
+    Raises
+    ------
+    BadRequest
+        It cannot answer such records, though they are valid.
+    """
+    try:
+        return answer()
+    except (ValueError, OverflowError) as error:
+        raise BadRequest(f"the model cannot answer this: {error}", field="inputs") from error
 
 
 def number(name: str, wanted: str) -> int:
@@ -183,14 +200,18 @@ def infer(name: str, version: str | None = None) -> Response:
     if arrays or not signature.windowed(pipeline):
         records = signature.records(pipeline, arrays, settings().http_rows)
     served = asked(name, version)
-    outputs = served.learner.outputs(records)
+    outputs = answered(lambda: served.learner.outputs(records))
     identity = asking.id or g.request_id
     answer = InferResponse(
         model_name=name,
         model_version=str(served.head.version),
         id=identity,
         parameters={
-            **{name: value for name, value in asking.parameters.items() if name != tensors.ALL_BINARY},
+            **{
+                name: value
+                for name, value in tensors.parameters(asking).items()
+                if name != tensors.ALL_BINARY
+            },
             "lineage": served.head.lineage,
         },
         outputs=[],

@@ -52,6 +52,7 @@ class ModelCache:
         self._poll_s = poll_s
         self._served: Served | None = None
         self._head: Head | None = None
+        self._lineage = ""
         self._others: OrderedDict[tuple[str, int], Served] = OrderedDict()
         self._trouble = ""
         self._stopped = threading.Event()
@@ -76,7 +77,7 @@ class ModelCache:
         return self._served
 
     def at(self, version: int) -> Served:
-        """Return one version of the lineage that is served.
+        """Return one version: the one that is served, or another of the newest lineage.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class ModelCache:
         served = self.current()
         if served.head.version == version:
             return served
-        lineage = served.head.lineage
+        lineage = self.lineage
         known = self._others.get((lineage, version))
         if self._trouble and known is not None:
             return known
@@ -113,16 +114,14 @@ class ModelCache:
         return found
 
     def versions(self) -> dict[int, About]:
-        """Return the versions that are kept of the lineage that is served, ascending.
+        """Return the versions that are kept of the newest lineage, ascending.
 
         Raises
         ------
         StoreUnavailable
             Redis is away.
         """
-        if self._served is None:
-            return {}
-        return self._store.versions(self.pipeline.name, self._served.head.lineage)
+        return self._store.versions(self.pipeline.name, self.lineage) if self.lineage else {}
 
     def wait_until_learned(self, offset: int, wait_s: float) -> Served | None:
         """Return what is served once it has learned the record at `offset`; None after `wait_s` seconds."""
@@ -131,7 +130,13 @@ class ModelCache:
         return self._served if self._has_learned(offset) else None
 
     def _has_learned(self, offset: int) -> bool:
-        return self._served is not None and self._served.head.version > offset
+        served = self._served
+        return served is not None and served.head.lineage == self.lineage and served.head.version > offset
+
+    @property
+    def lineage(self) -> str:
+        """The newest lineage; empty before the first."""
+        return self._lineage
 
     @property
     def begun(self) -> bool:
@@ -153,6 +158,7 @@ class ModelCache:
         """Take over what is to be served if it is another version than the one in memory."""
         try:
             found = self._store.to_serve(self.pipeline.name, self._head)
+            newest = self._store.newest(self.pipeline.name) if found and found[0].pinned else None
         except StoreUnavailable as error:
             self._tell(f"keeping version {self._version} of {self.pipeline.name}: {error}")
             return
@@ -160,6 +166,8 @@ class ModelCache:
         head, data = found or (None, None)
         if head is None:
             return  # an emptied Redis takes no model out of service
+        # A version of another lineage may be pinned: what is kept and learned is told of the newest.
+        self._lineage = newest.lineage if newest else head.lineage
         if data is None:
             self._mark_pinned(head)
             return

@@ -3,6 +3,7 @@
 A small SQLite file that is begun anew at every start of the server; what is lost with it are only names.
 """
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ import msgspec
 
 from streamlearn.messages import encode
 
+_log = logging.getLogger(__name__)
+
 KEEP = 10_000
 """How many requests are remembered."""
 
@@ -19,6 +22,9 @@ MOST_ROWS = 100
 """A request with more rows is not remembered."""
 
 _PRUNE_EVERY = 100
+_ID_CHARS = 256
+_RECORDS_BYTES = 256 << 10
+_WAIT_S = 0.1
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS recent
@@ -33,22 +39,28 @@ class Recent:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(_TABLE)
 
     def remember(self, model: str, identity: str, version: int, records: Sequence[object]) -> None:
-        """Keep the records that were asked about."""
-        if len(records) > MOST_ROWS:
+        """Keep the records that were asked about, if they are few; a failure costs no prediction."""
+        if not 0 < len(records) <= MOST_ROWS or len(identity) > _ID_CHARS:
             return
-        with self._lock:
-            number = self._db.execute(
-                "INSERT INTO recent (model, id, version, records) VALUES (?, ?, ?, ?)",
-                (model, identity, version, encode(records)),
-            ).lastrowid
-            if number and number % _PRUNE_EVERY == 0:
-                self._db.execute("DELETE FROM recent WHERE number <= ?", (number - KEEP,))
+        data = encode(records)
+        if len(data) > _RECORDS_BYTES:
+            return
+        try:
+            with self._lock:
+                number = self._db.execute(
+                    "INSERT INTO recent (model, id, version, records) VALUES (?, ?, ?, ?)",
+                    (model, identity, version, data),
+                ).lastrowid
+                if number and number % _PRUNE_EVERY == 0:
+                    self._db.execute("DELETE FROM recent WHERE number <= ?", (number - KEEP,))
+        except sqlite3.Error as error:
+            _log.warning("the prediction %s cannot be remembered for feedback: %s", identity, error)
 
     def find(self, model: str, identity: str) -> list[dict[str, object]] | None:
         """Return the records that were asked about last under this id, as JSON objects; None if forgotten."""

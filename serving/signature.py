@@ -33,7 +33,7 @@ class Tensor(msgspec.Struct):
 def inputs(pipeline: Pipeline) -> list[Tensor]:
     """The tensors that a client must send."""
     label = label_field(pipeline)
-    return [_tensor(field) for field in _fields(pipeline) if field.required and field.name != label]
+    return [_tensor(field) for field in _fields(pipeline) if field.required and field.encode_name != label]
 
 
 def outputs(pipeline: Pipeline) -> list[Tensor]:
@@ -53,10 +53,10 @@ def outputs(pipeline: Pipeline) -> list[Tensor]:
 
 
 def label_field(pipeline: Pipeline) -> str | None:
-    """The field of a record that is its label, if it is one."""
+    """The field of a record, by its name in JSON, that is its label, if it is one."""
     how = pipeline.learning
     found = how.label_field if isinstance(how, Rows) else None
-    return found if found in {field.name for field in _fields(pipeline)} else None
+    return next((field.encode_name for field in _fields(pipeline) if field.name == found), None)
 
 
 def windowed(pipeline: Pipeline) -> bool:
@@ -72,7 +72,7 @@ def records(pipeline: Pipeline, arrays: dict[str, Array], most: int) -> list[Any
     BadRequest
         A tensor is missing, unknown or of another shape, or a record does not fit its type.
     """
-    known = {field.name: _tensor(field) for field in _fields(pipeline)}
+    known = {field.encode_name: _tensor(field) for field in _fields(pipeline)}
     wanted = [tensor.name for tensor in inputs(pipeline)]
     if unknown := sorted(set(arrays) - set(known)):
         raise BadRequest(f"there is no input {unknown[0]!r}; there are: {', '.join(wanted)}", field="inputs")
@@ -80,13 +80,23 @@ def records(pipeline: Pipeline, arrays: dict[str, Array], most: int) -> list[Any
         raise BadRequest(f"input {missing[0]!r} is missing", field="inputs")
     columns = {name: _rows(known[name], array) for name, array in arrays.items()}
     counts = {name: len(column) for name, column in columns.items()}
-    count = next(iter(counts.values()))
     if len(set(counts.values())) > 1:
         raise BadRequest(f"the inputs have unlike numbers of rows: {counts}", field="inputs")
+    count = next(iter(counts.values()), 0)
     if not 0 < count <= most:
         raise BadRequest(f"there must be 1 to {most} rows, not {count}", field="inputs")
+    columns |= {name: [value] * count for name, value in unasked(pipeline).items() if name not in columns}
     named = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return of_objects(pipeline, named, "inputs")
+
+
+def unasked(pipeline: Pipeline) -> dict[str, Any]:
+    """A value for the label where records must have one: no prediction looks at it."""
+    how, label = pipeline.learning, label_field(pipeline)
+    must = {field.encode_name for field in _fields(pipeline) if field.required}
+    if label not in must or not isinstance(how, Rows):
+        return {}
+    return {label: 0.0 if how.classes is None else how.classes[0]}
 
 
 def of_objects(pipeline: Pipeline, objects: Sequence[Any], field: str) -> list[Any]:
@@ -107,28 +117,30 @@ def of_objects(pipeline: Pipeline, objects: Sequence[Any], field: str) -> list[A
 
 
 def _rows(tensor: Tensor, array: Array) -> list[Any]:
-    """The rows of a tensor as plain values; NaN is a missing one."""
+    """The rows of a tensor as plain values; a NaN where one number is expected is a missing one."""
     if not array.size:
         return []
-    if tensor.datatype == "BYTES":
-        if array.dtype != object:
-            raise BadRequest(f"input {tensor.name!r} is not BYTES", field=tensor.name)
-        texts: list[Any] = array.ravel().tolist()
-        return texts
-    if array.dtype == object:
+    if (array.dtype == object) != (tensor.datatype == "BYTES"):
         raise BadRequest(f"input {tensor.name!r} is not {tensor.datatype}", field=tensor.name)
-    width = tensor.shape[1:]
-    if not width:
-        found = array.ravel()
-        return [None if value != value else value for value in found.tolist()]
+    width = tensor.shape[1] if len(tensor.shape) > 1 else 1
     # One record without its first axis is one row.
-    whole = array.reshape(1, -1) if array.ndim < 2 else array.reshape(len(array), -1)
-    if width[0] >= 0 and whole.shape[1] != width[0]:
+    alone = array.ndim == 0 or (array.ndim == 1 and len(tensor.shape) > 1)
+    whole = array.reshape(1, -1) if alone else array.reshape(len(array), -1)
+    if width >= 0 and whole.shape[1] != width:
         raise BadRequest(
-            f"input {tensor.name!r} has shape {list(array.shape)}, not {[-1, *width]}", field=tensor.name
+            f"input {tensor.name!r} has shape {list(array.shape)}, not {tensor.shape}", field=tensor.name
         )
-    rows: list[Any] = whole.astype(np.float64).tolist() if tensor.datatype == "FP64" else whole.tolist()
+    if array.dtype.kind == "f" and not _finite(whole, missing=len(tensor.shape) == 1):
+        raise BadRequest(f"input {tensor.name!r} holds values that are no numbers", field=tensor.name)
+    rows: list[Any] = (whole.astype(np.float64) if tensor.datatype == "FP64" else whole).tolist()
+    if len(tensor.shape) == 1:
+        return [None if value != value else value for (value,) in rows]
     return rows
+
+
+def _finite(array: Array, *, missing: bool) -> bool:
+    """Whether all numbers are finite; those that are `missing` (NaN) may be allowed."""
+    return bool(np.isfinite(array).all() if not missing else not np.isinf(array).any())
 
 
 def _fields(pipeline: Pipeline) -> Sequence[inspect.Field]:
@@ -157,7 +169,8 @@ def _bare(kind: inspect.Type) -> inspect.Type:
         kind = kind.type
     if isinstance(kind, inspect.UnionType):
         others = [one for one in kind.types if not isinstance(one, inspect.NoneType)]
-        return _bare(others[0]) if len(others) == 1 else kind
+        numbers = all(isinstance(one, inspect.IntType | inspect.FloatType) for one in others)
+        return _bare(others[0]) if len(others) == 1 else inspect.FloatType() if numbers else kind
     return kind
 
 

@@ -35,9 +35,10 @@ ALL_BINARY = "binary_data_output"
 """The parameter by which a client asks for all outputs as bytes."""
 
 _LENGTH = struct.Struct("<I")
+_MOST_NESTED = 9
 
-Parameters = dict[str, bool | int | float | str | None]
-Side = Annotated[int, Meta(ge=0, le=1 << 40)]
+Parameters = dict[str, Any]
+Side = Annotated[int, Meta(ge=0, lt=1 << 31)]
 
 
 class InputTensor(msgspec.Struct):
@@ -47,23 +48,19 @@ class InputTensor(msgspec.Struct):
     shape: Annotated[list[Side], Meta(max_length=8)]
     datatype: str
     data: list[Any] | UnsetType = UNSET
-    parameters: dict[str, Any] = {}
-
-
-class WantedOutput(msgspec.Struct):
-    """An output that is asked for; `"binary_data": true` among its parameters asks for bytes."""
-
-    name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 class InferRequest(msgspec.Struct):
-    """What a client asks: inputs, and perhaps an id, parameters and the outputs that it wants."""
+    """What a client asks: inputs, and perhaps an id, parameters and the outputs that it wants.
 
-    inputs: list[InputTensor] = []
+    Each of `outputs` has a `name`; `"binary_data": true` among its `parameters` asks for bytes.
+    """
+
+    inputs: list[InputTensor] | None = None
     id: str | None = None
-    parameters: dict[str, Any] = {}
-    outputs: list[WantedOutput] = []
+    parameters: Any = None
+    outputs: Any = None
 
 
 class OutputTensor(msgspec.Struct, omit_defaults=True):
@@ -101,11 +98,11 @@ def request(body: bytes, header_length: str | None) -> tuple[InferRequest, dict[
         raise BadRequest(f"the body is not an inference request: {error}") from error
     arrays: dict[str, Array] = {}
     rest = memoryview(body)[length:]
-    for number, tensor in enumerate(asked.inputs):
+    for number, tensor in enumerate(asked.inputs or []):
         field = f"inputs[{number}]"
         if tensor.name in arrays:
             raise BadRequest(f"there are two inputs called {tensor.name!r}", field=field)
-        size = tensor.parameters.get("binary_data_size")
+        size = (tensor.parameters or {}).get("binary_data_size")
         if size is None:
             arrays[tensor.name] = from_json(tensor, field)
             continue
@@ -130,20 +127,22 @@ def from_json(tensor: InputTensor, field: str) -> Array:
     """Return the array of a tensor whose data is in the JSON."""
     if tensor.data is UNSET:
         raise BadRequest(f"input {tensor.name!r} has no data", field=f"{field}.data")
+    flat = _flat(tensor.data, field)
+    kinds = set(map(type, flat))
     if tensor.datatype == "BYTES":
-        flat = list(_flat(tensor.data, field))
-        if not all(isinstance(element, str) for element in flat):
+        if not kinds <= {str}:
             raise BadRequest("the elements of BYTES are not all texts", field=f"{field}.data")
         return _shaped(np.array(flat, dtype=object), tensor, field)
     dtype = _dtype(tensor, field)
+    # Before numpy sees it: among texts it would make every element as long as the longest.
+    if not kinds <= {bool, int, float, type(None)}:
+        raise BadRequest(f"the data is not {tensor.datatype}", field=f"{field}.data")
     try:
-        found = np.array(tensor.data)
+        found = np.array(flat)
         if found.dtype == object and dtype.kind == "f":
             found = found.astype(np.float64)  # null is a number that is missing
     except (ValueError, TypeError, OverflowError) as error:
-        raise BadRequest(
-            f"the data is not a regular array of {tensor.datatype}", field=f"{field}.data"
-        ) from error
+        raise BadRequest(f"the data is not {tensor.datatype}", field=f"{field}.data") from error
     return _shaped(_cast(found, dtype, tensor, field), tensor, field)
 
 
@@ -158,14 +157,13 @@ def _cast(found: Array, dtype: np.dtype[Any], tensor: InputTensor, field: str) -
     return cast
 
 
-def _flat(data: Iterable[Any], field: str, depth: int = 0) -> Iterable[Any]:
-    if depth > 8:
-        raise BadRequest("the data is nested too deep", field=f"{field}.data")
-    for element in data:
-        if isinstance(element, list):
-            yield from _flat(element, field, depth + 1)
-        else:
-            yield element
+def _flat(data: list[Any], field: str) -> list[Any]:
+    """The elements of nested lists, in order."""
+    for _ in range(_MOST_NESTED):
+        if list not in set(map(type, data)):
+            return data
+        data = [element for part in data for element in (part if isinstance(part, list) else (part,))]
+    raise BadRequest("the data is nested too deep", field=f"{field}.data")
 
 
 def _from_bytes(tensor: InputTensor, data: bytes, field: str) -> Array:
@@ -174,7 +172,7 @@ def _from_bytes(tensor: InputTensor, data: bytes, field: str) -> Array:
     dtype = _dtype(tensor, field)
     if len(data) != dtype.itemsize * math.prod(tensor.shape):
         raise BadRequest(f"{len(data)} bytes are not {tensor.datatype} of shape {tensor.shape}", field=field)
-    return np.frombuffer(data, dtype=dtype).reshape(tensor.shape)
+    return _shaped(np.frombuffer(data, dtype=dtype), tensor, field)
 
 
 def _texts(data: bytes, field: str) -> Iterable[str]:
@@ -206,7 +204,17 @@ def _shaped(found: Array, tensor: InputTensor, field: str) -> Array:
         raise BadRequest(
             f"{found.size} elements are not an array of shape {tensor.shape}", field=f"{field}.shape"
         )
-    return found.reshape(tensor.shape)
+    # No elements, whatever the other sides: numpy refuses some of those.
+    return found.reshape(tensor.shape if found.size else [0])
+
+
+def parameters(asked: InferRequest) -> Parameters:
+    """Return a request's parameters; what is no object has none."""
+    return _dict(asked.parameters)
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def datatype(array: Array) -> str:
@@ -219,9 +227,14 @@ def response(
     answer: InferResponse, arrays: dict[str, Array], asked: InferRequest
 ) -> tuple[bytes, int | None]:
     """Write a response; return its bytes, and how many of them are JSON if others follow."""
-    everything = asked.parameters.get(ALL_BINARY) is True
-    parameters = {wanted.name: wanted.parameters for wanted in asked.outputs if wanted.name in arrays}
-    wanted = parameters or {name: {} for name in arrays}
+    everything = parameters(asked).get(ALL_BINARY) is True
+    named = (
+        [one for one in asked.outputs or () if isinstance(one, dict)]
+        if isinstance(asked.outputs, list)
+        else []
+    )
+    found = {one["name"]: _dict(one.get("parameters")) for one in named if one.get("name") in arrays}
+    wanted = found or {name: {} for name in arrays}
     tail = b""
     for name, how in wanted.items():
         array = arrays[name]

@@ -9,7 +9,7 @@ import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
 from serving import signature
-from serving.inference import ModelReady, asked, cache, remember, said, settings
+from serving.inference import ModelReady, answered, asked, cache, remember, said, settings
 from serving.openapi import described
 from streamlearn.errors import BadRequest, NoModel
 from streamlearn.pipeline import Pipeline
@@ -75,11 +75,12 @@ def predict(name: str) -> Response:
     if sum(map(len, windows)) > settings().http_rows:
         raise BadRequest(f"there are more than {settings().http_rows} records", field="instances")
     served = asked(name, None)
+    records = [record for window in windows for record in window]
     if signature.windowed(pipeline):
-        answers = [served.learner.answer(window)[0] for window in windows]
+        answers = answered(lambda: [served.learner.answer(window)[0] for window in windows])
     else:
-        answers = served.learner.answer([record for window in windows for record in window])
-    remember(name, g.request_id, served, [record for window in windows for record in window])
+        answers = answered(lambda: served.learner.answer(records))
+    remember(name, g.request_id, served, records)
     only = pipeline.learning.answers[0] if len(pipeline.learning.answers) == 1 else None
     return said(
         PredictResponse(
@@ -101,6 +102,8 @@ def _records(pipeline: Pipeline, instance: Any, number: int) -> list[Any]:
             raise BadRequest("an instance is a list of records", field=field)
         return signature.of_objects(pipeline, found, field)
     inputs = signature.inputs(pipeline)
-    if not isinstance(instance, dict) and len(inputs) == 1:
-        instance = {inputs[0].name: instance}
+    if isinstance(instance, dict):
+        instance = {**signature.unasked(pipeline), **instance}
+    elif len(inputs) == 1:
+        instance = {**signature.unasked(pipeline), inputs[0].name: instance}
     return signature.of_objects(pipeline, [instance], field)

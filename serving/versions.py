@@ -7,14 +7,15 @@ from flask import Blueprint, Response, current_app, request
 from msgspec import Meta
 
 from serving.access import restricted
-from serving.inference import asked, cache, number, said
+from serving.inference import asked, cache, said
 from serving.openapi import described
 from streamlearn.errors import BadRequest, UnknownVersion
 from streamlearn.store import Store
+from streamlearn.versions import About
 
 blueprint = Blueprint("versions", __name__, url_prefix="/v2/models/<name>")
 
-MOST_WAIT_S = 30
+MOST_WAIT_S = 10
 
 
 class Version(msgspec.Struct):
@@ -79,22 +80,26 @@ def versions(name: str) -> Response:
 
 def _listed(name: str) -> list[Version]:
     found = cache(name)
-    kept = found.versions()
     if not found.begun:
         return []
-    now = found.current().head
+    served = found.current()
+    now = served.head
+    kept = {(found.lineage, version): about for version, about in found.versions().items()}
+    # A pin holds its own copy; the version itself may have been trimmed since, or be of another lineage.
+    score = served.learner.score.summary()
+    kept.setdefault((now.lineage, now.version), About(now.digest, now.samples, score, now.time_s))
     return [
         Version(
-            now.lineage,
+            lineage,
             version,
             about.time_s,
             about.samples,
             about.score,
             about.digest,
-            served=version == now.version,
-            pinned=version == now.version and now.pinned,
+            served=(lineage, version) == (now.lineage, now.version),
+            pinned=now.pinned and (lineage, version) == (now.lineage, now.version),
         )
-        for version, about in kept.items()
+        for (lineage, version), about in sorted(kept.items(), key=lambda one: one[0][1])
     ]
 
 
@@ -137,8 +142,8 @@ def unpin(name: str) -> Response:
 @described(None, errors=(404, 503), tag="versions")
 def file(name: str, version: str) -> Response:
     """Give a version as a file, which `streamlearn models … import` reads."""
-    served = cache(name).current()
-    data: Any = _store().snapshot(name, served.head.lineage, number(name, version))
+    head = asked(name, version).head
+    data: Any = _store().pinned(name) if head.pinned else _store().snapshot(name, head.lineage, head.version)
     if data is None:
         raise UnknownVersion(f"version {version} of {name} is not kept")
     response = Response(data, content_type="application/octet-stream")

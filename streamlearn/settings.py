@@ -123,7 +123,7 @@ class Settings:
         600, "most requests with feedback that one client may send in a minute", least=1
     )
     model_poll_ms: int = _option(
-        250, "milliseconds after which the server looks for a newer model that nobody announced"
+        250, "milliseconds after which the server looks for a newer model that nobody announced", least=1
     )
     pm25_csv: str = _option("", "a local copy of the PM2.5 data; empty: it is fetched once")
     pm25_url: str = _option(

@@ -113,6 +113,23 @@ class Store:
         )
         return head, data[0] if data else None
 
+    def newest(self, pipeline: str) -> Head | None:
+        """Return the newest version, whether another is pinned or not; None if there is none."""
+        with talking():
+            found = self._redis.hmget(
+                f"{PREFIX}{pipeline}:head", "lineage", "version", "digest", "samples", "time"
+            )
+        if not found[0]:
+            return None
+        lineage, version, digest, samples, time_s = found
+        return Head(lineage.decode(), int(version), digest.decode(), int(samples), int(time_s))
+
+    def pinned(self, pipeline: str) -> bytes | None:
+        """Return the bytes of the version that is pinned; None if none is."""
+        with talking():
+            data: bytes | None = self._redis.hget(f"{PREFIX}{pipeline}:pin", "data")
+        return data
+
     def pin(self, pipeline: str, head: Head, data: bytes) -> None:
         """Serve this version, whatever is learned meanwhile."""
         fields = {"lineage": head.lineage, "version": head.version, "digest": head.digest}

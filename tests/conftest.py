@@ -47,8 +47,12 @@ def chromium() -> str | None:
 
 
 def pytest_configure() -> None:
-    """Let a termination end the tests as Ctrl-C does: what they have started is taken down."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let a termination end the tests as Ctrl-C does: what they have started is taken down.
+
+    A shell lets what it runs in the background ignore Ctrl-C, and so would everything that tests start.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,28 @@ def test_scripts_images_links_and_styles_are_left_out(tmp_path) -> None:  # type
 def test_what_is_no_drawing_is_refused_with_the_reason(svg: str, why: str) -> None:
     with pytest.raises(BadDrawing, match=why):
         seen(svg)
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{"1" * 60_000}x"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {"1" * 60_000}x 5"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg">{"<a/>" * 100_000}</svg>',
+    ],
+    ids=["a long number", "a long number in the view", "many elements"],
+)
+def test_what_would_take_long_is_refused_at_once(svg: str) -> None:
+    start = time.process_time()
+    with pytest.raises(BadDrawing):
+        drawing.picture(svg.encode())
+    assert time.process_time() - start < 1
+
+
+def test_many_see_through_shapes_are_drawn_in_time() -> None:
+    circle = '<g opacity=".5"><circle cx="50" cy="50" r="40" opacity=".5" fill="black"/></g>'
+    start = time.process_time()
+    assert drawing.picture(SVG.format(circle * 900).encode()).max() == 16
+    assert time.process_time() - start < 10
+    with pytest.raises(BadDrawing, match="empty"):
+        drawing.picture(SVG.format('<circle cx="50" cy="50" r="40" opacity="0"/>').encode())

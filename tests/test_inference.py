@@ -7,7 +7,7 @@ import logging
 import struct
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -18,11 +18,13 @@ from helpers import LINEAGE, learner, put
 from sklearn.datasets import load_digits
 from sklearn.linear_model import SGDRegressor
 
-from serving import signature
+from serving import feedback, signature
+from streamlearn import checkpoint
 from streamlearn.learner import Learner, Rows
 from streamlearn.pipeline import Pipeline
 from streamlearn.pipelines import digits, pm25
 from streamlearn.store import Store
+from streamlearn.versions import Head
 from streamlearn.waiting import wait_until
 
 MakeApp = Callable[..., Flask]
@@ -98,6 +100,14 @@ def test_outputs_are_those_that_were_asked_for(client: FlaskClient) -> None:
     assert list(outputs(unknown)) == ["predict_y", "probabilities"]
 
 
+def test_what_a_client_leaves_open_may_be_null(client: FlaskClient) -> None:
+    body = {"inputs": [tensor(parameters=None)], "id": None, "parameters": None, "outputs": None}
+    assert client.post("/v2/models/digits/infer", json=body).status_code == 200
+    odd = {**body, "outputs": ["predict_y", {"name": "predict_y", "parameters": None}, {}]}
+    answer = client.post("/v2/models/digits/infer", json=odd)
+    assert list(outputs(answer)) == ["predict_y"]
+
+
 def test_binary_tensors_go_both_ways(client: FlaskClient) -> None:
     data = X[:3].astype("<f4").tobytes()
     head = json.dumps(
@@ -147,7 +157,7 @@ BAD = [
     (json.dumps({"inputs": [tensor(), tensor()]}), "inputs[1]"),
     (json.dumps({"inputs": [tensor(name="y")]}), "inputs"),
     (json.dumps({"inputs": [tensor(shape=[3, 63])]}), "inputs[0].shape"),
-    (json.dumps({"inputs": [tensor(shape=[1 << 40, 1 << 40])]}), "inputs[0].shape"),
+    (json.dumps({"inputs": [tensor(shape=[1 << 30, 1 << 30])]}), "inputs[0].shape"),
     (json.dumps({"inputs": [tensor(X[:3, :60])]}), "x"),
     (json.dumps({"inputs": [tensor(np.zeros((0, 64)))]}), "inputs"),
     (json.dumps({"inputs": [tensor([[17.0] * 64])]}), "inputs[0]"),
@@ -155,7 +165,11 @@ BAD = [
     (json.dumps({"inputs": [tensor(datatype="FP128")]}), "inputs[0].datatype"),
     (json.dumps({"inputs": [tensor(datatype="BYTES")]}), "inputs[0].data"),
     (json.dumps({"inputs": [tensor(data=["a"] * 192)]}), "inputs[0].data"),
-    (json.dumps({"inputs": [tensor(data=[[1], [1, 2]])]}), "inputs[0].data"),
+    (json.dumps({"inputs": [tensor(data=[[1], [1, 2]])]}), "inputs[0].shape"),
+    (json.dumps({"inputs": [tensor(data=[["a" * 50_000], *["b"] * 50_000])]}), "inputs[0].data"),
+    (json.dumps({"inputs": [tensor(data=[], shape=[0, 1 << 30, 1 << 30])]}), "inputs"),
+    (json.dumps({"inputs": [tensor(data=[None] * 192)]}), "x"),
+    (json.dumps({"inputs": [tensor(data=[1e39] * 192, datatype="FP32")]}), "x"),
     (json.dumps({"inputs": [tensor(data=[300] * 192, datatype="UINT8")]}), "inputs[0].data"),
     (json.dumps({"inputs": [tensor(data=[1.5] * 192, datatype="INT8")]}), "inputs[0].data"),
     (json.dumps({"inputs": [tensor(data=[True] * 192)]}), "inputs[0].data"),
@@ -321,6 +335,53 @@ def test_a_label_that_is_no_field_is_not_guessed() -> None:
     assert signature.label_field(twice) is None
 
 
+class Odd(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """A record whose JSON has other names, whose label is required, and that takes no other field."""
+
+    floor_area: int | float
+    street_names: Annotated[list[str], msgspec.Meta(min_length=2, max_length=2)]
+    monthly_rent: float
+
+
+ODD = replace(
+    FLATS,
+    name="odd",
+    record=Odd,
+    learning=Rows(
+        features=lambda records: np.array([[one.floor_area, len(one.street_names[0])] for one in records]),
+        label=lambda record: record.monthly_rent,
+        estimator=SGDRegressor,
+    ),
+    reference="test_inference:ODD",
+)
+
+
+def test_a_record_with_other_names_and_a_required_label_is_served(store: Store, make_app: MakeApp) -> None:
+    made = ODD.new_learner()
+    made.test_then_train([Odd(50.0, ["x", "y"], 500.0)], 1)
+    put(store, ODD, made)
+    client = make_app(pipelines="test_inference:ODD").test_client()
+    described = client.get("/v2/models/odd").get_json()["inputs"]
+    assert described == [
+        {"name": "floorArea", "datatype": "FP64", "shape": [-1]},
+        {"name": "streetNames", "datatype": "BYTES", "shape": [-1, 2]},
+    ]
+    inputs = [
+        {"name": "floorArea", "shape": [2], "datatype": "FP64", "data": [60, 70]},
+        {"name": "streetNames", "shape": [2, 2], "datatype": "BYTES", "data": ["a", "b", "c", "d"]},
+    ]
+    assert outputs(infer(client, *inputs, path="models/odd"))["predict_y"]["shape"] == [2]
+    one = {"floorArea": 60, "streetNames": ["a", "b"]}
+    assert client.post("/v1/models/odd:predict", json={"instances": [one]}).status_code == 200
+    square = {**inputs[0], "shape": [2, 2], "data": [1, 2, 3, 4]}
+    assert infer(client, square, inputs[1], path="models/odd").get_json()["field"] == "floorArea"
+    assert signature.label_field(ODD) == "monthlyRent"
+    # What the job would refuse for a field that it does not know is sent without it.
+    assert json.loads(feedback._value(ODD, {**one, "monthlyRent": 5.0})) == {**one, "monthlyRent": 5.0}
+    digit = json.loads(feedback._value(digits.pipeline, {"x": X[0].tolist(), "actual_y": 0}))
+    assert digit["source"] == "feedback"
+
+
 def test_texts_in_binary_form_are_read(store: Store, make_app: MakeApp) -> None:
     put(store, FLATS, _trained_flats())
     client = make_app(pipelines="test_inference:FLATS").test_client()
@@ -383,6 +444,43 @@ def test_any_kept_version_can_be_asked_and_one_be_pinned(client: FlaskClient, st
     assert infer(client, tensor()).get_json()["model_version"] == "400"
 
 
+def test_a_pinned_version_of_another_lineage_hides_nothing(client: FlaskClient, store: Store) -> None:
+    other = checkpoint.dumps(learner(5000, cuts=range(256, 5000, 256)), digits.pipeline, "bbbb")
+    store.pin("digits", Head("bbbb", 5000, checkpoint.digest(other), 1, 1, pinned=True), other)
+    wait_until(lambda: served(client) == 5000, 5, "the pin", every_s=0.01)
+    listed = client.get("/v2/models/digits/versions?learned=3").get_json()
+    assert listed["learned"]["learned"] is False, "that version is of another stream"
+    assert [(one["lineage"], one["version"], one["pinned"]) for one in listed["versions"]] == [
+        (LINEAGE.id, 1797, False), ("bbbb", 5000, True),
+    ]  # fmt: skip
+    assert infer(client, tensor(), path="models/digits/versions/1797").status_code == 200
+    assert client.get("/v2/models/digits/versions/5000/file").data == other
+    assert client.delete("/v2/models/digits/pin").get_json()["version"] == 1797
+
+
+def test_a_prediction_that_cannot_be_remembered_is_answered(client: FlaskClient) -> None:
+    recent = client.application.extensions["recent"]
+    assert infer(client, tensor(), id="x" * 300).status_code == 200
+    assert recent.find("digits", "x" * 300) is None
+    recent.close()
+    assert infer(client, tensor(), id="mine").status_code == 200
+
+
+def test_without_redis_only_feedback_is_limited(make_app: MakeApp) -> None:
+    lonely = make_app(redis="redis://localhost:1/0", feedback_per_minute=2).test_client()
+    codes = [lonely.post("/v2/models/digits/feedback", json={}).status_code for _ in range(4)]
+    assert codes == [400, 400, 429, 429]
+    assert {lonely.get("/v2/health/live").status_code for _ in range(10)} == {200}
+
+
+def test_a_refused_body_is_answered_and_logged_like_any_other(client: FlaskClient) -> None:
+    answer = client.post(
+        "/v2/models/digits/infer", data=b"x", headers={"Content-Encoding": "br", "X-Request-ID": "q"}
+    )
+    assert (answer.status_code, answer.headers["X-Request-ID"]) == (415, "q")
+    assert "Content-Security-Policy" in answer.headers
+
+
 def served(client: FlaskClient) -> int | None:
     found: int | None = client.get("/v2/models/digits").get_json()["parameters"].get("version")
     return found
@@ -437,7 +535,13 @@ def test_changes_need_the_token_where_one_is_set(
 
 @pytest.mark.parametrize(("method", "path"), [*CHANGES, ("POST", "infer")])
 def test_pages_of_other_sites_change_nothing(client: FlaskClient, method: str, path: str) -> None:
-    for origin in ("https://example.org", "null", "http://localhost.example.org", "http://127.0.0.1.evil"):
+    for origin in (
+        "https://example.org",
+        "null",
+        "http://[",
+        "http://localhost.example.org",
+        "http://127.0.0.1.evil",
+    ):
         answer = client.open(f"/v2/models/digits/{path}", method=method, headers={"Origin": origin})
         assert (answer.status_code, answer.get_json()["code"]) == (403, "foreign_origin")
         assert "Access-Control-Allow-Origin" not in answer.headers

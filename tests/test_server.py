@@ -467,3 +467,10 @@ def test_feedback_while_kafka_is_away_is_an_error_that_says_so(
     answer = json.loads(refused.value.read())
     assert (refused.value.code, answer["code"]) == (503, "broker_unavailable")
     assert server.get("/v2/health/live")["live"]
+
+
+def test_headers_of_proxies_are_not_believed(server: Server) -> None:
+    spoofed = {"SCRIPT_NAME": "/x", "X-Forwarded-For": "9.9.9.9", "X-Forwarded-Proto": "https"}
+    asked = urllib.request.Request(f"{server.url}/v2", headers=spoofed)
+    with urllib.request.urlopen(asked) as answer:
+        assert answer.status == 200

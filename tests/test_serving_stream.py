@@ -78,7 +78,7 @@ def test_feedback_is_learned_and_served_within_a_second(learned: Stack) -> None:
             "/v2/models/digits/feedback",
             {"inputs": {"x": X[number].tolist()}, "label": int(Y[number])},
         )
-        path = f"/v2/models/digits/versions?learned={sent['offset']}&wait=30"
+        path = f"/v2/models/digits/versions?learned={sent['offset']}&wait=10"
         answer = get(learned, path)["learned"]
         took.append(time.monotonic() - start)
         assert answer["learned"] is True
@@ -115,7 +115,7 @@ def test_an_hour_is_fed_back_as_a_record(learned: Stack) -> None:
     records = pm25.pipeline.data.records(seed=0, passes=1)
     hour = next(record for number, record in enumerate(records) if number == 200)
     sent = post(learned, "/v2/models/pm25/feedback", {"record": hour})
-    answer = get(learned, f"/v2/models/pm25/versions?learned={sent['offset']}&wait=30")["learned"]
+    answer = get(learned, f"/v2/models/pm25/versions?learned={sent['offset']}&wait=10")["learned"]
     assert answer["learned"] is True
     assert get(learned, "/v2/models/pm25/forecast")["ts"] == hour["ts"]
     with pytest.raises(urllib.error.HTTPError, match="400"):
@@ -132,7 +132,7 @@ def test_a_rollback_is_followed_by_the_server(learned: Stack) -> None:
     )
     done = learned.streamlearn("models", "digits", "rollback", str(before))
     again = int(re.search(r"version (\d+) is version", done.stdout)[1])  # type: ignore[index]
-    get(learned, f"/v2/models/digits/versions?learned={again - 1}&wait=30")
+    get(learned, f"/v2/models/digits/versions?learned={again - 1}&wait=10")
     answer = post(learned, "/v2/models/digits/infer", _probe())
     assert (answer["model_version"], answer["outputs"]) == (str(again), expected)
 
