@@ -58,8 +58,6 @@ class ModelCache:
         self._stopped = threading.Event()
         self._looked = threading.Event()
         self._swapped = threading.Condition()
-        self.swaps = 0
-        """How often the model was replaced."""
         threading.Thread(target=self._look_for_ever, daemon=True).start()
         # A Redis that hangs must not keep the server from saying that it lives.
         self._looked.wait(_FIRST_LOOK_S)
@@ -195,7 +193,6 @@ class ModelCache:
     def _swap(self, served: Served) -> None:
         with self._swapped:
             self._served = served
-            self.swaps += 1
             self._swapped.notify_all()
 
     def _take_an_older(self, head: Head) -> None:
