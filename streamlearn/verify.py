@@ -291,7 +291,15 @@ def _begin(
     oldest = stream.oldest()
     below = sorted((v for v in snapshots if lineage.start < v <= wanted), reverse=True)
     above = sorted(v for v in snapshots if v > max(wanted, lineage.start))
+    returns = [(obeyed.offset, obeyed.control.version) for obeyed in stream.obeyed(lineage.id)]
     for version in [*below, lineage.start, *above]:
+        lost = [to for at, to in returns if at >= version > to and to not in snapshots]
+        if lost:
+            note = (
+                f"a control record goes back to version {lost[0]}, which is not kept: it begins before that"
+            )
+            notes += [note] if note not in notes else []
+            continue
         if version < oldest and stream.may_be_lost(version, oldest):
             notes.append(f"Kafka no longer holds what follows on version {version}")
             continue

@@ -260,6 +260,21 @@ def test_the_newest_records_alone_are_compared_from_a_version_before_them(
     assert verify(last=50).start == 500
 
 
+def test_it_begins_before_the_version_that_a_control_record_goes_back_to(
+    make: Make, stream: ListStream, verify: Verify
+) -> None:
+    rows = inputs(900)
+    rows[700] = rollback(700, 200)
+    worker = make()
+    commit(stream, worker, rows, 200, 400, 600, 800)
+    worker.admit().forget([200])
+    report = verify(last=250)
+    assert (report.differences, report.start, report.controls) == ([], 0, 1)
+    assert len(report.notes) == 1
+    assert "goes back to version 200" in report.notes[0]
+    assert verify(last=50).start == 800
+
+
 def test_where_kafka_has_lost_the_start_it_begins_at_a_version_that_goes_on(
     honest: ListStream, verify: Verify
 ) -> None:
