@@ -19,7 +19,7 @@ from flask_limiter.util import get_remote_address
 
 from serving.bodies import REFUSED
 from streamlearn.errors import NotAllowed
-from streamlearn.redis_client import PREFIX
+from streamlearn.redis_client import PREFIX, tls_options
 from streamlearn.settings import Settings
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -56,10 +56,7 @@ def register(app: Flask, settings: Settings) -> None:
 def _storage(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = {"socket_timeout": _STORE_S, "socket_connect_timeout": _STORE_S}
     options["key_prefix"] = f"{PREFIX}limit"
-    if settings.redis.startswith("rediss"):
-        files = {"ssl_ca_certs": settings.tls_ca, "ssl_certfile": settings.tls_cert}
-        options |= {name: file for name, file in files.items() if file}
-    return options
+    return options | tls_options(settings.redis, settings.tls_ca, settings.tls_cert)
 
 
 def _hosts(settings: Settings) -> frozenset[str]:

@@ -177,10 +177,7 @@ def feedback(name: str) -> Response:
             "feedback is switched off here (STREAMLEARN_FEEDBACK)", code="feedback_off", status=403
         )
     pipeline = cache(name).pipeline
-    try:
-        body = msgspec.json.decode(request.get_data(), type=FeedbackRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the body is not feedback: {error}") from error
+    body = tensors.decoded(request.get_data(), FeedbackRequest, "feedback")
     records = _labelled(pipeline, body)
     sender: Sender = current_app.extensions["feedback"]
     offsets = sender.send(pipeline, [_value(pipeline, record) for record in records])

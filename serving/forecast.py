@@ -12,6 +12,7 @@ from serving import signature
 from serving.inference import asked, cache, remember, said, settings
 from serving.model_cache import Served
 from serving.openapi import described
+from serving.tensors import decoded
 from streamlearn.errors import BadRecord, BadRequest, NoModel, UnknownPipeline
 from streamlearn.forecast import ForecastLearner
 from streamlearn.messages import encode
@@ -89,10 +90,7 @@ def _forecaster(name: str) -> tuple[Served, ForecastLearner]:
 
 
 def _records(name: str) -> list[Any]:
-    try:
-        body = msgspec.json.decode(request.get_data(), type=Recent)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f'the body is not {{"records": [...]}}: {error}', field="records") from error
+    body = decoded(request.get_data(), Recent, '{"records": [...]}', field="records")
     most = settings().http_rows
     if not 0 < len(body.records) <= most:
         raise BadRequest(f"there must be 1 to {most} records", field="records")

@@ -227,7 +227,7 @@ def infer(name: str, version: str | None = None) -> Response:
 def remember(name: str, identity: str, served: Served, records: list[Any]) -> None:
     """Keep what was asked, for feedback, and count it."""
     recent: Recent = current_app.extensions["recent"]
-    recent.remember(name, identity, served.head.version, records)
+    recent.remember(name, identity, records)
     telemetry.answered(name, served, max(1, len(records)))
 
 

@@ -28,7 +28,7 @@ _WAIT_S = 0.1
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS recent
-    (number INTEGER PRIMARY KEY, model TEXT, id TEXT, version INTEGER, records BLOB);
+    (number INTEGER PRIMARY KEY, model TEXT, id TEXT, records BLOB);
 CREATE INDEX IF NOT EXISTS by_id ON recent (model, id);
 """
 
@@ -44,7 +44,7 @@ class Recent:
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(_TABLE)
 
-    def remember(self, model: str, identity: str, version: int, records: Sequence[object]) -> None:
+    def remember(self, model: str, identity: str, records: Sequence[object]) -> None:
         """Keep the records that were asked about, if they are few; a failure costs no prediction."""
         if not 0 < len(records) <= MOST_ROWS or len(identity) > _ID_CHARS:
             return
@@ -54,8 +54,8 @@ class Recent:
         try:
             with self._lock:
                 number = self._db.execute(
-                    "INSERT INTO recent (model, id, version, records) VALUES (?, ?, ?, ?)",
-                    (model, identity, version, data),
+                    "INSERT INTO recent (model, id, records) VALUES (?, ?, ?)",
+                    (model, identity, data),
                 ).lastrowid
                 if number and number % _PRUNE_EVERY == 0:
                     self._db.execute("DELETE FROM recent WHERE number <= ?", (number - KEEP,))

@@ -72,13 +72,11 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     route = str(request.url_rule) if request.url_rule else "(none)"
-    # A request that was refused at the door has not come by `_begin`.
-    identity, seconds = g.get("request_id", uuid.uuid4().hex), time.perf_counter() - g.get("start", 0)
-    seconds = seconds if "start" in g else 0.0
+    seconds = time.perf_counter() - g.start
     method = request.method if request.method in _METHODS else "(other)"
     _requests.labels(method, route, str(response.status_code)).inc()
     _seconds.labels(route).observe(seconds)
-    response.headers["X-Request-ID"] = identity
+    response.headers["X-Request-ID"] = g.request_id
     _log.info(
         "%s %s %s %s %d %.1f ms id=%s model=%s version=%s",
         time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -87,7 +85,7 @@ def _end(response: Response) -> Response:
         quote(request.path),
         response.status_code,
         1000 * seconds,
-        identity,
+        g.request_id,
         g.get("model", "-"),
         g.get("version", "-"),
     )

@@ -11,7 +11,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 import math
 import struct
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from streamlearn.errors import BadRequest
 from streamlearn.messages import encode
+
+T = TypeVar("T")
 
 Array = NDArray[Any]
 
@@ -92,10 +94,7 @@ def request(body: bytes, header_length: str | None) -> tuple[InferRequest, dict[
         It is not of that form, or a tensor's data does not fit its shape or datatype.
     """
     length = _header_length(body, header_length)
-    try:
-        asked = msgspec.json.decode(body[:length], type=InferRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the body is not an inference request: {error}") from error
+    asked = decoded(body[:length], InferRequest, "an inference request")
     arrays: dict[str, Array] = {}
     rest = memoryview(body)[length:]
     for number, tensor in enumerate(asked.inputs or []):
@@ -113,6 +112,20 @@ def request(body: bytes, header_length: str | None) -> tuple[InferRequest, dict[
     if rest:
         raise BadRequest(f"{len(rest)} bytes after the JSON belong to no input")
     return asked, arrays
+
+
+def decoded(body: bytes, kind: type[T], what: str, field: str | None = None) -> T:
+    """Read a body that is JSON.
+
+    Raises
+    ------
+    BadRequest
+        It is not `what` is expected.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the body is not {what}: {error}", field=field) from error
 
 
 def _header_length(body: bytes, text: str | None) -> int:
@@ -228,11 +241,8 @@ def response(
 ) -> tuple[bytes, int | None]:
     """Write a response; return its bytes, and how many of them are JSON if others follow."""
     everything = parameters(asked).get(ALL_BINARY) is True
-    named = (
-        [one for one in asked.outputs or () if isinstance(one, dict)]
-        if isinstance(asked.outputs, list)
-        else []
-    )
+    outputs = asked.outputs if isinstance(asked.outputs, list) else []
+    named = [one for one in outputs if isinstance(one, dict)]
     found = {one["name"]: _dict(one.get("parameters")) for one in named if one.get("name") in arrays}
     wanted = found or {name: {} for name in arrays}
     tail = b""

@@ -3,6 +3,7 @@
 https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from flask import Blueprint, Response, current_app, g, request
 from serving import signature
 from serving.inference import ModelReady, answered, asked, cache, remember, said, settings
 from serving.openapi import described
+from serving.tensors import decoded
 from streamlearn.errors import BadRequest, NoModel
 from streamlearn.pipeline import Pipeline
 
@@ -65,13 +67,14 @@ def model(name: str) -> Response:
 def predict(name: str) -> Response:
     """Predict each instance."""
     pipeline = cache(name).pipeline
-    try:
-        body = msgspec.json.decode(request.get_data(), type=PredictRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f'the body is not {{"instances": [...]}}: {error}', field="instances") from error
+    body = decoded(request.get_data(), PredictRequest, '{"instances": [...]}', field="instances")
     if not 0 < len(body.instances) <= settings().http_rows:
         raise BadRequest(f"there must be 1 to {settings().http_rows} instances", field="instances")
-    windows = [_records(pipeline, one, number) for number, one in enumerate(body.instances)]
+    read = _window if signature.windowed(pipeline) else _record(pipeline)
+    windows = [
+        signature.of_objects(pipeline, read(one, f"instances[{number}]"), f"instances[{number}]")
+        for number, one in enumerate(body.instances)
+    ]
     if sum(map(len, windows)) > settings().http_rows:
         raise BadRequest(f"there are more than {settings().http_rows} records", field="instances")
     served = asked(name, None)
@@ -93,17 +96,21 @@ def predict(name: str) -> Response:
     )
 
 
-def _records(pipeline: Pipeline, instance: Any, number: int) -> list[Any]:
-    """The records of one instance: one, or those of a window."""
-    field = f"instances[{number}]"
-    if signature.windowed(pipeline):
-        found = instance.get("records", [instance]) if isinstance(instance, dict) else instance
-        if not isinstance(found, list):
-            raise BadRequest("an instance is a list of records", field=field)
-        return signature.of_objects(pipeline, found, field)
-    inputs = signature.inputs(pipeline)
-    if isinstance(instance, dict):
-        instance = {**signature.unasked(pipeline), **instance}
-    elif len(inputs) == 1:
-        instance = {**signature.unasked(pipeline), inputs[0].name: instance}
-    return signature.of_objects(pipeline, [instance], field)
+def _window(instance: Any, field: str) -> list[Any]:
+    """The records of a window, as JSON objects."""
+    found = instance.get("records", [instance]) if isinstance(instance, dict) else instance
+    if not isinstance(found, list):
+        raise BadRequest("an instance is a list of records", field=field)
+    return found
+
+
+def _record(pipeline: Pipeline) -> Callable[[Any, str], list[Any]]:
+    """Return what makes a JSON object of an instance that is one record, or its only input."""
+    inputs, unasked = signature.inputs(pipeline), signature.unasked(pipeline)
+
+    def record(instance: Any, _: str) -> list[Any]:
+        if isinstance(instance, dict):
+            return [{**unasked, **instance}]
+        return [{**unasked, inputs[0].name: instance} if len(inputs) == 1 else instance]
+
+    return record

@@ -22,17 +22,21 @@ FAILURES = (redis.RedisError, OSError)
 _RETRY_S = 0.5
 
 
-def connect(url: str, ca: str = "", cert: str = "", timeout_s: float = 5.0) -> Any:
-    """Return a client; it connects when it is first used.
+def tls_options(url: str, ca: str, cert: str) -> dict[str, str]:
+    """Return the library's options for TLS.
 
     For a URL with `rediss://`, `ca` names a PEM file of trusted authorities (empty: the system's) and `cert`
     one with the client's own certificate and key, if it is asked for one.
     """
     files = {"ssl_ca_certs": ca, "ssl_certfile": cert, "ssl_keyfile": cert}
-    tls = {name: file for name, file in files.items() if file} if url.startswith("rediss") else {}
+    return {name: file for name, file in files.items() if file} if url.startswith("rediss") else {}
+
+
+def connect(url: str, ca: str = "", cert: str = "", timeout_s: float = 5.0) -> Any:
+    """Return a client; it connects when it is first used."""
     return redis.Redis.from_url(
         url,
-        **tls,
+        **tls_options(url, ca, cert),
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),

@@ -107,11 +107,8 @@ class Store:
             )
         if not found:
             return None
-        lineage, version, digest, samples, time_s, pinned, *data = found
-        head = Head(
-            lineage.decode(), int(version), digest.decode(), int(samples), int(time_s), pinned=bool(pinned)
-        )
-        return head, data[0] if data else None
+        *fields, pinned = found[:6]
+        return _head(fields, pinned=bool(pinned)), found[6] if len(found) > 6 else None
 
     def newest(self, pipeline: str) -> Head | None:
         """Return the newest version, whether another is pinned or not; None if there is none."""
@@ -119,10 +116,7 @@ class Store:
             found = self._redis.hmget(
                 f"{PREFIX}{pipeline}:head", "lineage", "version", "digest", "samples", "time"
             )
-        if not found[0]:
-            return None
-        lineage, version, digest, samples, time_s = found
-        return Head(lineage.decode(), int(version), digest.decode(), int(samples), int(time_s))
+        return _head(found) if found[0] else None
 
     def pinned(self, pipeline: str) -> bytes | None:
         """Return the bytes of the version that is pinned; None if none is."""
@@ -208,3 +202,9 @@ class Store:
         """Delete one key by its full name; return whether it was there."""
         with talking():
             return bool(self._redis.delete(key))
+
+
+def _head(fields: list[bytes], *, pinned: bool = False) -> Head:
+    """Read what stands in the hash of a head or a pin."""
+    lineage, version, digest, samples, time_s = fields
+    return Head(lineage.decode(), int(version), digest.decode(), int(samples), int(time_s), pinned=pinned)
