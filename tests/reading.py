@@ -7,6 +7,9 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 Record = dict[str, Any]
 
+_BROKER_MS = 120_000
+"""How long a broker that has just been started may take, in milliseconds."""
+
 
 class Topic:
     """The committed records of a topic's only partition, read on from call to call."""
@@ -14,7 +17,10 @@ class Topic:
     def __init__(self, bootstrap: str, name: str) -> None:
         self._partition = TopicPartition(name, 0)
         self._consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False
+            bootstrap_servers=bootstrap,
+            bootstrap_timeout_ms=_BROKER_MS,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
         )
         self._consumer.assign([self._partition])
         self._consumer.seek_to_beginning(self._partition)

@@ -4,18 +4,17 @@ import base64
 import json
 import random
 import re
-import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import plain_loop
-import psutil
 import pytest
 from conftest import Stack
 from reading import Topic, send
 
-from stack.processes import ours
+from stack import chaos
+from streamlearn.pipelines.digits import pipeline
 from streamlearn.settings import Settings
 from streamlearn.waiting import wait_until
 
@@ -171,39 +170,23 @@ def test_unlabelled_records_are_predicted_and_not_learned(topics: Topics) -> Non
 def test_killed_workers_change_nothing(stack: Stack, topics: Topics) -> None:
     """`kill -9` of the Python worker while records flow: the same answers, each once."""
     topics.settle()
-    before = len(topics.records.read().values)
-    sending = threading.Thread(
-        target=stack.streamlearn,
-        args=("replay", "digits", "--rate", "1500", "--limit", str(ROWS), "--seed", "9"),
-    )
-    sending.start()
     moments = random.Random(5)
     killed: list[int] = []
-    for _ in range(3):
-        start = len(topics.predictions.read().values)
-        wanted = start + moments.randint(1500, 2500)
-        wait_until(
-            lambda wanted=wanted: len(topics.predictions.read().values) > wanted, 90, "records to flow"
-        )
-        killed += kill_workers(stack)
-    sending.join()
+    with chaos.loaded(stack.settings, [pipeline], rate=1500, seed=9):
+        for _ in range(3):
+            start = len(topics.predictions.read().values)
+            wanted = start + moments.randint(1500, 2500)
+            wait_until(
+                lambda wanted=wanted: len(topics.predictions.read().values) > wanted, 120, "records to flow"
+            )
+            killed += kill_workers(stack)
     topics.settle()
     assert len(set(killed)) >= 3, killed
-    assert len(topics.records.values) == before + ROWS
     topics.check()
 
 
 def kill_workers(stack: Stack) -> list[int]:
     """`kill -9` every Python worker of Flink; return which."""
-    found = [p for p in ours(stack.settings.home) if "pyflink.fn_execution" in " ".join(_cmdline(p))]
-    for process in found:
-        process.kill()
+    found = chaos.kill(stack.settings, chaos.WORKER)
     assert found, "no Python worker is running"
-    return [process.pid for process in found]
-
-
-def _cmdline(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
+    return found

@@ -3,18 +3,17 @@
 import json
 import os
 import signal
-import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import redis
-from conftest import ROOT, Stack
+from conftest import Stack
 from reading import Topic, send
 from test_topics import dropped
 
@@ -22,16 +21,13 @@ from flink_jobs import flink_api
 from flink_jobs.names import checkpoint_root, job_name
 from stack import chaos, processes
 from stack.supervisor import Supervisor
-from streamlearn.pipeline import load
-from streamlearn.settings import inherited
+from streamlearn.pipeline import Pipeline, load
 from streamlearn.store import Store
 from streamlearn.versions import Restore
 from streamlearn.waiting import wait_until
 from topics import lineages
 
 DIGITS = load("digits")
-
-LATELY = ("--last", "15000")
 
 # A client of kafka-python whose broker dies leaves its socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
@@ -40,15 +36,30 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @contextmanager
-def flowing(stack: Stack, count: int, rate: int = 1000) -> Iterator[None]:
-    """Let digits flow for the length of a `with`; at its end all of them have been sent."""
-    arguments = ["replay", "digits", "--rate", str(rate), "--limit", str(count), "--seed", str(count)]
-    sending = threading.Thread(target=stack.streamlearn, args=arguments)
-    sending.start()
-    try:
-        yield
-    finally:
-        sending.join()
+def flowing(stack: Stack, *others: Pipeline) -> Iterator[int]:
+    """Let digits flow, 1,000 a second, for the length of a `with`, which begins when some have been answered.
+
+    Gives the offset at which they begin.
+    """
+    start = end(stack)
+    with chaos.loaded(stack.settings, [DIGITS, *others], rate=1000, seed=4):
+        wait_for_flow(stack)
+        yield start
+
+
+def sent(stack: Stack, count: int) -> int:
+    """Send so many digits; return the offset at which they begin."""
+    start = end(stack)
+    stack.streamlearn("replay", "digits", "--rate", "0", "--limit", str(count), "--seed", str(count))
+    return start
+
+
+def end(stack: Stack, topic: str = "handwritten_digit") -> int:
+    """The offset after a topic's last committed record."""
+    reader = Topic(stack.settings.kafka, topic)
+    found = reader.end
+    reader.close()
+    return found
 
 
 def wait_for_flow(stack: Stack, more: int = 1000) -> None:
@@ -59,11 +70,12 @@ def wait_for_flow(stack: Stack, more: int = 1000) -> None:
     topic.close()
 
 
-def verified(stack: Stack, pipeline: str = "digits", *options: str) -> dict[str, Any]:
-    """Wait until every record has its answer, then verify as a user would."""
+def verified(stack: Stack, pipeline: str = "digits", *, since: int | None = None) -> dict[str, Any]:
+    """Wait until every record has its answer, then verify as a user would, all or since an offset."""
     found = load(pipeline)
     wait_until(lambda: chaos.answered(stack.settings, found), 240, "every record to be answered", every_s=0.5)
-    done = stack.streamlearn("verify", pipeline, "--json", *(options or LATELY), check=False)
+    options = [] if since is None else ["--last", str(end(stack, found.topic) - since + 1000)]
+    done = stack.streamlearn("verify", pipeline, "--json", *options, check=False)
     report: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, report.get("differences")) == (0, []), report
     assert report["snapshots"] > 0
@@ -90,20 +102,18 @@ def client(stack: Stack) -> Iterator[redis.Redis]:
 
 
 def test_a_stream_is_verified_and_the_report_can_be_read(stack: Stack) -> None:
-    with flowing(stack, 3000):
-        wait_for_flow(stack)
+    with flowing(stack):
         live = stack.streamlearn("verify", "digits", check=False)
         assert live.returncode == 0, live.stdout
     assert "✓ everything is equal" in live.stdout
-    report = verified(stack, "digits", "--last", "1000000000")
+    report = verified(stack)
     assert report["records"] >= 3000
     some = json.loads(stack.streamlearn("verify", "digits", "--last", "1000", "--json").stdout)
     assert 1000 <= some["records"] < report["records"]
 
 
 def test_a_redis_that_comes_back_empty_is_filled_again_from_kafka(stack: Stack, client: redis.Redis) -> None:
-    with flowing(stack, 6000):
-        wait_for_flow(stack)
+    with flowing(stack) as start:
         version = served(stack)["version"]
         client.flushall()
         assert served(stack)["version"] >= version, "an emptied Redis takes no model out of service"
@@ -111,7 +121,7 @@ def test_a_redis_that_comes_back_empty_is_filled_again_from_kafka(stack: Stack, 
     rebuilt = restores(stack)[0]
     assert rebuilt.snapshot is None
     assert rebuilt.relearned > 0
-    verified(stack)
+    verified(stack, since=start)
 
 
 def served(stack: Stack) -> dict[str, Any]:
@@ -122,8 +132,7 @@ def served(stack: Stack) -> dict[str, Any]:
 
 def test_spoiled_snapshots_are_refused_and_those_before_them_used(stack: Stack, client: redis.Redis) -> None:
     """The broker is frozen while snapshots are spoiled and the worker is killed."""
-    with flowing(stack, 6000):
-        wait_for_flow(stack)
+    with flowing(stack) as start:
         broker = service(stack, "kafka")
         broker.suspend()
         try:
@@ -138,7 +147,7 @@ def test_spoiled_snapshots_are_refused_and_those_before_them_used(stack: Stack, 
         wait_until(lambda: any(r.refused for r in restores(stack)), 120, "a snapshot to be refused")
     refusal = next(r for r in restores(stack) if r.refused)
     assert any("not a snapshot" in why or "truncated" in why for why in refusal.refused.values())
-    verified(stack)
+    verified(stack, since=start)
 
 
 def service(stack: Stack, name: str) -> psutil.Process:
@@ -149,13 +158,12 @@ def test_between_a_transactions_precommit_and_its_commit(stack: Stack) -> None:
     """A complete checkpoint, a broker frozen before it commits, and Flink killed."""
     hits = 0
     for _ in range(6):
-        with flowing(stack, 8000):
-            wait_for_flow(stack, 500)
+        with flowing(stack) as start:
             hits += frozen_before_the_commit(stack)
         if hits:
             break
     assert hits, "no kill fell between a pre-commit and its commit"
-    verified(stack)
+    verified(stack, since=start)
 
 
 def frozen_before_the_commit(stack: Stack) -> bool:
@@ -176,14 +184,13 @@ def frozen_before_the_commit(stack: Stack) -> bool:
 
 @pytest.mark.parametrize("part", ["redis", "kafka"])
 def test_a_part_that_is_gone_for_a_while_is_waited_for(stack: Stack, part: str) -> None:
-    with flowing(stack, 15_000):
-        wait_for_flow(stack)
+    with flowing(stack) as start:
         supervisor = Supervisor(stack.settings)
         supervisor.stop_service(part)
         aged(stack, 10)
         supervisor.start_service(part)
         wait_for_flow(stack)
-    verified(stack)
+    verified(stack, since=start)
 
 
 def aged(stack: Stack, seconds: float) -> None:
@@ -192,16 +199,14 @@ def aged(stack: Stack, seconds: float) -> None:
 
 
 def test_a_rollback_is_obeyed_by_the_job_and_understood_by_verify(stack: Stack) -> None:
-    with flowing(stack, 2000):
-        pass
-    verified(stack)
+    start = sent(stack, 2000)
+    verified(stack, since=start)
     kept = json.loads(stack.streamlearn("models", "digits", "list", "--json").stdout)
     target = kept[len(kept) // 2]
     done = stack.streamlearn("models", "digits", "rollback", str(target["version"]))
     assert f"is version {target['version']} again" in done.stdout
-    with flowing(stack, 1000):
-        pass
-    report = verified(stack)
+    sent(stack, 1000)
+    report = verified(stack, since=start)
     assert report["controls"] >= 1, "other tests may have gone back on this stack before"
     kept = json.loads(stack.streamlearn("models", "digits", "list", "--json").stdout)
     assert kept[-1]["served"]
@@ -218,7 +223,7 @@ def test_a_forged_control_record_is_a_dead_letter(stack: Stack) -> None:
     order = {"kind": "rollback", "lineage": lineage.id, "version": lineage.start}
     forged = json.dumps({"streamlearn_control": order, "mac": "00" * 32}, separators=(",", ":")).encode()
     offset = send(stack.settings.kafka, "handwritten_digit", [forged])
-    verified(stack)
+    verified(stack, since=offset)
     letter = dead.read().json()[-1]
     assert (letter["offset"], letter["reason"]) == (
         offset,
@@ -228,15 +233,14 @@ def test_a_forged_control_record_is_a_dead_letter(stack: Stack) -> None:
 
 
 def test_stopped_with_a_savepoint_it_goes_on_from_there(stack: Stack) -> None:
-    with flowing(stack, 5000):
-        wait_for_flow(stack)
+    with flowing(stack) as start:
         job = flink_api.newest_job(stack.settings, job_name("digits"))
         assert job is not None
         flink_api.call(stack.settings, f"/jobs/{job.id}/stop", method="POST", body={"drain": False})
         wait_until(lambda: state(stack) == "FINISHED", 60, "the job to stop")
         done = stack.streamlearn("train", "digits")
         assert "going on from savepoint" in done.stdout
-    verified(stack)
+    verified(stack, since=start)
 
 
 def state(stack: Stack) -> str | None:
@@ -245,8 +249,7 @@ def state(stack: Stack) -> str | None:
 
 
 def test_cancelled_and_submitted_twice_it_goes_on_once(stack: Stack) -> None:
-    with flowing(stack, 5000):
-        wait_for_flow(stack)
+    with flowing(stack) as start:
         cancel(stack)
         runs = [threading.Thread(target=stack.streamlearn, args=("train", "digits")) for _ in range(2)]
         for run in runs:
@@ -254,7 +257,7 @@ def test_cancelled_and_submitted_twice_it_goes_on_once(stack: Stack) -> None:
         for run in runs:
             run.join()
         assert len(flink_api.live_jobs(stack.settings, job_name("digits"))) == 1
-    verified(stack)
+    verified(stack, since=start)
 
 
 def cancel(stack: Stack) -> None:
@@ -266,8 +269,7 @@ def cancel(stack: Stack) -> None:
 
 
 def test_without_any_checkpoint_it_goes_on_behind_its_answers_if_told_to(stack: Stack) -> None:
-    with flowing(stack, 4000):
-        wait_for_flow(stack)
+    with flowing(stack) as start:
         cancel(stack)
         lineage = lineages.current(stack.settings, DIGITS)
         assert lineage is not None
@@ -279,32 +281,20 @@ def test_without_any_checkpoint_it_goes_on_behind_its_answers_if_told_to(stack: 
         assert "--rebuild" in refused.stderr
         done = stack.streamlearn("train", "digits", "--rebuild")
         assert "starting at offset" in done.stdout
-    assert verified(stack)["lineage"] == lineage.id
+    assert verified(stack, since=start)["lineage"] == lineage.id
 
 
 def test_everything_killed_at_once_goes_on_where_it_was(stack: Stack, pm25_csv: str) -> None:
     lineage = lineages.current(stack.settings, DIGITS)
-    sending = subprocess.Popen(
-        [ROOT / ".venv" / "bin" / "streamlearn", "replay", "pm25", "--rate", "300", "--limit", "6000"],
-        env=inherited(stack.settings.environment()),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    with flowing(stack, 3000):
-        wait_for_flow(stack)
-    supervisor = int((stack.settings.home / "run" / "supervisord.pid").read_text())
-    for pid in [supervisor, *(process.pid for process in processes.ours(stack.settings.home))]:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    sending.kill()
-    sending.wait()
+    with flowing(stack, load("pm25")):
+        supervisor = int((stack.settings.home / "run" / "supervisord.pid").read_text())
+        for pid in [supervisor, *(process.pid for process in processes.ours(stack.settings.home))]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     done = stack.run("scripts/up", "--detach", "--no-replay", timeout=600)
     assert "it runs" in done.stdout
     assert lineages.current(stack.settings, DIGITS).id == lineage.id  # type: ignore[union-attr]
-    with flowing(stack, 1000):
-        pass
+    sent(stack, 1000)
     verified(stack)
     verified(stack, "pm25")
 
@@ -331,13 +321,12 @@ def test_redis_wants_its_password(stack: Stack) -> None:
 
 def test_input_that_kafka_has_lost_unlearned_stops_the_job_with_its_reason(stack: Stack) -> None:
     """Nothing goes on in silence; afterwards a new lineage begins behind the loss."""
-    with flowing(stack, 1000):
-        pass
-    verified(stack)
+    start = sent(stack, 1000)
+    verified(stack, since=start)
     cancel(stack)
     stack.streamlearn("replay", "digits", "--rate", "0", "--limit", "500")
-    end = Topic(stack.settings.kafka, "handwritten_digit").end
-    dropped(stack, "handwritten_digit", end - 100)
+    last = end(stack)
+    dropped(stack, "handwritten_digit", last - 100)
     stack.streamlearn("train", "digits")
 
     def told() -> bool:
@@ -347,23 +336,21 @@ def test_input_that_kafka_has_lost_unlearned_stops_the_job_with_its_reason(stack
 
     wait_until(told, 120, "the reason to be shown")
     stack.streamlearn("reset", "digits", "--force")
-    dropped(stack, "handwritten_digit", end)
+    dropped(stack, "handwritten_digit", last)
     stack.streamlearn("train", "digits")
-    with flowing(stack, 1000):
-        pass
-    verified(stack)
+    start = sent(stack, 1000)
+    verified(stack, since=start)
 
 
 def test_a_doubled_answer_is_found_on_the_real_stack(stack: Stack) -> None:
     """The last here: afterwards the lineage is spoiled for good, and another begins."""
-    with flowing(stack, 1000):
-        pass
-    verified(stack)
+    start = sent(stack, 1000)
+    verified(stack, since=start)
     answers = Topic(stack.settings.kafka, "digit_predict").read()
     send(stack.settings.kafka, "digit_predict", [answers.values[-100]])
     offset = answers.json()[-100]["offset"]
     answers.close()
-    done = stack.streamlearn("verify", "digits", *LATELY, check=False)
+    done = stack.streamlearn("verify", "digits", "--last", "15000", check=False)
     assert done.returncode == 1
     assert f"the first at offset {offset}" in done.stdout
     assert "doubled" in done.stdout
@@ -371,6 +358,5 @@ def test_a_doubled_answer_is_found_on_the_real_stack(stack: Stack) -> None:
     nothing = stack.streamlearn("verify", "digits", check=False)
     assert nothing.returncode == 2
     stack.streamlearn("train", "digits")
-    with flowing(stack, 1000):
-        pass
-    verified(stack)
+    start = sent(stack, 1000)
+    verified(stack, since=start)
