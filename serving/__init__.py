@@ -14,7 +14,7 @@ forecast.py      forecasts, as JSON and CSV
 versions.py      the versions kept, pinning, a file of one
 feedback.py      labelled records for the stream; recent.py: predictions by their id
 digits.py        the page to draw a digit on, and the tutorial's /predict
-drawing.py       a drawing (SVG) → the 8×8 picture that the model knows
+drawing.py       a drawing (SVG) → the 8×8 picture that the model knows; picture.py: as UCI's were prepared
 errors.py        every error as JSON of one shape
 openapi.py       the description of all this, and a page of it
 files.py         the files that the processes share
