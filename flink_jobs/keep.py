@@ -7,10 +7,10 @@ checkpoint. A job that a person has cancelled or stopped is left alone until the
 import time
 from collections.abc import Callable
 
-from flink_jobs import flink_api
-from flink_jobs.names import job_name
 from flink_jobs.submit import submit
+from streamlearn import flink_api
 from streamlearn.errors import BrokerUnavailable, FlinkAway, StreamlearnError
+from streamlearn.flink_api import job_name
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
 

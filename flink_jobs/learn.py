@@ -13,7 +13,8 @@ from pyflink.table import EnvironmentSettings, TableEnvironment
 
 from flink_jobs import tables
 from flink_jobs.learn_udf import learn_function
-from flink_jobs.names import checkpoint_root, job_name
+from flink_jobs.names import checkpoint_root
+from streamlearn.flink_api import job_name
 from streamlearn.lineage import Lineage
 from streamlearn.pipeline import load
 from streamlearn.settings import Settings

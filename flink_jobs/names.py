@@ -1,18 +1,9 @@
-"""What a pipeline's job is called in Flink, and where its checkpoints are."""
+"""Where the checkpoints of a pipeline's job are."""
 
 from pathlib import Path
 
 from streamlearn.lineage import Lineage
 from streamlearn.settings import Settings
-
-
-def job_name(pipeline: str) -> str:
-    """Return the job's name in Flink.
-
-    >>> job_name("digits")
-    'digits: learn'
-    """
-    return f"{pipeline}: learn"
 
 
 def checkpoint_root(lineage: Lineage, settings: Settings) -> Path:

@@ -6,10 +6,10 @@ a reset were meant to go, and nobody takes them for lost.
 
 from collections.abc import Callable
 
-from flink_jobs import flink_api
 from flink_jobs.lock import submitting
-from flink_jobs.names import job_name
+from streamlearn import flink_api
 from streamlearn.errors import FlinkAway, JobError
+from streamlearn.flink_api import job_name
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
 from streamlearn.store import Store

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from flink_jobs import distribution, flink_api
+from flink_jobs import distribution
 from flink_jobs.lock import submitting
-from flink_jobs.names import checkpoint_root, job_name, savepoints
+from flink_jobs.names import checkpoint_root, savepoints
+from streamlearn import flink_api
 from streamlearn.errors import JobError, LineageError
+from streamlearn.flink_api import job_name
 from streamlearn.lineage import Lineage
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings, inherited

@@ -13,9 +13,10 @@ v1.py            /v1: the older protocol
 forecast.py      forecasts, as JSON and CSV
 versions.py      the versions kept, pinning, a file of one
 feedback.py      labelled records for the stream; recent.py: predictions by their id
-digits.py        the page to draw a digit on, and the tutorial's /predict
+digits.py        the tutorial's /predict
 drawing.py       a drawing (SVG) → the 8×8 picture that the model knows; picture.py: as UCI's were prepared
 errors.py        every error as JSON of one shape
+pages/           the pages, kept up to date while one watches
 openapi.py       the description of all this, and a page of it
 files.py         the files that the processes share
 """

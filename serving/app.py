@@ -19,6 +19,7 @@ from serving import (
 )
 from serving.bodies import Bodies
 from serving.model_cache import ModelCache
+from serving.pages import routes as pages
 from serving.recent import Recent
 from streamlearn.learner import pin_blas_threads
 from streamlearn.pipeline import served
@@ -31,6 +32,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 
 
@@ -53,12 +56,14 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
         pipeline.name: ModelCache(store, pipeline, settings.model_poll_ms / 1000, settings.checkpoint_key)
         for pipeline in served(settings)
     }
+    app.extensions["serving"] = lambda: True
     telemetry.register(app, metrics_dir)
     errors.register(app)
     access.register(app, settings)
     for routes in (inference, v1, forecast, versions, digits):
         app.register_blueprint(routes.blueprint)
     feedback.register(app, settings)
+    pages.register(app)
     openapi.register(app)
     app.after_request(_secure)
     return app

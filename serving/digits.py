@@ -1,48 +1,20 @@
-"""The page to draw a digit on, and what answers it: the tutorial's `POST /predict`."""
+"""What digit a drawing is: the tutorial's `POST /predict`."""
 
 import base64
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, current_app, g, render_template, request
+from flask import Blueprint, Response, g, request
 
 from serving import drawing
 from serving.inference import cache, remember, said
 from serving.openapi import described
-from streamlearn.errors import BadDrawing, BadRecord, BadRequest, NoModel
-from streamlearn.forecast import Forecast
+from streamlearn.errors import BadDrawing, BadRecord, BadRequest
 from streamlearn.pipelines import digits
 
 blueprint = Blueprint("digits", __name__)
 
 pipeline = digits.pipeline
-
-
-@blueprint.get("/")
-def page() -> str:
-    """Show the page."""
-    caches = current_app.extensions["models"]
-    others = [
-        {"name": name, "forecasts": isinstance(found.pipeline.learning, Forecast)}
-        for name, found in sorted(caches.items())
-        if name != pipeline.name
-    ]
-    return render_template("digits.html", pipeline=pipeline.name, others=others, status=_status())
-
-
-def _status() -> str:
-    """A sentence about the model that is served."""
-    try:
-        served = cache(pipeline.name).current()
-    except NoModel as missing:
-        return str(missing)
-    score = served.learner.score
-    accuracy = score.summary()["accuracy"]
-    share = "not scored yet" if accuracy is None else f"{accuracy:.1%} right before learning them"
-    return (
-        f"Version {served.head.version} is served, written {served.age_s():.0f} s ago:"
-        f" {score.samples} records scored, {share}."
-    )
 
 
 class Drawing(msgspec.Struct):

@@ -32,6 +32,8 @@ def post_fork(_: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Listen on a socket of one's own, now that everything is there to answer with."""
+    # Pages' streams of events would else hold up a stop for as long as it waits for requests to end.
+    worker.wsgi.extensions["serving"] = lambda: worker.alive
     worker.sockets = [listener.sock for listener in sock.create_sockets(worker.cfg, worker.log)]
 
 
@@ -46,4 +48,6 @@ def worker_exit(_: Any, worker: Any) -> None:
     if application is not None:
         for models in application.extensions["models"].values():
             models.stop()
+        for live in application.extensions["live"].values():
+            live.watch.stop()
         application.extensions["feedback"].close()

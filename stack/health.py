@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from flink_jobs import flink_api
-from flink_jobs.names import job_name
+from streamlearn import flink_api
 from streamlearn.errors import StreamlearnError
+from streamlearn.flink_api import job_name
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
 from streamlearn.store import Store

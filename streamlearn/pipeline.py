@@ -56,6 +56,35 @@ class DataSet:
 
 
 @dataclass(frozen=True)
+class Band:
+    """A range of values that people have a name for; it reaches up to the next band."""
+
+    above: float
+    name: str
+    colour: str
+    """As CSS names it, such as `#8bc34a`."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How pages show a pipeline. Nothing of this decides a prediction."""
+
+    value: str = ""
+    """The field of a record that is forecast; without it a forecast is shown without its past."""
+    title: str = ""
+    """What the value is, for people."""
+    unit: str = ""
+    step_s: int = 0
+    """Seconds a step, where steps count from 1970; 0: steps are numbers."""
+    step_unit: str = ""
+    """What a step is called, such as `h`."""
+    bands: tuple[Band, ...] = ()
+    """Ranges of the value, ascending."""
+    bands_source: str = ""
+    """Where the bands come from."""
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """One stream of records and what learns from it."""
 
@@ -76,6 +105,8 @@ class Pipeline:
     """Types inside the learner's state that skops does not know but may load."""
     data: DataSet | None = None
     """What `streamlearn replay` sends."""
+    shown: Shown = Shown()
+    """How pages show it."""
     reference: str = ""
     """By what `load` finds it again, in any process; set by `load`."""
 

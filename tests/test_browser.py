@@ -1,11 +1,22 @@
-"""The page in a real Chromium, with the real stack behind it."""
+"""The pages in a real Chromium, with the real stack behind them."""
 
-from collections.abc import Iterator
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Stack
+from axe_playwright_python.sync_playwright import Axe
+from conftest import ROOT, Stack
 from playwright.sync_api import expect
+
+from stack import chaos, health
+from stack.processes import ours
+from stack.supervisor import Supervisor
+from streamlearn.pipeline import load
+from streamlearn.settings import inherited
+from streamlearn.waiting import wait_until
 
 THREE = [
     (90, 60),
@@ -18,22 +29,74 @@ THREE = [
     (150, 240),
     (85, 225),
 ]
+SEVEN = [(80, 60), (140, 55), (200, 60), (170, 130), (140, 190), (120, 240)]
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+PAGES = ("/", "/forecast/pm25", "/pipelines/digits", "/pipelines/pm25")
+
+FIRST_PAINT = """
+() => new Promise((done) => new PerformanceObserver((list) => {
+  const [paint] = list.getEntriesByName("first-contentful-paint");
+  if (paint) done(paint.startTime);
+}).observe({ type: "paint", buffered: true }))
+"""
+"""Milliseconds until something was seen."""
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def learned(stack: Stack, pm25_csv: str) -> Stack:
+    """The stack, when there is something to see."""
+    stack.streamlearn("replay", "digits", "--rate", "0", "--limit", "3594")
+    stack.streamlearn("replay", "pm25", "--rate", "0", "--limit", "1200")
+    for name in ("digits", "pm25"):
+        wait_until(
+            lambda name=name: (
+                health.ready(stack.settings, name) and chaos.answered(stack.settings, load(name))
+            ),
+            120,
+            f"{name} to be learned",
+        )
+    return stack
 
 
 @pytest.fixture
-def page(browser: Any, stack: Stack) -> Iterator[Any]:
-    stack.streamlearn("replay", "digits", "--rate", "0", "--limit", "3594")
-    opened = browser.new_page(viewport={"width": 1000, "height": 800})
-    opened.troubles = []
-    opened.on("console", lambda message: message.type == "error" and opened.troubles.append(message.text))
-    opened.on("pageerror", lambda error: opened.troubles.append(str(error)))
-    opened.goto(stack.url)
+def open_page(browser: Any, learned: Stack) -> Iterator[Open]:
+    """Open pages that keep their troubles: errors in the console and in scripts, refused requests."""
+    contexts = []
+
+    def opened(path: str, **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": DESKTOP, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.troubles = []
+        page.on("console", lambda message: message.type == "error" and page.troubles.append(message.text))
+        page.on("pageerror", lambda error: page.troubles.append(str(error)))
+        page.goto(learned.url + path)
+        return page
+
     yield opened
-    opened.close()
+    for context in contexts:
+        context.close()
 
 
-def test_the_description_of_every_route_can_be_browsed(page: Any, stack: Stack) -> None:
-    page.goto(stack.url + "/docs")
+def draw(page: Any, points: list[tuple[int, int]]) -> None:
+    """Draw one stroke with the mouse."""
+    pad = page.locator("#pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    scale = box["width"] / 280
+    for number, (x, y) in enumerate(points):
+        page.mouse.move(box["x"] + x * scale, box["y"] + y * scale, steps=5)
+        if number == 0:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def test_the_description_of_every_route_can_be_browsed(open_page: Open) -> None:
+    page = open_page("/docs")
     infer = page.locator(".opblock", has_text="/v2/models/{name}/infer")
     expect(infer).to_be_visible()
     infer.click()
@@ -41,23 +104,182 @@ def test_the_description_of_every_route_can_be_browsed(page: Any, stack: Stack) 
     assert page.troubles == []
 
 
-def test_a_digit_drawn_with_the_mouse_gets_an_answer(page: Any) -> None:
+def test_a_drawing_is_answered_corrected_and_answered_again_by_what_has_learned_it(open_page: Open) -> None:
+    page = open_page("/")
     expect(page.locator("#served")).to_contain_text("is served")
-    box = page.locator("#pad").bounding_box()
-    scale = box["width"] / 280
-    for number, (x, y) in enumerate(THREE):
-        page.mouse.move(box["x"] + x * scale, box["y"] + y * scale, steps=5)
-        if number == 0:
-            page.mouse.down()
-    page.mouse.up()
-    page.get_by_role("button", name="Which digit is it?").click()
+    draw(page, THREE)
     expect(page.locator("#answer")).to_have_text("3")
-    expect(page.locator("#message")).to_contain_text("Answered by version")
+    message = page.locator("#message")
+    expect(message).to_contain_text(re.compile(r"^Version [\d,]+ says 3"))
+    before = version(message.text_content())
     assert page.locator("#picture i").count() == 64
+    shares = [float(text.rstrip("%")) for text in page.locator("#shares span").all_text_contents()]
+    assert len(shares) == 10
+    assert sum(shares) == pytest.approx(100, abs=0.6)
+    page.get_by_role("button", name="9", exact=True).click()
+    expect(page.locator("#progress li").nth(2)).to_contain_text("has learned it")
+    expect(message).to_contain_text("which has learned it")
+    assert version(message.text_content()) > before
+    expect(page.get_by_role("button", name="Right", exact=True)).to_be_enabled()
+    page.get_by_role("button", name="3", exact=True).click()
+    expect(page.locator("#progress li").nth(2)).to_contain_text("has learned it")
     assert page.troubles == []
 
 
-def test_an_empty_drawing_is_not_sent(page: Any) -> None:
+def version(text: str | None) -> int:
+    found = re.search(r"[Vv]ersion ([\d,]+)", text or "")
+    assert found
+    return int(found[1].replace(",", ""))
+
+
+def test_an_empty_drawing_is_not_sent(open_page: Open) -> None:
+    page = open_page("/")
     page.get_by_role("button", name="Which digit is it?").click()
-    assert page.locator("#message").text_content() == "Draw something first."
+    expect(page.locator("#message")).to_have_text("Draw something first.")
+    draw(page, SEVEN)
+    expect(page.locator("#answer")).not_to_have_text("–")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#answer")).to_have_text("–")
+    assert page.troubles == []
+
+
+def test_a_digit_is_drawn_and_corrected_by_keyboard_alone(open_page: Open) -> None:
+    page = open_page("/")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "pad":
+            break
+    page.keyboard.press("Space")
+    for _ in range(18):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.locator("#answer")).to_have_text(re.compile(r"\d"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#message")).to_contain_text("says")
+    right = page.get_by_role("button", name="Right", exact=True)
+    expect(right).to_be_enabled()
+    right.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#progress li").nth(2)).to_contain_text("has learned it")
+    assert page.troubles == []
+
+
+def test_a_finger_draws_on_a_phone_and_nothing_is_wider_than_it(open_page: Open) -> None:
+    page = open_page("/", viewport=PHONE, has_touch=True, is_mobile=True)
+    pad = page.locator("#pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    touches = page.context.new_cdp_session(page)
+    for number, (x, y) in enumerate(THREE):
+        point = {"x": box["x"] + x * box["width"] / 280, "y": box["y"] + y * box["width"] / 280}
+        kind = "touchStart" if number == 0 else "touchMove"
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(page.locator("#answer")).to_have_text("3")
+    for path in PAGES:
+        phone = open_page(path, viewport=PHONE, is_mobile=True)
+        expect(phone.locator("html")).to_have_attribute("data-connection", "open")
+        wide = phone.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide == 0, path
+        assert phone.troubles == []
+
+
+def test_the_forecast_moves_while_hours_arrive(open_page: Open, learned: Stack, pm25_csv: str) -> None:
+    page = open_page("/forecast/pm25")
+    words = page.locator("#outlook-words")
+    expect(words).to_contain_text("Measured up to")
+    seen = {words.text_content()}
+    ink = {page.locator("#outlook canvas").evaluate("canvas => canvas.toDataURL()")}
+    replay = [ROOT / ".venv/bin/streamlearn", "replay", "pm25", "--rate", "20", "--loop"]
+    sending = subprocess.Popen(
+        replay, env=inherited(learned.settings.environment()), stdout=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(3):
+            expect(words).not_to_have_text(
+                re.compile("|".join(map(re.escape, map(str, seen)))), timeout=60_000
+            )
+            seen.add(words.text_content())
+            ink.add(page.locator("#outlook canvas").evaluate("canvas => canvas.toDataURL()"))
+    finally:
+        sending.send_signal(signal.SIGINT)
+        sending.wait(30)
+    assert len(seen) == 4
+    assert len(ink) > 1
+    page.locator("label", has_text="6 h").first.click()
+    expect(page.locator("#errors-words")).to_contain_text("persistence")
+    assert page.troubles == []
+
+
+def test_a_pipelines_page_shows_its_stream_and_its_parts(open_page: Open, learned: Stack) -> None:
+    page = open_page("/pipelines/digits")
+    for part in ("kafka", "redis", "flink", "job"):
+        expect(page.locator(f'[data-part="{part}"]')).to_have_attribute("data-state", "up")
+    expect(page.locator('[data-is="lag"]')).to_have_text("0")
+    expect(page.locator("#curve-words")).to_contain_text("the commonest label")
+    expect(page.locator("#restores tbody tr").first).to_be_visible()
+    job = page.locator("#job").get_attribute("href")
+    assert re.fullmatch(re.escape(learned.settings.flink) + r"/#/job/running/[0-9a-f]{32}/overview", job)
+    learned.streamlearn("replay", "digits", "--rate", "200", "--limit", "1000")
+    expect(page.locator('[data-is="rate"]')).not_to_have_text("0.0")
+    assert page.troubles == []
+
+
+def test_a_killed_server_is_waited_for_and_the_page_goes_on(open_page: Open, learned: Stack) -> None:
+    page = open_page("/pipelines/digits")
+    expect(page.locator('[data-part="kafka"]')).to_have_attribute("data-state", "up")
+    for process in ours(learned.settings.home):
+        if "gunicorn" in " ".join(process.cmdline()):
+            process.kill()
+    trouble = page.locator("#troubles")
+    expect(trouble).to_contain_text("The server does not answer", timeout=20_000)
+    expect(trouble).to_be_hidden(timeout=90_000)
+    expect(page.locator("html")).to_have_attribute("data-connection", "open")
+
+
+def test_a_part_that_is_away_is_named_and_its_return_seen(open_page: Open, learned: Stack) -> None:
+    page = open_page("/pipelines/digits")
+    expect(page.locator('[data-part="redis"]')).to_have_attribute("data-state", "up")
+    supervisor = Supervisor(learned.settings)
+    supervisor.stop_service("redis")
+    try:
+        expect(page.locator("#troubles")).to_contain_text("Redis does not answer", timeout=30_000)
+        expect(page.locator('[data-part="redis"]')).to_have_attribute("data-state", "down")
+        expect(page.locator("#served")).to_contain_text("is served")
+    finally:
+        supervisor.start_service("redis")
+    expect(page.locator('[data-part="redis"]')).to_have_attribute("data-state", "up", timeout=60_000)
+    assert page.troubles == []
+
+
+def test_the_pages_speak_chinese(open_page: Open, learned: Stack) -> None:
+    page = open_page("/", locale="zh-CN")
+    expect(page.locator("h1")).to_have_text("画一个数字")
+    draw(page, THREE)
+    expect(page.locator("#message")).to_contain_text("认为是 3")
+    for path in PAGES[1:]:
+        page.goto(learned.url + path)
+        expect(page.locator("#served")).to_contain_text("正在使用版本")
+    page.get_by_role("link", name="English").click()
+    expect(page.locator("h1")).to_contain_text("Pipeline")
+    assert page.troubles == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_serious_and_the_first_paint_is_quick(
+    open_page: Open, path: str, scheme: str
+) -> None:
+    page = open_page(path, color_scheme=scheme)
+    expect(page.locator("html")).to_have_attribute("data-connection", "open")
+    if path == "/":
+        draw(page, THREE)
+        expect(page.locator("#answer")).to_have_text("3")
+    else:
+        expect(page.locator(".chart canvas").first).to_be_visible()
+    found = Axe().run(page).response["violations"]
+    serious = [(one["id"], one["nodes"]) for one in found if one["impact"] in ("serious", "critical")]
+    assert not serious
+    page.reload()
+    assert page.evaluate(FIRST_PAINT) < 500
     assert page.troubles == []

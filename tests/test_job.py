@@ -14,7 +14,7 @@ from conftest import Stack
 from reading import Topic, send
 
 from stack import chaos
-from streamlearn.pipelines.digits import pipeline
+from streamlearn.pipeline import load
 from streamlearn.settings import Settings
 from streamlearn.waiting import wait_until
 
@@ -172,7 +172,7 @@ def test_killed_workers_change_nothing(stack: Stack, topics: Topics) -> None:
     topics.settle()
     moments = random.Random(5)
     killed: list[int] = []
-    with chaos.loaded(stack.settings, [pipeline], rate=1500, seed=9):
+    with chaos.loaded(stack.settings, [load("digits")], rate=1500, seed=9):
         for _ in range(3):
             start = len(topics.predictions.read().values)
             wanted = start + moments.randint(1500, 2500)

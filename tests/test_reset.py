@@ -7,7 +7,7 @@ import urllib.request
 import redis
 from conftest import Stack
 
-from flink_jobs import flink_api
+from streamlearn import flink_api
 from streamlearn.pipeline import load
 from streamlearn.waiting import wait_until
 from topics import lineages

@@ -1,7 +1,6 @@
 """The server with a real Redis and models written by the real store, without Flink."""
 
 import base64
-import re
 from collections.abc import Callable
 
 import pytest
@@ -129,13 +128,6 @@ def test_64_numbers_as_json_are_answered_alike(client: FlaskClient, store: Store
     assert client.post("/predict", data=b"{", content_type="application/json").status_code == 400
 
 
-def test_the_page_says_which_version_is_served(client: FlaskClient, store: Store) -> None:
-    assert b"has been learned yet" in client.get("/").data
-    serve(client, store, 600)
-    page = client.get("/").get_data(as_text=True)
-    assert re.search(r"Version 600 is served, written \d+ s ago: \d+ records scored, [\d.]+% right", page)
-
-
 def test_a_version_is_taken_over_when_redis_announces_it(store: Store, make_app: MakeApp) -> None:
     serve(make_app(model_poll_ms=60_000).test_client(), store, 100)
 
@@ -193,12 +185,3 @@ def test_forecasts_are_for_those_who_forecast(client: FlaskClient, store: Store)
 def test_hours_that_cannot_be_read_are_named(client: FlaskClient, body: bytes, field: str) -> None:
     answer = client.post("/v2/models/pm25/forecast", data=body)
     assert (answer.status_code, answer.get_json()["field"]) == (400, field)
-
-
-def test_the_page_runs_only_its_own_scripts(client: FlaskClient) -> None:
-    page = client.get("/")
-    assert page.status_code == 200
-    assert "script-src" not in page.headers["Content-Security-Policy"]
-    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
-    assert b"http://" not in page.data
-    assert b"https://" not in page.data

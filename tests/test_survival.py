@@ -17,10 +17,11 @@ from conftest import Stack
 from reading import Topic, send
 from test_topics import dropped
 
-from flink_jobs import flink_api
-from flink_jobs.names import checkpoint_root, job_name
-from stack import chaos, processes
+from flink_jobs.names import checkpoint_root
+from stack import chaos, health, processes
 from stack.supervisor import Supervisor
+from streamlearn import flink_api
+from streamlearn.flink_api import job_name
 from streamlearn.pipeline import Pipeline, load
 from streamlearn.store import Store
 from streamlearn.versions import Restore
@@ -110,6 +111,14 @@ def test_a_stream_is_verified_and_the_report_can_be_read(stack: Stack) -> None:
     assert report["records"] >= 3000
     some = json.loads(stack.streamlearn("verify", "digits", "--last", "1000", "--json").stdout)
     assert 1000 <= some["records"] < report["records"]
+
+
+def test_random_kills_under_load_change_nothing(stack: Stack, pm25_csv: str) -> None:
+    """Early here: it verifies all that there is, which grows with every test."""
+    done = stack.run("scripts/chaos", "--minutes", "1.5", "--seed", "11", check=False, timeout=900)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "rolled back" in done.stdout
 
 
 def test_a_redis_that_comes_back_empty_is_filled_again_from_kafka(stack: Stack, client: redis.Redis) -> None:
@@ -286,7 +295,8 @@ def test_without_any_checkpoint_it_goes_on_behind_its_answers_if_told_to(stack: 
 
 def test_everything_killed_at_once_goes_on_where_it_was(stack: Stack, pm25_csv: str) -> None:
     lineage = lineages.current(stack.settings, DIGITS)
-    with flowing(stack, load("pm25")):
+    hours = end(stack, "pm25")
+    with flowing(stack, load("pm25")) as start:
         supervisor = int((stack.settings.home / "run" / "supervisord.pid").read_text())
         for pid in [supervisor, *(process.pid for process in processes.ours(stack.settings.home))]:
             with suppress(ProcessLookupError):
@@ -295,15 +305,8 @@ def test_everything_killed_at_once_goes_on_where_it_was(stack: Stack, pm25_csv: 
     assert "it runs" in done.stdout
     assert lineages.current(stack.settings, DIGITS).id == lineage.id  # type: ignore[union-attr]
     sent(stack, 1000)
-    verified(stack)
-    verified(stack, "pm25")
-
-
-def test_random_kills_under_load_change_nothing(stack: Stack, pm25_csv: str) -> None:
-    done = stack.run("scripts/chaos", "--minutes", "1.5", "--seed", "11", check=False, timeout=900)
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "rolled back" in done.stdout
+    verified(stack, since=start)
+    verified(stack, "pm25", since=hours)
 
 
 def test_the_log_holds_no_secret(stack: Stack) -> None:
@@ -329,12 +332,11 @@ def test_input_that_kafka_has_lost_unlearned_stops_the_job_with_its_reason(stack
     dropped(stack, "handwritten_digit", last - 100)
     stack.streamlearn("train", "digits")
 
-    def told() -> bool:
-        return (
-            "are gone from Kafka before they were learned" in stack.streamlearn("status", check=False).stdout
-        )
-
-    wait_until(told, 120, "the reason to be shown")
+    reason = "are gone from Kafka before they were learned"
+    wait_until(
+        lambda: reason in (health.trouble(stack.settings, "digits") or ""), 120, "the reason to be known"
+    )
+    assert reason in stack.streamlearn("status", check=False).stdout
     stack.streamlearn("reset", "digits", "--force")
     dropped(stack, "handwritten_digit", last)
     stack.streamlearn("train", "digits")

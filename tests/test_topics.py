@@ -12,7 +12,9 @@ from reading import send
 from streamlearn.errors import LineageError, TopicRefused
 from streamlearn.pipeline import Pipeline
 from streamlearn.pipelines import digits
+from streamlearn.waiting import wait_until
 from topics import journal, layout, lineages, records
+from topics.tail import Tail
 
 
 @pytest.fixture
@@ -161,3 +163,27 @@ def dropped(stack: Stack, topic: str, before: int) -> None:
     admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
     admin.delete_records({TopicPartition(topic, 0): before})
     admin.close()
+
+
+def test_a_tail_reads_on_and_skips_what_came_too_fast(stack: Stack, pipeline: Pipeline) -> None:
+    tail = Tail(stack.settings, {pipeline.topic: 3, pipeline.dead_letter_topic: 0})
+    nothing = tail.look()
+    assert (nothing.records[pipeline.topic], nothing.ends[pipeline.topic]) == ([], 0)
+    layout.ensure(stack.settings, pipeline)
+
+    def values() -> list[bytes]:
+        return [record.value for record in tail.look().records[pipeline.topic]]
+
+    send(stack.settings.kafka, pipeline.topic, [b"1", b"2", b"3", b"4"])
+    wait_until(lambda: tail.look().ends[pipeline.topic] == 4, 30, "the topic to be seen")
+    tail.close()
+    tail = Tail(stack.settings, {pipeline.topic: 3, pipeline.dead_letter_topic: 0})
+    assert values() == [b"2", b"3", b"4"]
+    assert values() == []
+    send(stack.settings.kafka, pipeline.topic, [b"5"])
+    assert values() == [b"5"]
+    send(stack.settings.kafka, pipeline.topic, [b"6", b"7", b"8", b"9", b"10"])
+    seen = tail.look()
+    assert [record.value for record in seen.records[pipeline.topic]] == [b"8", b"9", b"10"]
+    assert (seen.ends[pipeline.topic], seen.ends[pipeline.dead_letter_topic]) == (10, 0)
+    tail.close()

@@ -3,6 +3,7 @@
 client.py     settings → connected clients, in our own errors
 layout.py     the topics of a pipeline: created as they must be, refused if they are not
 records.py    bounded reads of a partition, transactions respected
+tail.py       the newest records of some topics, for those who watch
 journal.py    the answers of one lineage, in the order of its records
 lineages.py   the register of lineages: which one is open, which submission is the newest
 stream.py     a pipeline's records and journal, as the core asks for them

@@ -60,12 +60,12 @@ def admin(settings: Settings, *, connect_ms: int = _CONNECT_MS) -> Iterator[Kafk
 
 
 @contextmanager
-def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
+def consumer(settings: Settings, *, connect_ms: int = _CONNECT_MS, **options: Any) -> Iterator[KafkaConsumer]:
     """Open a consumer that sees committed records only, for the length of a `with`."""
     with talking_to(settings):
         client = KafkaConsumer(
             bootstrap_servers=settings.kafka,
-            bootstrap_timeout_ms=_CONNECT_MS,
+            bootstrap_timeout_ms=connect_ms,
             isolation_level="read_committed",
             enable_auto_commit=False,
             # An offset that Kafka no longer holds is an error, not a reason to read somewhere else.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamlearn.datasets import pm25 as dataset
 from streamlearn.features import Window, carried_forward
 from streamlearn.forecast import Forecast
-from streamlearn.pipeline import DataSet, Pipeline
+from streamlearn.pipeline import Band, DataSet, Pipeline, Shown
 from streamlearn.recursive import RecursiveLeastSquares
 
 HORIZONS = (1, 3, 6, 12, 24)
@@ -25,6 +25,16 @@ FIELDS = 7 + len(WINDS)
 
 _EPOCH = datetime(1970, 1, 1)
 _HOUR = timedelta(hours=1)
+
+BANDS = (
+    Band(0, "good", "#4caf50"),
+    Band(35, "moderate", "#c0b000"),
+    Band(75, "lightly polluted", "#ef8a17"),
+    Band(115, "moderately polluted", "#d9402f"),
+    Band(150, "heavily polluted", "#8e3b9e"),
+    Band(250, "severely polluted", "#7a1f3d"),
+)
+"""The air quality classes of HJ 633-2012 by PM2.5 in µg/m³; they are meant for the mean of a day."""
 
 Celsius = Annotated[float, Meta(ge=-60, le=60)]
 Hours = Annotated[float, Meta(ge=0, le=1000)]
@@ -108,4 +118,13 @@ pipeline = Pipeline(
     echo=("ts", "pollution"),
     trusted_types=("streamlearn.recursive.RecursiveLeastSquares",),
     data=DataSet(dataset.records, dataset.HOURS, dataset.prepare),
+    shown=Shown(
+        value="pollution",
+        title="PM2.5",
+        unit="µg/m³",
+        step_s=3600,
+        step_unit="h",
+        bands=BANDS,
+        bands_source="China's HJ 633-2012",
+    ),
 )

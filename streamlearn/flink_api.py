@@ -1,4 +1,4 @@
-"""The few calls to Flink's REST interface that submitting and watching a job need."""
+"""The few calls to Flink's REST interface that submitting, watching and showing a job need."""
 
 import json
 import time
@@ -29,6 +29,15 @@ class Job:
     def live(self) -> bool:
         """Whether the job runs, or will again without a hand."""
         return self.state not in ENDED
+
+
+def job_name(pipeline: str) -> str:
+    """Return what a pipeline's job is called in Flink.
+
+    >>> job_name("digits")
+    'digits: learn'
+    """
+    return f"{pipeline}: learn"
 
 
 def call(settings: Settings, path: str, *, method: str = "GET", body: Any = None) -> Any:
