@@ -9,5 +9,6 @@ Data flows through the modules in this order::
 `worker` does this for one attempt of a job, a chunk at a time (`answers`, `control`); `recovery` finds the
 learner that goes on after a restart, from the store or again from the `stream` and its `journal`; `verify`
 does all of it once more and compares. `store` reads versions in Redis, `writer` writes them. `figures` makes
-series to look at from committed answers; `flink_api` asks Flink how a job fares.
+series to look at from committed answers; `flink_api` asks Flink how a job fares. `lags` finds which series
+leads which, beside all this.
 """

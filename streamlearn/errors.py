@@ -5,6 +5,8 @@ StreamlearnError            every error that a user may see: one sentence that s
 ├── UnknownPipeline         no pipeline is registered under that name
 ├── BadRecord               one record that cannot be read; it goes to the dead-letter topic
 ├── DataUnavailable         a data set can neither be fetched nor found
+├── BadSeries               series in which no lag can be looked for
+├── MissingExtra            a package that only this command needs is not installed
 ├── BadRequest              what a client of the server has sent cannot be used
 │   └── BadDrawing          … a drawing that cannot be turned into a picture
 ├── UnknownVersion          a version of a model that is not kept
@@ -42,6 +44,14 @@ class BadRecord(StreamlearnError):
 
 class DataUnavailable(StreamlearnError):
     """A data set cannot be had, or is not the one that is expected."""
+
+
+class BadSeries(StreamlearnError):
+    """A series is too short, constant or no series of numbers: no lag can be looked for in it."""
+
+
+class MissingExtra(StreamlearnError):
+    """An optional package is not installed."""
 
 
 class BadRequest(StreamlearnError):

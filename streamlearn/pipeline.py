@@ -66,6 +66,18 @@ class Band:
 
 
 @dataclass(frozen=True)
+class Driver:
+    """Something in a record that may drive the value which is forecast."""
+
+    name: str
+    title: str
+    """What it is, for people."""
+    unit: str
+    of: Callable[[Any], float | None]
+    """A record → the number; None where it is missing."""
+
+
+@dataclass(frozen=True)
 class Shown:
     """How pages show a pipeline. Nothing of this decides a prediction."""
 
@@ -107,6 +119,8 @@ class Pipeline:
     """What `streamlearn replay` sends."""
     shown: Shown = Shown()
     """How pages show it."""
+    drivers: tuple[Driver, ...] = ()
+    """What may drive the value that is forecast; `streamlearn lags` tells how many steps ahead."""
     reference: str = ""
     """By what `load` finds it again, in any process; set by `load`."""
 

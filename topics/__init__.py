@@ -8,5 +8,6 @@ journal.py    the answers of one lineage, in the order of its records
 lineages.py   the register of lineages: which one is open, which submission is the newest
 stream.py     a pipeline's records and journal, as the core asks for them
 verifying.py  what `verify` needs from outside, and its report in words
+rows.py       a topic's records as rows, for those who look for lags
 versions.py   the versions that are kept, and going back to one
 """

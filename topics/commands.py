@@ -1,4 +1,4 @@
-"""The commands that read what the stream has said, and tell it to go back: verify, models."""
+"""The commands that read what the stream has said, and tell it to go back: verify, models (and lags)."""
 
 import sys
 import time
@@ -15,6 +15,7 @@ from streamlearn.choosing import choosing
 from streamlearn.errors import StreamlearnError
 from streamlearn.pipeline import Pipeline, load
 from streamlearn.settings import Settings
+from topics.lag_command import lags
 
 _SHOW_S = 0.5
 _LINE_S = 10.0
@@ -84,7 +85,7 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
 def models(
     name: str, action: str, what: str | None, as_json: bool, wait_s: float, output: Path | None
 ) -> None:
-    r"""List the versions of a model that are kept, choose which is served, or go back to one.
+    """List the versions of a model that are kept, choose which is served, or go back to one.
 
     PIPELINE is a registered pipeline, or one of your own as module:object.
 
@@ -101,7 +102,7 @@ def models(
     \b
     streamlearn models digits list
     streamlearn models digits rollback 1200
-    """
+    """  # noqa: D301 (click wants the character)
     from topics import versions
 
     settings, pipeline = Settings.load(), load(name)
@@ -191,4 +192,4 @@ class _Display:
             click.echo(f"{self._title}: offset {at} of {end}", err=True)
 
 
-commands = [verify, models]
+commands = [verify, models, lags]

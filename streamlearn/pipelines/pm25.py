@@ -1,6 +1,7 @@
 """pm25: how much fine dust will there be in 1, 3, 6, 12 and 24 hours? Recursive least squares on lags."""
 
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from streamlearn.datasets import pm25 as dataset
 from streamlearn.features import Window, carried_forward
 from streamlearn.forecast import Forecast
-from streamlearn.pipeline import Band, DataSet, Pipeline, Shown
+from streamlearn.pipeline import Band, DataSet, Driver, Pipeline, Shown
 from streamlearn.recursive import RecursiveLeastSquares
 
 HORIZONS = (1, 3, 6, 12, 24)
@@ -99,6 +100,22 @@ def features(window: Window, step: int) -> tuple[NDArray[np.float64], float] | N
     )
 
 
+def _from(wind: str) -> Driver:
+    title = "calm or changing wind" if wind == "cv" else f"wind from {wind}"
+    return Driver(f"wnd_dir={wind}", title, "0 or 1", lambda hour: float(hour.wnd_dir == wind))
+
+
+DRIVERS = (
+    Driver("dew", "dew point", "°C", attrgetter("dew")),
+    Driver("temp", "temperature", "°C", attrgetter("temp")),
+    Driver("press", "pressure", "hPa", attrgetter("press")),
+    Driver("wnd_spd", "wind speed", "m/s, cumulated", attrgetter("wnd_spd")),
+    Driver("snow", "hours of snow", "h", attrgetter("snow")),
+    Driver("rain", "hours of rain", "h", attrgetter("rain")),
+    *map(_from, WINDS),
+)
+"""The weather; each direction of the wind is a series of its own, 1 where it blew."""
+
 pipeline = Pipeline(
     name="pm25",
     topic="pm25",
@@ -127,4 +144,5 @@ pipeline = Pipeline(
         bands=BANDS,
         bands_source="China's HJ 633-2012",
     ),
+    drivers=DRIVERS,
 )
