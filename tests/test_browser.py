@@ -164,6 +164,21 @@ def test_a_digit_is_drawn_and_corrected_by_keyboard_alone(open_page: Open) -> No
     assert page.troubles == []
 
 
+def test_an_answer_that_comes_late_does_not_wipe_out_what_is_being_learned(open_page: Open) -> None:
+    page = open_page("/")
+    draw(page, SEVEN)
+    expect(page.locator("#message")).to_contain_text("says")
+    late: list[Any] = []
+    page.route("**/predict", lambda route: late.append(route), times=1)
+    page.get_by_role("button", name="Which digit is it?").click()
+    page.get_by_role("button", name="7", exact=True).click()
+    with page.expect_response("**/predict"):
+        late[0].continue_()
+    expect(page.locator("#progress li").nth(2)).to_contain_text("has learned it")
+    expect(page.locator("#message")).to_contain_text("which has learned it")
+    assert page.troubles == []
+
+
 def test_a_finger_draws_on_a_phone_and_nothing_is_wider_than_it(open_page: Open) -> None:
     page = open_page("/", viewport=PHONE, has_touch=True, is_mobile=True)
     pad = page.locator("#pad")

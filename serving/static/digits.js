@@ -222,6 +222,9 @@ function tell(sentence) {
 
 async function feedBack(label) {
   const { id } = asked;
+  // An answer that is still on its way says nothing of what is learned now.
+  clearTimeout(timer);
+  const turn = (asking += 1);
   const start = performance.now();
   const seconds = () => number((performance.now() - start) / 1000, 1);
   byId("progress").replaceChildren();
@@ -236,14 +239,14 @@ async function feedBack(label) {
     const { learned } = await fetched(`/v2/models/${model}/versions?learned=${offset}&wait=${LEARNED_S}`);
     if (!learned.learned) return tell(say("notYet", { offset: number(offset), seconds: LEARNED_S }));
     tell(say("learned", { version: number(learned.version), seconds: seconds() }));
-    if (strokes.length) await predict("again");
+    if (strokes.length && turn === asking) await predict("again");
   } catch (error) {
     tell(explain(error));
     if (error.code === "unauthorized") {
       byId("token").hidden = false;
       byId("token-field").focus();
     }
-    if (strokes.length) await predict("again");
+    if (strokes.length && turn === asking) await predict("again");
   }
 }
 
