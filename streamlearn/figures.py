@@ -142,5 +142,5 @@ def thinned(count: int, most: int) -> NDArray[np.int64]:
 def _rolling_sum(values: Floats, window: int) -> Floats:
     """Sum the last `window` rows at each row; exact enough for figures on a page, not for a score."""
     sums = np.cumsum(values, axis=0)
-    sums[window:] = sums[window:] - sums[:-window].copy()
+    sums[window:] = sums[window:] - sums[:-window]
     return sums

@@ -98,7 +98,7 @@ def draw() -> str:
 @blueprint.get("/forecast")
 def forecasts() -> Any:
     """Show the first pipeline that forecasts."""
-    names = [name for name, live in sorted(_all().items()) if windowed(live.watch.pipeline)]
+    names = _forecasting()
     if not names:
         raise UnknownPipeline("no pipeline here forecasts")
     return redirect(url_for("pages.forecast", name=names[0]))
@@ -113,7 +113,7 @@ def forecast(name: str) -> str:
     return render_template(
         "forecast.html",
         name=name,
-        names=[other for other, live in sorted(_all().items()) if windowed(live.watch.pipeline)],
+        names=_forecasting(),
         model=views.model(_watch(name)),
         shown=_shown(pipeline),
         latest=_latest(name),
@@ -163,6 +163,10 @@ def live(name: str) -> Response:
 def _all() -> dict[str, Live]:
     found: dict[str, Live] = current_app.extensions["live"]
     return found
+
+
+def _forecasting() -> list[str]:
+    return [name for name, live in sorted(_all().items()) if windowed(live.watch.pipeline)]
 
 
 def _watch(name: str) -> Watch:

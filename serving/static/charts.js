@@ -32,7 +32,7 @@ function asTime(ticks, step) {
 }
 
 /**
- * A chart at an element. `describe()` gives uPlot's `series`, and perhaps `x` (`{time, log, label}`), `y`
+ * A chart at an element. `describe()` gives uPlot's `series`, and perhaps `x` (`{time, label}`), `y`
  * (`{label, share, least}`), `bands` and `hooks`.
  */
 export class Chart {
@@ -66,11 +66,11 @@ export class Chart {
       tzDate: (s) => window.uPlot.tzDate(new Date(s * 1e3), "Etc/UTC"),
       cursor: { points: { size: 7 } },
       scales: {
-        x: { time: Boolean(x.time), distr: x.log ? 3 : 1 },
+        x: { time: Boolean(x.time) },
         y: { range: (_, low, high) => range(low, high, y) },
       },
       axes: [
-        axis(x.time ? { values: (_, ticks, __, ___, step) => asTime(ticks, step) } : { values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))), label: x.label, labelSize: 20, labelFont: "12px Inter, system-ui, sans-serif" }),
+        axis(x.time ? { values: (_, ticks, __, ___, step) => asTime(ticks, step) } : { values: (_, ticks) => ticks.map((tick) => number(tick)), label: x.label, labelSize: 20, labelFont: "12px Inter, system-ui, sans-serif" }),
         axis({ values, size: 60, label: y.label, labelSize: 20, labelFont: "12px Inter, system-ui, sans-serif" }),
       ],
     }, this.data, this.place);

@@ -25,9 +25,9 @@ export function percent(share) {
   return new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(share);
 }
 
-export function ago(seconds) {
-  const steps = [["days", 86400 * 2, 86400], ["hours", 7200, 3600], ["minutes", 120, 60], ["seconds", 0, 1]];
-  const [name, , unit] = steps.find(([, least]) => seconds >= least) ?? steps[3];
+function ago(seconds) {
+  const units = [["days", 86400], ["hours", 3600], ["minutes", 60]];
+  const [name, unit] = units.find(([, length]) => seconds >= 2 * length) ?? ["seconds", 1];
   return say(name, { n: number(Math.max(0, seconds) / unit) });
 }
 
