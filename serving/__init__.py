@@ -11,6 +11,7 @@ model_cache.py   the model in memory, replaced when Redis has another
 inference.py     /v2: health, readiness, what is served, infer
 v1.py            /v1: the older protocol
 forecast.py      forecasts, as JSON and CSV
+lags.py          which drivers lead what is forecast
 versions.py      the versions kept, pinning, a file of one
 feedback.py      labelled records for the stream; recent.py: predictions by their id
 digits.py        the tutorial's /predict

@@ -12,6 +12,7 @@ from serving import (
     files,
     forecast,
     inference,
+    lags,
     openapi,
     telemetry,
     v1,
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     telemetry.register(app, metrics_dir)
     errors.register(app)
     access.register(app, settings)
-    for routes in (inference, v1, forecast, versions, digits):
+    for routes in (inference, v1, forecast, lags, versions, digits):
         app.register_blueprint(routes.blueprint)
     feedback.register(app, settings)
     pages.register(app)

@@ -52,7 +52,7 @@ class FormatQuery(msgspec.Struct):
 @described(ForecastAnswer, errors=(404, 503), tag="forecasts", query=FormatQuery)
 def latest(name: str) -> Response:
     """Forecast from the newest record that the stream has learned."""
-    served, learner = _forecaster(name)
+    served, learner = forecaster(name)
     answer = learner.answer([])[0]
     assert learner.latest is not None
     remember(name, g.request_id, served, [])
@@ -73,14 +73,15 @@ def own(name: str) -> Response:
     if not signature.windowed(pipeline):
         raise UnknownPipeline(f"{name} does not forecast")
     records = _records(name)
-    served, learner = _forecaster(name)
+    served, learner = forecaster(name)
     answer = learner.answer(records)[0]
     newest = max(records, key=pipeline.learning.step)  # type: ignore[attr-defined]
     remember(name, g.request_id, served, records)
     return _response(name, served, getattr(newest, "ts", ""), answer)
 
 
-def _forecaster(name: str) -> tuple[Served, ForecastLearner]:
+def forecaster(name: str) -> tuple[Served, ForecastLearner]:
+    """Return the served version of a pipeline that forecasts."""
     if not signature.windowed(cache(name).pipeline):
         raise UnknownPipeline(f"{name} does not forecast")
     served = asked(name, None)

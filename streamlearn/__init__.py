@@ -10,5 +10,5 @@ Data flows through the modules in this order::
 learner that goes on after a restart, from the store or again from the `stream` and its `journal`; `verify`
 does all of it once more and compares. `store` reads versions in Redis, `writer` writes them. `figures` makes
 series to look at from committed answers; `flink_api` asks Flink how a job fares. `lags` finds which series
-leads which, beside all this.
+leads which, beside all this; `running` does so within the learner, and `lag_sets` says which lags it uses.
 """

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from streamlearn import control, messages
-from streamlearn.errors import BadRecord, LineageError
+from streamlearn.errors import BadLags, BadRecord, LineageError
 from streamlearn.learner import Answer, Learner
 from streamlearn.pipeline import Pipeline
 from streamlearn.stream import Entry, Input, Output
@@ -70,7 +70,7 @@ class Answering:
         version = learner.version
         try:
             order = control.read(row.value, self._key)
-            then = self._as_it_was(learner, order)
+            then = self._changed(learner, order)
         except BadRecord as error:
             learner.version = row.offset + 1
             return learner, [self._dead_letter(row, version, error)]
@@ -78,9 +78,18 @@ class Answering:
         obeyed = control.Obeyed(order, row.partition, row.offset, version, self._lineage)
         return then, [Output(messages.encode(obeyed), self._pipeline.control_topic)]
 
-    def _as_it_was(self, learner: Learner, order: control.Rollback) -> Learner:
+    def _changed(self, learner: Learner, order: control.Control) -> Learner:
         if order.lineage != self._lineage:
             raise BadRecord(f"a control record for lineage {order.lineage}, not for {self._lineage}")
+        if isinstance(order, control.Rollback):
+            return self._as_it_was(learner, order)
+        try:
+            learner.use_lags(order.lags)
+        except BadLags as error:
+            raise BadRecord(str(error)) from error
+        return learner
+
+    def _as_it_was(self, learner: Learner, order: control.Rollback) -> Learner:
         if order.version > learner.version:
             raise BadRecord(f"version {order.version} is not there yet; the newest is {learner.version}")
         if order.version == learner.version:

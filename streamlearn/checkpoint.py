@@ -1,14 +1,15 @@
 """Learner ⇄ bytes. The format, in order, integers little-endian:
 
     6 bytes   magic, ``b"slsnap"``
-    u16       format version, 2
+    u16       format version, 3
     u32       length of the header
     header    JSON: pipeline, lineage, version, parameters, score, libraries
     rest      what `Learner.state` returns, as a canonical skops archive
     32 bytes  HMAC-SHA256 of everything before it with STREAMLEARN_CHECKPOINT_KEY, or zeros without that key
     32 bytes  SHA-256 of everything before it, the snapshot's digest
 
-Format 1 is the same without the HMAC. With a key set, what is not signed with it is refused.
+In format 2 a forecast's state lacks lags and correlations: it goes on with its pipeline's lags, and its
+correlations begin there. Format 1 also lacks the HMAC. With a key set, what is not signed with it is refused.
 
 The same state gives the same bytes in any process: skops names parts by memory address and stamps its zip
 with the time, so `_canonical` renumbers the parts in reading order and fixes the stamp. Arrays that are one
@@ -42,7 +43,7 @@ from streamlearn.pipeline import Pipeline
 _log = logging.getLogger(__name__)
 
 MAGIC = b"slsnap"
-FORMAT = 2
+FORMAT = 3
 _PREFIX = struct.Struct("<6sHI")
 _DIGEST_BYTES = 32
 _EPOCH = (1980, 1, 1, 0, 0, 0)

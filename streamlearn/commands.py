@@ -36,16 +36,24 @@ def check(pipeline: Pipeline, records: Path | None, limit: int) -> None:
 @choosing
 @click.option("--passes", default=1, show_default=True, help="How often to go through the data set.")
 @click.option("--skip", default=0, show_default=True, help="Leave the first records out of the score.")
-def evaluate(pipeline: Pipeline, passes: int, skip: int) -> None:
+@click.option(
+    "--lags",
+    metavar="LAGS",
+    help="Forecast from other lags: a set such as '*=0-6', or, from the end of --skip on, those `chosen` by"
+    " the correlations until then.",
+)
+def evaluate(pipeline: Pipeline, passes: int, skip: int, lags: str | None) -> None:
     """Predict, then learn a pipeline's data set offline, and show the prequential score.
 
-    Example: streamlearn evaluate pm25 --skip 8760
-    """
+    \b
+    streamlearn evaluate pm25 --skip 8760
+    streamlearn evaluate pm25 --skip 8760 --lags 'pollution=0-6 dew=0,3 wnd_spd=0-3'
+    """  # noqa: D301 (click wants the character)
     from streamlearn import evaluation
     from streamlearn.learner import pin_blas_threads
 
     pin_blas_threads()
-    for line in evaluation.table(evaluation.evaluate(pipeline, passes=passes, skip=skip)):
+    for line in evaluation.table(evaluation.evaluate(pipeline, passes=passes, skip=skip, lags=lags)):
         click.echo(line)
 
 

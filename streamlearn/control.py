@@ -1,6 +1,7 @@
 """Control records: what changes a lineage from outside stands in its input topic, ordered among the data.
 
     {"streamlearn_control": {"kind": "rollback", "lineage": "…", "version": 1200}, "mac": "…"}
+    {"streamlearn_control": {"kind": "lags", "lineage": "…", "lags": {"dew": [0, 3], …}}, "mac": "…"}
 
 The job obeys one where it stands, and so does `streamlearn verify`. `mac` is the HMAC-SHA256 of the inner
 object's bytes with STREAMLEARN_CHECKPOINT_KEY; without that key no control record is sent or obeyed. One that
@@ -8,6 +9,7 @@ is refused is a dead letter, like every record that cannot be taken.
 """
 
 import hmac
+from collections.abc import Callable
 
 import msgspec
 
@@ -24,10 +26,20 @@ class Rollback(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     version: int
 
 
+class Lags(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="lags"):
+    """From here on, forecast from these lags of these series; what was learned of those that stay is kept."""
+
+    lineage: str
+    lags: dict[str, list[int]]
+
+
+Control = Rollback | Lags
+
+
 class Obeyed(msgspec.Struct, rename={"version": "model_version"}):
     """What the topic `<input>.control` says of a control record that was obeyed."""
 
-    control: Rollback
+    control: Control
     partition: int
     offset: int
     version: int
@@ -45,7 +57,7 @@ def is_control(value: bytes | None) -> bool:
     return value is not None and value.startswith(_PREFIX)
 
 
-def sign(control: Rollback, key: str) -> bytes:
+def sign(control: Control, key: str) -> bytes:
     """Write a control record.
 
     Raises
@@ -59,7 +71,7 @@ def sign(control: Rollback, key: str) -> bytes:
     return _PREFIX + body + b',"mac":"' + _mac(body, key).encode() + b'"}'
 
 
-def read(value: bytes, key: str) -> Rollback:
+def read(value: bytes, key: str) -> Control:
     """Read a control record.
 
     Raises
@@ -75,9 +87,12 @@ def read(value: bytes, key: str) -> Rollback:
             signed.mac.encode(), _mac(bytes(signed.streamlearn_control), key).encode()
         ):
             raise BadRecord("a control record whose signature is not of this key")
-        return msgspec.json.decode(signed.streamlearn_control, type=Rollback)
+        return _decode(signed.streamlearn_control)
     except msgspec.DecodeError as error:
         raise BadRecord(f"a control record that cannot be understood: {error}") from error
+
+
+_decode: Callable[[msgspec.Raw], Control] = msgspec.json.Decoder(Control).decode
 
 
 def _mac(body: bytes, key: str) -> str:

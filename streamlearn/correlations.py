@@ -12,7 +12,7 @@ import numpy as np
 
 from streamlearn.lag_series import Floats
 
-_LEAST_PAIRS = 10
+LEAST_PAIRS = 10
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,11 @@ class Correlations:
     @property
     def r(self) -> float:
         """The correlation at the best lag."""
-        return float(self.ccf[self.best_lag + len(self.ccf) // 2])
+        return self.at(self.best_lag)
+
+    def at(self, lag: int) -> float:
+        """The correlation at a lag."""
+        return float(self.ccf[lag + len(self.ccf) // 2])
 
     @property
     def band(self) -> float:
@@ -74,7 +78,7 @@ def cross_correlation(x: Floats, y: Floats, max_lag: int) -> Correlations:
     for lag in range(-max_lag, max_lag + 1):
         ahead, behind = slice(max(0, -lag), n - max(0, lag)), slice(max(0, lag), n - max(0, -lag))
         pairs = known_a[ahead] @ known_b[behind]
-        if pairs >= _LEAST_PAIRS:
+        if pairs >= LEAST_PAIRS:
             ccf[lag + max_lag] = a[ahead] @ b[behind] / pairs * (n - abs(lag)) / n / scale
     return Correlations(ccf, int(known_a @ known_b))
 

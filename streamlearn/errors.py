@@ -6,6 +6,7 @@ StreamlearnError            every error that a user may see: one sentence that s
 ├── BadRecord               one record that cannot be read; it goes to the dead-letter topic
 ├── DataUnavailable         a data set can neither be fetched nor found
 ├── BadSeries               series in which no lag can be looked for
+├── BadLags                 a choice of lags that a pipeline cannot learn from
 ├── MissingExtra            a package that only this command needs is not installed
 ├── BadRequest              what a client of the server has sent cannot be used
 │   └── BadDrawing          … a drawing that cannot be turned into a picture
@@ -48,6 +49,10 @@ class DataUnavailable(StreamlearnError):
 
 class BadSeries(StreamlearnError):
     """A series is too short, constant or no series of numbers: no lag can be looked for in it."""
+
+
+class BadLags(StreamlearnError):
+    """A choice of lags names what is not there, or a learner cannot change to it."""
 
 
 class MissingExtra(StreamlearnError):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from streamlearn.errors import DataUnavailable
+from streamlearn.lag_choice import asked
 from streamlearn.messages import encode
 from streamlearn.pipeline import Pipeline
 from streamlearn.scores import HorizonErrors, Score
@@ -10,11 +11,15 @@ from streamlearn.scores import HorizonErrors, Score
 _CHUNK = 256
 
 
-def evaluate(pipeline: Pipeline, *, passes: int = 1, skip: int = 0) -> Score:
+def evaluate(pipeline: Pipeline, *, passes: int = 1, skip: int = 0, lags: str | None = None) -> Score:
     """Predict and learn `passes` passes of the data set; return the score without the first `skip` records.
+
+    Of `lags` see `lag_choice.asked`; those that are `chosen` are used after the records that are skipped.
 
     Raises
     ------
+    BadLags
+        The pipeline cannot take these.
     DataUnavailable
         The pipeline has no data set, or it cannot be had.
     """
@@ -22,6 +27,8 @@ def evaluate(pipeline: Pipeline, *, passes: int = 1, skip: int = 0) -> Score:
         raise DataUnavailable(f"{pipeline.name} has no data set")
     pipeline.data.prepare()
     learner, rows = pipeline.new_learner(), pipeline.rows_a_step(_CHUNK)
+    if lags and (lags != "chosen" or not skip):
+        learner.use_lags(asked(pipeline, learner, lags))
     chunk = []
     for number, record in enumerate(pipeline.data.records(seed=0, passes=passes), start=1):
         chunk.append(pipeline.codec.decode(encode(record)))
@@ -29,6 +36,8 @@ def evaluate(pipeline: Pipeline, *, passes: int = 1, skip: int = 0) -> Score:
             learner.test_then_train(chunk, number)
             chunk = []
         if number == skip:
+            if lags == "chosen":
+                learner.use_lags(asked(pipeline, learner, lags))
             learner.score = pipeline.new_learner().score
     if chunk:
         learner.test_then_train(chunk, learner.version + len(chunk))

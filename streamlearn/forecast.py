@@ -9,6 +9,9 @@ For a record of step t (an hour, say), with horizons h:
 
 The models learn the change from the last known value: one that knows nothing is persistence.
 
+What drives the value is watched beside it (`running.py`). Which lags the features are made from is part of
+the state, since they can be chosen anew while it learns (`use_lags`).
+
 Time runs forward. Steps that are left out count as missing. A step that is repeated, or is late by less than
 a window, is refused. A jump by a window or more, ahead or back, begins the window anew; the models stay: so
 one wild date costs a window of forecasts, and a data set that is replayed again is learned again.
@@ -21,10 +24,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlearn.errors import NoModel
+from streamlearn.drivers import Driver
+from streamlearn.errors import BadLags, NoModel
 from streamlearn.features import Window, empty, pushed
+from streamlearn.lag_sets import LagSet
 from streamlearn.learner import Answer, Learner
+from streamlearn.running import RunningCorrelations
 from streamlearn.scores import HorizonErrors
+
+Features = tuple[NDArray[np.float64], float]
+"""What an estimator sees of a window, and the last known value."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +50,19 @@ class Forecast:
     """One record → the number of its step."""
     reading: Callable[[Any], NDArray[np.float64]]
     """One record → its reading, shape (fields,); what is missing is NaN."""
-    features: Callable[[Window, int], tuple[NDArray[np.float64], float] | None]
-    """Window and its newest step → features, and the last known value; None if no value is known."""
+    features: Callable[..., Features | None]
+    """Window, its newest step and, where there are `lags`, the set → features; None if no value is known."""
     estimator: Callable[..., Any]
     """Parameters → a new regressor with `predict` and `partial_fit`."""
     lowest: float = -np.inf
     """No forecast is below this."""
+    lags: LagSet | None = None
+    """The lags that a lineage begins with; None: the features choose for themselves."""
+    names: Callable[[LagSet], Sequence[str]] | None = None
+    """A set of lags → what each feature is; only what has the same name is carried over to another set."""
+    drivers: tuple[Driver, ...] = ()
+    """What may drive the value: correlated with it as it comes, by up to `longest_lag` steps both ways."""
+    longest_lag: int = 48
 
     answers = ("forecast",)
     chunk_rows = 1
@@ -56,7 +72,7 @@ class Forecast:
         return ForecastLearner(self, parameters, version)
 
 
-Look = tuple[Window, list[Any], tuple[NDArray[np.float64], float] | None]
+Look = tuple[Window, list[Any], Features | None]
 
 
 class ForecastLearner(Learner):
@@ -72,7 +88,10 @@ class ForecastLearner(Learner):
         self._latest: dict[str, Any] | None = None
         self._looked: tuple[Any, Look] | None = None
         self._step_seen: int | None = None
-        self._window = empty(how.length, how.fields)
+        # Long enough to make features of every step whose label is still to come.
+        self._window = empty(2 * how.length - 1, how.fields)
+        self._lags = how.lags
+        self._correlations = RunningCorrelations(len(how.drivers), how.longest_lag) if how.drivers else None
         self._seen: list[tuple[NDArray[np.float64], float, list[float | None]] | None] = [None] * how.length
 
     @property
@@ -84,6 +103,40 @@ class ForecastLearner(Learner):
     def latest(self) -> dict[str, Any] | None:
         """The forecast from the newest record: `{"ts": …, "forecast": {…}}`."""
         return self._latest
+
+    @property
+    def lags(self) -> LagSet | None:
+        """The lags that forecasts are made from."""
+        return self._lags
+
+    @property
+    def correlations(self) -> RunningCorrelations | None:
+        """How the value goes along with each driver, over all that has been learned."""
+        return self._correlations
+
+    def use_lags(self, chosen: Mapping[str, Sequence[int]]) -> None:
+        """Make features from other lags from now on; what was learned of those that stay is kept.
+
+        What was seen at the steps whose labels are still to come is seen anew, so that they can be learned.
+        """
+        how = self._how
+        if self._lags is None or how.names is None:
+            raise BadLags("this pipeline does not choose its lags")
+        lags = LagSet.of(self._lags.series, chosen, how.length)
+        models = [model for model in self._models if model is not None]
+        if not all(hasattr(model, "reselect") for model in models):
+            raise BadLags(f"{type(models[0]).__name__} cannot change its features while it learns")
+        place = {name: number for number, name in enumerate(how.names(self._lags))}
+        kept = [place.get(name) for name in how.names(lags)]
+        self._lags = lags
+        for model in models:
+            model.reselect(kept)
+        for late in range(how.length):
+            if (seen := self._seen[-1 - late]) is not None:
+                assert self._step_seen is not None
+                found = self._features(self._window[: len(self._window) - late], self._step_seen - late)
+                assert found is not None
+                self._seen[-1 - late] = (*found, seen[2])
 
     def objection(self, record: Any) -> str | None:
         """Say why a record cannot be taken after those before."""
@@ -103,6 +156,11 @@ class ForecastLearner(Learner):
         (record,), (answer,) = records, answers
         window, seen, found = self._look(record)
         self._learn(seen, window)
+        if self._correlations is not None:
+            drivers = [driver.of(record) for driver in self._how.drivers]
+            self._correlations.add(
+                self._how.step(record), np.array(drivers, dtype=np.float64), float(window[-1, 0])
+            )
         forecast = list(answer["forecast"].values())
         self._window, self._step_seen = window, self._how.step(record)
         self._seen = [*seen, None if found is None else (*found, forecast)][-self._how.length :]
@@ -124,7 +182,7 @@ class ForecastLearner(Learner):
         for before, record in zip([None, *ordered], ordered, strict=False):
             gap = 1 if before is None else self._how.step(record) - self._how.step(before)
             window = pushed(window, self._rows(record, max(gap, 1)))
-        found = self._how.features(window, self._how.step(ordered[-1]))
+        found = self._features(window, self._how.step(ordered[-1]))
         return [{"forecast": self._named(self._forecast(found))}]
 
     def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
@@ -133,22 +191,29 @@ class ForecastLearner(Learner):
         return {f"h{horizon}": np.array([value], dtype=np.float64) for horizon, value in forecast.items()}
 
     def state(self) -> dict[str, Any]:
-        """Models, window, and what was seen and forecast at each of its steps."""
+        """Models, lags, window, what was seen and forecast at each of its steps, and running correlations."""
         return {
             "models": self._models,
+            "lags": None if self._lags is None else self._lags.chosen,
             "step": self._step_seen,
             "window": self._window,
             "seen": [None if one is None else list(one) for one in self._seen],
             "latest": self._latest,
+            "correlations": None if self._correlations is None else self._correlations.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` has returned."""
+        """Take over what `state` has returned; before format 3 it had neither lags nor correlations."""
         self._models = state["models"]
         self._step_seen = state["step"]
-        self._window = state["window"]
+        self._window = empty(*self._window.shape)
+        self._window[-len(state["window"]) :] = state["window"]
         self._seen = [None if one is None else tuple(one) for one in state["seen"]]
         self._latest = state["latest"]
+        if self._lags is not None and "lags" in state:
+            self._lags = LagSet.of(self._lags.series, state["lags"], self._how.length)
+        if self._correlations is not None and "correlations" in state:
+            self._correlations.restore(state["correlations"])
 
     def _look(self, record: Any) -> Look:
         """The window with the record in it, what was seen at each of its older steps, and its features.
@@ -161,10 +226,15 @@ class ForecastLearner(Learner):
         begin = self._step_seen is None or (late is not None and abs(late) >= how.length)
         before: list[Any] = [None] * how.length if begin else self._seen
         gap = 1 if begin or self._step_seen is None else step - self._step_seen
-        window = pushed(empty(how.length, how.fields) if begin else self._window, self._rows(record, gap))
-        look = window, [*before, *([None] * (gap - 1))][-how.length :], how.features(window, step)
+        window = empty(*self._window.shape) if begin else self._window
+        window = pushed(window, self._rows(record, gap))
+        look = window, [*before, *([None] * (gap - 1))][-how.length :], self._features(window, step)
         self._looked = record, look
         return look
+
+    def _features(self, window: Window, step: int) -> Features | None:
+        newest = window[-self._how.length :]
+        return self._how.features(newest, step, *(() if self._lags is None else (self._lags,)))
 
     def _learn(self, seen: list[Any], window: Window) -> None:
         """Score and learn the newest value for every horizon h, with what was seen h steps before it.

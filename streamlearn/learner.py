@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from streamlearn.errors import NoModel
+from streamlearn.errors import BadLags, NoModel
 from streamlearn.scores import Accuracy, Errors, Score
 
 ONE_BLAS_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -76,6 +76,16 @@ class Learner(ABC):
             answers += said
         self.version = version
         return answers
+
+    def use_lags(self, chosen: Mapping[str, Sequence[int]]) -> None:
+        """Make features from these lags of these series from now on.
+
+        Raises
+        ------
+        BadLags
+            It has none to choose, or not these; nothing has changed.
+        """
+        raise BadLags("this pipeline does not choose its lags")
 
     def objection(self, record: Any) -> str | None:
         """Say why a valid record cannot be taken after those before; None if it can."""

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from streamlearn.drivers import Driver
 from streamlearn.errors import UnknownPipeline
 from streamlearn.learner import Learner
 from streamlearn.messages import CONTROL_SUFFIX, DEAD_LETTER_SUFFIX, Codec
@@ -66,18 +67,6 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Driver:
-    """Something in a record that may drive the value which is forecast."""
-
-    name: str
-    title: str
-    """What it is, for people."""
-    unit: str
-    of: Callable[[Any], float | None]
-    """A record → the number; None where it is missing."""
-
-
-@dataclass(frozen=True)
 class Shown:
     """How pages show a pipeline. Nothing of this decides a prediction."""
 
@@ -119,10 +108,13 @@ class Pipeline:
     """What `streamlearn replay` sends."""
     shown: Shown = Shown()
     """How pages show it."""
-    drivers: tuple[Driver, ...] = ()
-    """What may drive the value that is forecast; `streamlearn lags` tells how many steps ahead."""
     reference: str = ""
     """By what `load` finds it again, in any process; set by `load`."""
+
+    @property
+    def drivers(self) -> tuple[Driver, ...]:
+        """What may drive the value that is forecast, and by how many steps ahead: see `streamlearn lags`."""
+        return getattr(self.learning, "drivers", ())
 
     @property
     def dead_letter_topic(self) -> str:
@@ -148,6 +140,8 @@ class Pipeline:
         )
         found = {"learning": _named(type(how)), "record": _named(self.record), **dict(self.parameters)}
         found |= {name: _named(value) if callable(value) else value for name, value in named.items()}
+        # What a driver is called for people and its unit decide nothing.
+        found |= {"drivers": [driver.name for driver in self.drivers]} if self.drivers else {}
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
         return plain
 

@@ -1,5 +1,8 @@
 """Recursive least squares: linear regression that is exact after every row, in constant memory.
 
+Features can be taken out and put in while it learns (`reselect`). Taking out is exact too: what is left is
+the solution that would have been found without them.
+
 S. Haykin, *Adaptive Filter Theory*, 4th ed., ch. 9. With P the inverse of the (forgotten, ridged) sum of
 x xᵀ, each row does
 
@@ -9,6 +12,7 @@ The update of P is symmetric by construction; rounding may still make it indefin
 it is started over from the ridge, with the coefficients kept, once it is not positive any more.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +85,27 @@ class RecursiveLeastSquares(RegressorMixin, BaseEstimator):  # type: ignore[misc
         diagonal = self.covariance_.diagonal()
         if not (np.isfinite(scale) and diagonal.min() > 0):
             self.covariance_ = self._prior()
+
+    def reselect(self, kept: Sequence[int | None]) -> None:
+        """Go on with other features: number i of them is number `kept[i]` of those until now, or new if None.
+
+        w and P say what the rows told of all coefficients together. For those that stay it is conditioned on
+        the others being 0, which is the solution without them:
+
+            w ← w − P_ko P_oo⁻¹ w_o,   P ← P_kk − P_ko P_oo⁻¹ P_ok
+
+        A new one begins at 0 with the ridge's variance, as if it had been 0 in every row.
+        """
+        old = [column for column in kept if column is not None]
+        out = [column for column in range(len(self.coef_)) if column not in old]
+        places = np.flatnonzero([column is not None for column in kept])
+        among = np.linalg.solve(self.covariance_[np.ix_(out, out)], self.covariance_[np.ix_(out, old)])
+        left = self.covariance_[np.ix_(old, old)] - self.covariance_[np.ix_(old, out)] @ among
+        coefficients = np.zeros(len(kept))
+        coefficients[places] = self.coef_[old] - self.coef_[out] @ among
+        self.coef_, self.n_features_in_ = coefficients, len(kept)
+        self.covariance_ = self._prior()
+        self.covariance_[np.ix_(places, places)] = (left + left.T) / 2
 
     def _prior(self) -> NDArray[np.float64]:
         return np.eye(self.n_features_in_) / self.ridge

@@ -16,6 +16,7 @@ import msgspec
 
 from streamlearn import checkpoint
 from streamlearn.answers import Answering
+from streamlearn.control import Rollback
 from streamlearn.errors import LineageError, NothingToCompare, SnapshotRefused
 from streamlearn.journal import Pair, chunks
 from streamlearn.learner import Answer, Learner
@@ -157,7 +158,7 @@ class _Pass:
         self._snapshots = snapshots
         self._key = key
         self._report = report
-        self._targets = {obeyed.control.version for obeyed in stream.obeyed(lineage.id)}
+        self._targets = {version for _, version in _returns(stream, lineage)}
         self._kept: dict[int, bytes] = {}
         self._reached: set[int] = set()
         self._answering = Answering(pipeline, lineage.id, key, self._state_at, self._test_then_train)
@@ -291,7 +292,7 @@ def _begin(
     oldest = stream.oldest()
     below = sorted((v for v in snapshots if lineage.start < v <= wanted), reverse=True)
     above = sorted(v for v in snapshots if v > max(wanted, lineage.start))
-    returns = [(obeyed.offset, obeyed.control.version) for obeyed in stream.obeyed(lineage.id)]
+    returns = _returns(stream, lineage)
     for version in [*below, lineage.start, *above]:
         lost = [to for at, to in returns if at >= version > to and to not in snapshots]
         if lost:
@@ -318,6 +319,12 @@ def _begin(
             continue
         return learner, journal, notes
     raise NothingToCompare("; ".join(notes) or "there is nothing to begin from")
+
+
+def _returns(stream: Stream, lineage: Lineage) -> list[tuple[int, int]]:
+    """Where control records have gone back, and to which version."""
+    obeyed = stream.obeyed(lineage.id)
+    return [(one.offset, one.control.version) for one in obeyed if isinstance(one.control, Rollback)]
 
 
 def _answered(rows: Iterator[Input], journal: Journal, horizon: int, wait_s: float) -> Iterator[Pair]:

@@ -33,7 +33,7 @@ SEVEN = [(80, 60), (140, 55), (200, 60), (170, 130), (140, 190), (120, 240)]
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-PAGES = ("/", "/forecast/pm25", "/pipelines/digits", "/pipelines/pm25")
+PAGES = ("/", "/forecast/pm25", "/lags/pm25", "/pipelines/digits", "/pipelines/pm25")
 
 FIRST_PAINT = """
 () => new Promise((done) => new PerformanceObserver((list) => {
@@ -223,6 +223,22 @@ def test_the_forecast_moves_while_hours_arrive(open_page: Open, learned: Stack, 
     assert len(ink) > 1
     page.locator("label", has_text="6 h").first.click()
     expect(page.locator("#errors-words")).to_contain_text("persistence")
+    assert page.troubles == []
+
+
+def test_the_lags_are_drawn_and_follow_the_stream(open_page: Open, learned: Stack) -> None:
+    page = open_page("/lags/pm25")
+    expect(page.locator("#white canvas")).to_be_visible()
+    expect(page.locator("#white-words")).to_contain_text("dew point: r is largest where")
+    expect(page.locator("#in-use")).to_contain_text("pollution=0-24 dew=0,3")
+    page.get_by_text("wind from NW").last.click()
+    expect(page.locator("#raw-words")).to_contain_text("wind from NW: r is largest where it leads by")
+    before = page.locator("#raw-words").text_content()
+    learned.streamlearn("replay", "pm25", "--rate", "0", "--limit", "100")
+    expect(page.locator("#raw-words")).not_to_have_text(before, timeout=20_000)
+    learned.streamlearn("models", "pm25", "lags", "pollution=0-24 dew=0,3 wnd_spd=0-2")
+    expect(page.locator("#in-use")).to_have_text("pollution=0-24 dew=0,3 wnd_spd=0-2", timeout=20_000)
+    learned.streamlearn("models", "pm25", "lags", "default")
     assert page.troubles == []
 
 

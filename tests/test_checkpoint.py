@@ -67,8 +67,8 @@ def test_a_newer_format_says_so() -> None:
     import hashlib
 
     body = checkpoint.dumps(learner(60), pipeline, "aaaa")[:-32]
-    body = body[:6] + b"\x03\x00" + body[8:]
-    with pytest.raises(SnapshotRefused, match="has format 3"):
+    body = body[:6] + b"\x04\x00" + body[8:]
+    with pytest.raises(SnapshotRefused, match="has format 4"):
         checkpoint.loads(body + hashlib.sha256(body).digest(), pipeline, "aaaa")
 
 
@@ -121,10 +121,13 @@ def learner_of_300() -> Learner:
     return learner(300, cuts=[100, 200])
 
 
-def test_older_snapshots_of_the_forecast_are_read() -> None:
-    data = (GOLDEN / "pm25-format1.snapshot").read_bytes()
-    found = checkpoint.loads(data, load("pm25"), "golden")
+@pytest.mark.parametrize("number", [1, 2])
+def test_older_snapshots_of_the_forecast_are_read(number: int) -> None:
+    pm25 = load("pm25")
+    data = (GOLDEN / f"pm25-format{number}.snapshot").read_bytes()
+    found = checkpoint.loads(data, pm25, "golden")
     assert found.version == 60
+    assert checkpoint.loads(checkpoint.dumps(found, pm25, "a"), pm25, "a").version == 60
     (answer,) = found.answer([])
     assert answer["forecast"]["24"] == pytest.approx(266.27886124060876, rel=1e-12)
 

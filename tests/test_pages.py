@@ -24,7 +24,7 @@ from streamlearn.pipelines import digits, pm25
 from streamlearn.store import Store
 from streamlearn.waiting import wait_until
 
-PAGES = ["/", "/forecast/pm25", "/pipelines/digits", "/pipelines/pm25", "/pipelines/nothing"]
+PAGES = ["/", "/forecast/pm25", "/lags/pm25", "/pipelines/digits", "/pipelines/pm25", "/pipelines/nothing"]
 
 
 @pytest.fixture
@@ -71,6 +71,8 @@ def test_every_registered_pipeline_has_a_page(client: FlaskClient) -> None:
         assert f'href="/pipelines/{name}"' in page
         assert client.get(f"/pipelines/{name}").status_code == 200
     assert client.get("/forecast/digits").status_code == 404
+    assert client.get("/lags/digits").status_code == 404
+    assert client.get("/lags").location == "/lags/pm25"
 
 
 def test_a_page_shows_the_served_version_before_any_script_runs(client: FlaskClient, store: Store) -> None:
@@ -104,6 +106,7 @@ def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
     )
     texts = {str(message) for _, _, message, _, _ in found} - {"name", "bands_source"}
     texts |= {band.name for band in pm25.BANDS} | {pm25.pipeline.shown.bands_source}
+    texts |= {driver.title for driver in pm25.DRIVERS}
     with (LOCALES / "zh.po").open("rb") as source:
         catalogue = {str(entry.id): str(entry.string) for entry in read_po(source, "zh") if entry.id}
     assert set(catalogue) == texts

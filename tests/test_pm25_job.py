@@ -118,3 +118,24 @@ def test_bad_hours_are_kept_with_the_reason_and_their_neighbours_learned(
     neighbours = forecasts.json()[answered:]
     assert [answer["offset"] for answer in neighbours] == [first + 2 * n + 1 for n in range(len(bad))]
     assert all(0 <= value < 1000 for value in neighbours[-1]["forecast"].values())
+
+
+def test_other_lags_are_obeyed_by_the_job_and_understood_by_verify(stack: Stack, topics: list[Topic]) -> None:
+    settle(topics)
+    shown = stack.streamlearn("models", "pm25", "lags").stdout
+    assert "pollution=0-24 dew=0,3 temp=0,3 press=0,3 wnd_spd=0,3 snow=0" in shown
+    assert "chosen by that: pollution=0-24" in shown
+    refused = stack.streamlearn("models", "pm25", "lags", "pollution=0-6 smoke=0", check=False)
+    assert (refused.returncode, "no series 'smoke'" in refused.stderr) == (1, True)
+    done = stack.streamlearn("models", "pm25", "lags", "pollution=0-6 dew=0,3 wnd_spd=0-3")
+    assert "what was learned of those that stay is kept" in done.stdout
+    stack.streamlearn("replay", "pm25", "--rate", "0", "--limit", "500")
+    records, forecasts, _ = topics
+    last = records.read().offsets[-1]
+    wait_until(lambda: forecasts.read().json()[-1]["offset"] == last, 120, "the newest hour", every_s=0.5)
+    verified = stack.streamlearn("verify", "pm25", "--last", "2000", "--json", check=False)
+    report = json.loads(verified.stdout)
+    assert (verified.returncode, report["differences"], report["controls"]) == (0, [], 1)
+    assert "in use" in (now := stack.streamlearn("models", "pm25", "lags").stdout)
+    assert "pollution=0-6 dew=0,3 wnd_spd=0-3\n" in now
+    assert all(value is not None for value in forecasts.json()[-1]["forecast"].values())

@@ -9,5 +9,6 @@ lineages.py   the register of lineages: which one is open, which submission is t
 stream.py     a pipeline's records and journal, as the core asks for them
 verifying.py  what `verify` needs from outside, and its report in words
 rows.py       a topic's records as rows, for those who look for lags
-versions.py   the versions that are kept, and going back to one
+versions.py   the versions that are kept, which is served, files of them
+controlling.py  control records: an earlier version, other lags
 """

@@ -70,8 +70,8 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", metavar="PIPELINE")
-@click.argument("action", type=click.Choice(["list", "rollback", "pin", "unpin", "export", "import"]))
-@click.argument("what", metavar="[VERSION|FILE]", required=False)
+@click.argument("action", type=click.Choice(["list", "rollback", "pin", "unpin", "export", "import", "lags"]))
+@click.argument("what", metavar="[VERSION|FILE|LAGS]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.option(
     "--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait until the job has obeyed."
@@ -85,7 +85,7 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
 def models(
     name: str, action: str, what: str | None, as_json: bool, wait_s: float, output: Path | None
 ) -> None:
-    """List the versions of a model that are kept, choose which is served, or go back to one.
+    """List the versions of a model that are kept, choose which is served, go back to one, change its lags.
 
     PIPELINE is a registered pipeline, or one of your own as module:object.
 
@@ -99,11 +99,17 @@ def models(
     import FILE      serve (pin) the version in a file, written here or elsewhere with the same
                      STREAMLEARN_CHECKPOINT_KEY; what is learned does not change
 
+    lags             which lags a forecast is made from, and which series leads by how many steps
+    lags LAGS        make it from these from now on: a control record in the input topic; a set such as
+                     'pollution=0-24 dew=0,3' ('*=0-6': of every series), `default`, or `chosen` by the
+                     correlations so far
+
     \b
     streamlearn models digits list
     streamlearn models digits rollback 1200
+    streamlearn models pm25 lags chosen
     """  # noqa: D301 (click wants the character)
-    from topics import versions
+    from topics import controlling, lag_words, versions
 
     settings, pipeline = Settings.load(), load(name)
     lines: Iterable[str]
@@ -112,6 +118,11 @@ def models(
         return
     if action == "unpin":
         lines = versions.unpin(settings, pipeline)
+    elif action == "lags" and what is None:
+        lines = lag_words.shown(settings, pipeline)
+    elif action == "lags":
+        lags = lag_words.asked(settings, pipeline, str(what))
+        lines = controlling.use_lags(settings, pipeline, lags, wait_s=wait_s)
     elif action == "import":
         lines = versions.import_(settings, pipeline, Path(_needed(what, action, "FILE")))
     else:
@@ -120,7 +131,7 @@ def models(
         except ValueError:
             raise click.UsageError(f"{what!r} is not a version: a whole number") from None
         if action == "rollback":
-            lines = versions.roll_back(settings, pipeline, version, wait_s=wait_s)
+            lines = controlling.roll_back(settings, pipeline, version, wait_s=wait_s)
         elif action == "pin":
             lines = versions.pin(settings, pipeline, version)
         else:

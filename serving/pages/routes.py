@@ -70,10 +70,11 @@ def _navigation() -> list[dict[str, Any]]:
     pages = [
         ("draw", gettext("Digits")),
         ("forecasts", gettext("Forecast")),
+        ("lagging", gettext("Lags")),
         ("pipelines", gettext("Pipelines")),
     ]
     here = (request.endpoint or "").partition(".")[2]
-    families = {"forecast": "forecasts", "pipeline": "pipelines"}
+    families = {"forecast": "forecasts", "lags": "lagging", "pipeline": "pipelines"}
     return [
         {
             "title": title,
@@ -118,6 +119,34 @@ def forecast(name: str) -> str:
         shown=_shown(pipeline),
         latest=_latest(name),
         horizons=pipeline.learning.horizons,  # type: ignore[attr-defined]
+    )
+
+
+@blueprint.get("/lags")
+def lagging() -> Any:
+    """Show the first pipeline that watches what may drive its value."""
+    names = _driven()
+    if not names:
+        raise UnknownPipeline("no pipeline here watches what may drive its value")
+    return redirect(url_for("pages.lags", name=names[0]))
+
+
+@blueprint.get("/lags/<name>")
+def lags(name: str) -> str:
+    """Show which drivers lead the value, and the lags that forecasts are made from."""
+    pipeline = cache(name).pipeline
+    if not pipeline.drivers:
+        raise UnknownPipeline(f"{name} watches nothing that may drive its value")
+    return render_template(
+        "lags.html",
+        name=name,
+        names=_driven(),
+        model=views.model(_watch(name)),
+        shown=_shown(pipeline),
+        drivers=[
+            {"name": driver.name, "title": gettext(driver.title or driver.name)}
+            for driver in pipeline.drivers
+        ],
     )
 
 
@@ -167,6 +196,10 @@ def _all() -> dict[str, Live]:
 
 def _forecasting() -> list[str]:
     return [name for name, live in sorted(_all().items()) if windowed(live.watch.pipeline)]
+
+
+def _driven() -> list[str]:
+    return [name for name, live in sorted(_all().items()) if live.watch.pipeline.drivers]
 
 
 def _watch(name: str) -> Watch:

@@ -33,7 +33,7 @@ function asTime(ticks, step) {
 
 /**
  * A chart at an element. `describe()` gives uPlot's `series`, and perhaps `x` (`{time, label}`), `y`
- * (`{label, share, least}`), `bands` and `hooks`.
+ * (`{label, share, least, digits}`), `bands` and `hooks`.
  */
 export class Chart {
   constructor(place, describe) {
@@ -57,7 +57,7 @@ export class Chart {
     const { series, x = {}, y = {}, bands = [], hooks = {} } = this.describe();
     const values = (_, ticks, __, ___, step) => ticks.map((tick) => (
       y.share ? `${number(100 * tick, digits(100 * step))} %` : number(tick, digits(step))));
-    const read = (_, value) => (value === null || value === undefined ? "–" : y.share ? `${number(100 * value, 1)} %` : number(value, 1));
+    const read = (_, value) => (value === null || value === undefined ? "–" : y.share ? `${number(100 * value, 1)} %` : number(value, y.digits ?? 1));
     const readX = (_, value) => (value === null || value === undefined ? "–" : x.time ? asMoment(value) : number(value));
     series[0] = { label: x.time ? say("time") : x.label, value: readX };
     series.slice(1).forEach((one) => (one.value = read));

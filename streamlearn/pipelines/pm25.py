@@ -10,9 +10,11 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from streamlearn.datasets import pm25 as dataset
-from streamlearn.features import Window, carried_forward
+from streamlearn.drivers import Driver
+from streamlearn.features import Window
 from streamlearn.forecast import Forecast
-from streamlearn.pipeline import Band, DataSet, Driver, Pipeline, Shown
+from streamlearn.lag_sets import LagSet
+from streamlearn.pipeline import Band, DataSet, Pipeline, Shown
 from streamlearn.recursive import RecursiveLeastSquares
 
 HORIZONS = (1, 3, 6, 12, 24)
@@ -22,7 +24,19 @@ LAGS = 25
 """Hours in the window: this one and the 24 before it."""
 
 WINDS = ("NW", "NE", "SE", "cv")
-FIELDS = 7 + len(WINDS)
+SERIES = ("pollution", "dew", "temp", "press", "wnd_spd", "snow", "rain", *(f"wnd_dir={w}" for w in WINDS))
+"""What the numbers of a reading are."""
+
+CHOSEN = LagSet.of(
+    SERIES,
+    {
+        "pollution": range(LAGS),
+        **dict.fromkeys(("dew", "temp", "press", "wnd_spd"), (0, 3)),
+        **dict.fromkeys(SERIES[5:], (0,)),
+    },
+    LAGS,
+)
+"""Every hour of the pollution, the weather now, and its change over three hours."""
 
 _EPOCH = datetime(1970, 1, 1)
 _HOUR = timedelta(hours=1)
@@ -66,7 +80,7 @@ def step(record: Hour) -> int:
 
 
 def reading(record: Hour) -> NDArray[np.float64]:
-    """The hour as numbers of about one, shape (FIELDS,); pollution is in µg/m³, NaN where missing."""
+    """The hour as numbers of about one, in the order of SERIES; pollution is in µg/m³, NaN where missing."""
     return np.array(
         [
             np.nan if record.pollution is None else record.pollution,
@@ -81,23 +95,25 @@ def reading(record: Hour) -> NDArray[np.float64]:
     )
 
 
-def features(window: Window, step: int) -> tuple[NDArray[np.float64], float] | None:
-    """Lags of the pollution, the weather and its change over three hours, the time of day and of year.
+def features(window: Window, step: int, lags: LagSet) -> tuple[NDArray[np.float64], float] | None:
+    """Lags of the pollution, the weather and its changes, the time of day and of year: see `names`.
 
     Missing pollution is carried forward from the last reading, which is also what persistence forecasts
     (the second value, µg/m³). None where the window holds no reading at all.
     """
-    pollution = carried_forward(window[:, 0])
-    if pollution is None:
+    taken = lags.taken(window)
+    if taken is None:
         return None
-    now = window[-1, 1:]
-    change = np.nan_to_num(now[:4] - window[-4, 1:5])
     day, year = 2 * np.pi * step / 24, 2 * np.pi * step / (24 * 365.25)
     angles = np.array([day, 2 * day, year])
-    return (
-        np.concatenate([[1.0], pollution[::-1] / 100, now, change, np.sin(angles), np.cos(angles)]),
-        float(pollution[-1]),
-    )
+    parts = [[1.0], taken.own / 100, taken.now, taken.changes, np.sin(angles), np.cos(angles)]
+    return np.concatenate(parts), taken.last
+
+
+def names(lags: LagSet) -> tuple[str, ...]:
+    """What each feature is."""
+    angles = ("day", "half day", "year")
+    return ("1", *lags.names, *(f"sin({a})" for a in angles), *(f"cos({a})" for a in angles))
 
 
 def _from(wind: str) -> Driver:
@@ -105,7 +121,7 @@ def _from(wind: str) -> Driver:
     return Driver(f"wnd_dir={wind}", title, "0 or 1", lambda hour: float(hour.wnd_dir == wind))
 
 
-DRIVERS = (
+DRIVERS: tuple[Driver, ...] = (
     Driver("dew", "dew point", "°C", attrgetter("dew")),
     Driver("temp", "temperature", "°C", attrgetter("temp")),
     Driver("press", "pressure", "hPa", attrgetter("press")),
@@ -124,12 +140,15 @@ pipeline = Pipeline(
     learning=Forecast(
         horizons=HORIZONS,
         length=LAGS,
-        fields=FIELDS,
+        fields=len(SERIES),
         step=step,
         reading=reading,
         features=features,
         estimator=RecursiveLeastSquares,
         lowest=0.0,
+        lags=CHOSEN,
+        names=names,
+        drivers=DRIVERS,
     ),
     parameters={"ridge": 10.0, "forgetting": 1.0},
     echo=("ts", "pollution"),
@@ -144,5 +163,4 @@ pipeline = Pipeline(
         bands=BANDS,
         bands_source="China's HJ 633-2012",
     ),
-    drivers=DRIVERS,
 )

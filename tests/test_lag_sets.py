@@ -1,0 +1,224 @@
+"""Lag sets: as people write them, and one chosen anew while a learner learns, obeyed and verified."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
+from test_forecast import PM25, decode, learned, series
+
+from streamlearn import checkpoint, control
+from streamlearn.errors import BadLags
+from streamlearn.evaluation import evaluate
+from streamlearn.lag_choice import asked
+from streamlearn.lag_sets import LagSet, parsed, written
+from streamlearn.messages import encode
+from streamlearn.pipelines.pm25 import CHOSEN, LAGS, SERIES
+from streamlearn.recursive import RecursiveLeastSquares
+from streamlearn.store import Store
+from streamlearn.stream import Input
+from streamlearn.verify import verify
+
+OTHER = parsed("pollution=0-2,5 dew=0,3 wnd_spd=0-4", SERIES)
+FEWER = parsed("pollution=0-2,5 dew=0,3 wnd_spd=0", SERIES)
+LINE = msgspec.structs.replace(LINEAGE, pipeline="pm25", reference="pm25", parameters=dict(PM25.parameters))
+
+
+def lags(offset: int, chosen: dict[str, list[int]], lineage: str = "aaaa") -> Input:
+    return Input(0, offset, control.sign(control.Lags(lineage, chosen), KEY))
+
+
+def hours(count: int) -> list[Input]:
+    return [Input(0, n, encode(record)) for n, record in enumerate(series(count))]
+
+
+def snapshots(store: Store) -> dict[int, bytes]:
+    return {v: store.snapshot("pm25", "aaaa", v) or b"" for v in store.versions("pm25", "aaaa")}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("dew=0", "pollution is what is forecast"),
+        ("pollution=0 smoke=0", "no series 'smoke'"),
+        ("pollution=25", "has no lag 25"),
+        ("pollution=0 dew=3", "dew needs lag 0 too"),
+        ("pollution", "is not a series and its lags"),
+        ("pollution=0 pollution=1", "each once"),
+        ("pollution=-1", "neither a lag nor a run"),
+        ("pollution=0-", "neither a lag nor a run"),
+        ("pollution=0-999999999999", "larger than any window"),
+        ("", "pollution is what is forecast"),
+    ],
+)
+def test_a_set_that_cannot_be_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(BadLags, match=reason):
+        LagSet.of(SERIES, parsed(text, SERIES), LAGS)
+
+
+def test_a_set_is_read_as_it_is_written() -> None:
+    assert parsed(written(CHOSEN.chosen), SERIES) == CHOSEN.chosen
+    assert parsed("*=0 dew=0-3", SERIES) == {name: [0] for name in SERIES} | {"dew": [0, 1, 2, 3]}
+
+
+def test_features_are_named_in_their_order() -> None:
+    window = np.arange(LAGS * len(SERIES), dtype=float).reshape(LAGS, -1)
+    found = LagSet.of(SERIES, {"pollution": [0, 2], "dew": [0, 3], "snow": [0, 1, 3]}, LAGS)
+    taken = found.taken(window)
+    assert taken is not None
+    values = dict(zip(found.names, np.concatenate([taken.own, taken.now, taken.changes]), strict=True))
+    at = {name: window[:, column][::-1] for column, name in enumerate(SERIES)}
+    assert values == {
+        "pollution[0]": at["pollution"][0],
+        "pollution[-2]": at["pollution"][2],
+        "dew[0]": at["dew"][0],
+        "snow[0]": at["snow"][0],
+        "snow[0]-snow[-1]": at["snow"][0] - at["snow"][1],
+        "dew[0]-dew[-3]": at["dew"][0] - at["dew"][3],
+        "snow[0]-snow[-3]": at["snow"][0] - at["snow"][3],
+    }
+
+
+def test_taking_features_out_leaves_what_would_have_been_learned_without_them() -> None:
+    random = np.random.default_rng(3)
+    x, y = random.normal(size=(200, 6)) @ random.normal(size=(6, 6)), random.normal(size=200)
+    model = RecursiveLeastSquares(ridge=2.0).partial_fit(x, y)
+    model.reselect([4, 0, 3])
+    without = RecursiveLeastSquares(ridge=2.0).partial_fit(x[:, [4, 0, 3]], y)
+    np.testing.assert_allclose(model.coef_, without.coef_, rtol=1e-9)
+    np.testing.assert_allclose(model.covariance_, without.covariance_, rtol=1e-8)
+    before = model.predict(x[:, [4, 0, 3]])
+    model.reselect([0, None, 1, 2])
+    after = model.predict(np.column_stack([x[:, 4], x[:, 1], x[:, [0, 3]]]))
+    np.testing.assert_allclose(after, before, rtol=1e-12)
+    # As if the new one had been 0 in every row.
+    zero = np.column_stack([x[:, 4], np.zeros(200), x[:, [0, 3]]])
+    as_zero = RecursiveLeastSquares(ridge=2.0).partial_fit(zero, y)
+    np.testing.assert_allclose(model.covariance_, as_zero.covariance_, rtol=1e-8)
+
+
+def test_fewer_lags_are_as_if_they_had_been_used_from_the_start() -> None:
+    records = decode(series(500))
+    changed, always = PM25.new_learner(), PM25.new_learner()
+    always.use_lags(FEWER)
+    for number, record in enumerate(records[:400]):
+        changed.test_then_train([record], number + 1)
+        always.test_then_train([record], number + 1)
+    changed.use_lags(FEWER)
+    for number, record in enumerate(records[400:], start=400):
+        one = changed.test_then_train([record], number + 1)[0]["forecast"]
+        other = always.test_then_train([record], number + 1)[0]["forecast"]
+        np.testing.assert_allclose(list(one.values()), list(other.values()), rtol=1e-6)
+    assert changed.score.samples == always.score.samples, "what was forecast before is scored as well"
+
+
+def test_the_same_lags_again_change_nothing() -> None:
+    learner, _ = learned(series(200))
+    before = checkpoint.dumps(learner, PM25, "aaaa")
+    learner.use_lags(CHOSEN.chosen)
+    assert checkpoint.dumps(learner, PM25, "aaaa") == before
+
+
+def test_a_learner_that_cannot_change_says_so_and_stays_as_it_was() -> None:
+    learner, _ = learned(series(200))
+    before = checkpoint.dumps(learner, PM25, "aaaa")
+    for model in learner._models:
+        model.__class__ = type("Stiff", (), {})
+    with pytest.raises(BadLags, match="Stiff cannot change its features"):
+        learner.use_lags(OTHER)
+    for model in learner._models:
+        model.__class__ = RecursiveLeastSquares
+    assert checkpoint.dumps(learner, PM25, "aaaa") == before
+
+
+def test_a_lag_set_enters_by_a_control_record_and_verify_reproduces_it(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    rows = hours(600)
+    rows[300], rows[450] = lags(300, OTHER), rollback(450, 280)
+    worker = make(pipeline=PM25, lineage=LINE)
+    found = commit(stream, worker, rows, 120, 280, 350)
+    assert stream.answers[300].topic == "pm25.control"
+    assert found[300]["control"] == {"kind": "lags", "lineage": "aaaa", "lags": OTHER}
+    assert worker.learner is not None
+    assert worker.learner.state()["lags"] == CHOSEN.chosen, "going back takes the lags along"
+    stream.commit = 600
+    report = verify(PM25, LINE, stream, snapshots(store), key=KEY, wait_s=0)
+    assert (report.differences, report.controls, report.predictions) == ([], 2, 598)
+    assert report.snapshots >= 4
+
+
+def test_it_is_learned_again_after_redis_has_lost_everything(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    rows = hours(400)
+    rows[200] = lags(200, OTHER)
+    commit(stream, make(pipeline=PM25, lineage=LINE), rows, 100, 201)
+    expected = snapshots(store)[400]
+    store.clear("pm25")
+    again = make(pipeline=PM25, lineage=LINE)._resume(400)
+    assert checkpoint.dumps(again, PM25, "aaaa", KEY) == expected
+
+
+def test_a_snapshot_carries_its_lags() -> None:
+    learner, _ = learned(series(100))
+    learner.use_lags(OTHER)
+    again = checkpoint.loads(checkpoint.dumps(learner, PM25, "aaaa"), PM25, "aaaa")
+    for number, record in enumerate(decode(series(150)[100:]), start=101):
+        assert again.test_then_train([record], number) == learner.test_then_train([record], number)
+    assert checkpoint.dumps(again, PM25, "aaaa") == checkpoint.dumps(learner, PM25, "aaaa")
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (lags(100, {"smoke": [0]}), "no series 'smoke'"),
+        (lags(100, {"pollution": [0, 40]}), "no lag 40"),
+        (lags(100, {"pollution": []}), "pollution is what is forecast"),
+        (lags(100, OTHER, lineage="bbbb"), "for lineage bbbb"),
+    ],
+)
+def test_a_set_that_is_refused_is_a_dead_letter_and_changes_nothing(
+    make: Make, stream: ListStream, record: Input, reason: str
+) -> None:
+    rows = hours(150)
+    found = commit(stream, make(pipeline=PM25, lineage=LINE), [*rows[:100], record, *rows[101:]])
+    assert reason in str(found[100]["reason"])
+    assert "forecast" in found[101]
+
+
+def test_a_pipeline_without_lags_refuses_them(make: Make, stream: ListStream) -> None:
+    rows = inputs(5)
+    rows[2] = lags(2, OTHER)
+    found = commit(stream, make(), rows)
+    assert found[2]["reason"] == "this pipeline does not choose its lags"
+
+
+def test_what_leads_is_chosen_from_what_has_come() -> None:
+    """The wind leads the dust by four hours here, and nothing else does."""
+    random = np.random.default_rng(8)
+    wind = random.integers(0, 60, size=3004).astype(float).tolist()
+    records: list[dict[str, Any]] = series(3000)
+    for number, record in enumerate(records):
+        record["wnd_spd"] = wind[number + 4]
+        record["pollution"] = round(300 - 2 * wind[number] + random.normal(), 3)
+    learner, _ = learned(records)
+    found = asked(PM25, learner, "chosen")
+    assert found == {"pollution": list(range(LAGS)), "wnd_spd": [0, 1, 3]}
+    assert asked(PM25, learner, "default") == CHOSEN.chosen
+
+
+def test_lags_are_part_of_what_is_settled_with_a_lineage() -> None:
+    settled = PM25.settled
+    assert settled["lags"]["lags"][1] == [0, 3]
+    assert settled["drivers"][:2] == ["dew", "temp"]
+    other = replace(PM25, learning=replace(PM25.learning, lags=LagSet.of(SERIES, OTHER, LAGS)))  # type: ignore[type-var]
+    assert other.settled != settled
+    msgspec.json.encode(settled)
+
+
+def test_an_evaluation_takes_other_lags(pm25_csv: str) -> None:
+    with pytest.raises(BadLags, match="does not choose"):
+        evaluate(replace(PM25, learning=replace(PM25.learning, lags=None)), lags="*=0")  # type: ignore[type-var]

@@ -1,0 +1,132 @@
+"""Correlations kept up to date step by step: statsmodels', the batch's, and in constant memory."""
+
+import copy
+
+import numpy as np
+import pytest
+from planted import planted
+from scipy.linalg import solve_toeplitz
+from statsmodels.tsa.stattools import ccf
+
+from streamlearn.correlations import cross_correlation
+from streamlearn.running import ORDER, RunningCorrelations
+
+LONGEST = 20
+
+
+def running(x: np.ndarray, y: np.ndarray, steps: np.ndarray | None = None) -> RunningCorrelations:
+    """Correlations of the columns of `x` with `y`, added row by row."""
+    found = RunningCorrelations(x.shape[1], LONGEST)
+    for step, row, value in zip(np.arange(len(y)) if steps is None else steps, x, y, strict=True):
+        found.add(int(step), row, value)
+    return found
+
+
+def size_of(found: RunningCorrelations) -> int:
+    parts = {**found._levels.state(), **found._changes.state()}
+    return sum(np.size(part) for part in parts.values())
+
+
+def walks(n: int = 2000, columns: int = 3, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Series that each resemble their own past, far from zero, as pressure is."""
+    noise = np.random.default_rng(seed).normal(size=(n, columns + 1))
+    values = np.zeros_like(noise)
+    for t in range(1, n):
+        values[t] = 0.9 * values[t - 1] + noise[t]
+    return 1016 + 10 * values[:, :-1], np.roll(values[:, 0], 3) + values[:, -1]
+
+
+def test_it_equals_statsmodels_on_the_same_data() -> None:
+    x, y = walks()
+    for column, found in enumerate(running(x, y).raw()):
+        leads = ccf(y, x[:, column], adjusted=False)[: LONGEST + 1]
+        trails = ccf(x[:, column], y, adjusted=False)[: LONGEST + 1]
+        np.testing.assert_allclose(found.ccf[LONGEST:], leads, atol=1e-9, rtol=0)
+        np.testing.assert_allclose(found.ccf[LONGEST::-1], trails, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("until", [5, 40, 700, 2000])
+def test_at_every_moment_it_is_the_batch_of_what_came_so_far_with_missing_steps(until: int) -> None:
+    x, y = walks()
+    random = np.random.default_rng(4)
+    x[random.random(x.shape) < 0.1] = np.nan
+    y[random.random(len(y)) < 0.2] = np.nan
+    x[:3, 1] = np.nan
+    x[500:530], y[500:530] = np.nan, np.nan
+    came = np.array([step for step in range(until) if not 500 <= step < 530])
+    for column, found in enumerate(running(x[came], y[came], came).raw()):
+        expected = cross_correlation(x[:until, column], y[:until], LONGEST) if until > LONGEST else None
+        if expected is None:
+            assert np.isnan(found.ccf).all()
+        else:
+            np.testing.assert_allclose(found.ccf, expected.ccf, atol=1e-9, rtol=0)
+            assert found.n == expected.n
+
+
+@pytest.mark.parametrize("lead", [6, -6, 0])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_planted_lags_are_found_both_ways(lead: int, sign: float) -> None:
+    x, y = planted(lead, sign=sign, memory=0.9, n=2000)
+    found = running(x[:, None], y)
+    assert found.raw()[0].best_lag == lead
+    [white] = found.prewhitened()
+    assert white.best_lag == lead
+    assert np.sign(white.r) == sign
+    assert white.stands_out
+
+
+def test_prewhitening_is_that_of_the_filtered_series_but_for_their_ends() -> None:
+    x, y = walks(5000)
+    found = running(x, y)
+    target = np.diff(y)
+    for column, white in enumerate(found.prewhitened()):
+        values = np.diff(x[:, column])
+        centred = values - values.mean()
+        own = [centred[: len(centred) - k] @ centred[k:] for k in range(ORDER + 1)]
+        kernel = np.append(1.0, -solve_toeplitz(own[:-1], own[1:]))
+        left, right = (np.convolve(series, kernel, "valid") for series in (values, target))
+        expected = cross_correlation(left, right, LONGEST)
+        np.testing.assert_allclose(white.ccf, expected.ccf, atol=0.01)
+
+
+def test_two_series_that_only_resemble_their_own_past_are_not_taken_for_related() -> None:
+    noise = np.random.default_rng(9).normal(size=(4000, 2))
+    x, y = np.cumsum(noise, axis=0).T
+    found = running(x[:, None], y)
+    assert abs(found.raw()[0].r) > 0.3
+    assert not found.prewhitened()[0].stands_out
+
+
+def test_no_pair_reaches_over_the_beginning_of_another_run() -> None:
+    x, y = walks(300)
+    twice = running(np.concatenate([x, x]), np.concatenate([y, y]), np.tile(np.arange(300), 2))
+    once = running(x, y)
+    for two, one in ((twice._levels, once._levels), (twice._changes, once._changes)):
+        for name in ("leading", "trailing", "own", "steps"):
+            np.testing.assert_allclose(two.state()[name], 2 * one.state()[name], rtol=1e-9)
+    far = running(
+        np.concatenate([x, x]), np.concatenate([y, y]), np.append(np.arange(300), 10**9 + np.arange(300))
+    )
+    assert (far.steps, twice.steps, once.steps) == (600, 600, 300)
+    np.testing.assert_array_equal(far.raw()[0].ccf, twice.raw()[0].ccf)
+
+
+def test_what_it_keeps_does_not_grow_and_goes_on_the_same() -> None:
+    x, y = walks(900)
+    whole, resumed = running(x[:400], y[:400]), RunningCorrelations(3, LONGEST)
+    resumed.restore(copy.deepcopy(whole.state()))
+    size = size_of(whole)
+    for step in range(400, 900):
+        whole.add(step, x[step], y[step])
+        resumed.add(step, x[step], y[step])
+    assert size_of(whole) == size
+    for one, other in zip(whole.prewhitened(), resumed.prewhitened(), strict=True):
+        np.testing.assert_array_equal(one.ccf, other.ccf)
+
+
+def test_what_never_changes_or_never_comes_correlates_with_nothing() -> None:
+    _, y = walks(200)
+    found = running(np.column_stack([np.full(200, 5.0), np.full(200, np.nan)]), y)
+    for one in (*found.raw(), *found.prewhitened()):
+        assert np.isnan(one.ccf).all()
+    assert [one.n for one in found.raw()] == [200, 0]

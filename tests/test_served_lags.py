@@ -1,0 +1,48 @@
+"""What leads the forecast value, over HTTP: as the served version has counted."""
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from helpers import put
+from test_forecast import PM25, learned, series
+from test_serving import MakeApp
+
+from streamlearn.lag_choice import asked, leading_lag
+from streamlearn.store import Store
+from streamlearn.waiting import wait_until
+
+
+@pytest.fixture
+def client(make_app: MakeApp) -> FlaskClient:
+    return make_app().test_client()
+
+
+def test_the_correlations_of_the_served_version_are_told(client: FlaskClient, store: Store) -> None:
+    records = series(600)
+    # A walk goes along with any other, until both are whitened.
+    walk = np.cumsum(np.random.default_rng(2).normal(size=600)) / 10
+    for record, temp in zip(records, walk.tolist(), strict=True):
+        record["temp"] = temp
+    learner, _ = learned(records)
+    put(store, PM25, learner)
+    wait_until(lambda: client.get("/v2/models/pm25/ready").status_code == 200, 5, "pm25", every_s=0.01)
+    found = client.get("/v2/models/pm25/lags").json
+    assert found is not None
+    assert (found["model_version"], found["steps"], found["lags"][0]) == (600, 600, -48)
+    assert found["in_use"]["dew"] == [0, 3]
+    assert found["chosen"] == asked(PM25, learner, "chosen")
+    assert [one["driver"] for one in found["drivers"]] == [driver.name for driver in PM25.drivers]
+    kinds = {"raw": learner.correlations.raw(), "prewhitened": learner.correlations.prewhitened()}
+    for kind, expected in kinds.items():
+        for told, one in zip(found["drivers"], expected, strict=True):
+            r = np.array(told[kind]["r"], dtype=float)
+            np.testing.assert_allclose(r, one.ccf.round(4), equal_nan=True)
+            assert told[kind]["best_lag"] == (None if np.isnan(one.ccf).all() else one.best_lag)
+    assert leading_lag(kinds["raw"][1]) is not None
+    assert found["drivers"][1]["leads_by"] is None
+    assert found["drivers"][0]["raw"]["r"] == [None] * 97, "the dew point never changes in these hours"
+
+
+def test_where_there_is_nothing_to_tell_it_says_so(client: FlaskClient) -> None:
+    assert client.get("/v2/models/digits/lags").status_code == 404
+    assert client.get("/v2/models/pm25/lags").status_code == 503
