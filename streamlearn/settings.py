@@ -195,6 +195,11 @@ def inherited(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**os.environ, **(more or {})}
 
 
+def preset(variables: Mapping[str, str]) -> None:
+    """Set variables of this process, for a library that reads them as it is imported and has no other way."""
+    os.environ.update(variables)
+
+
 def _kept(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text().splitlines()
