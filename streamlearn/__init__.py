@@ -11,4 +11,5 @@ learner that goes on after a restart, from the store or again from the `stream` 
 does all of it once more and compares. `store` reads versions in Redis, `writer` writes them. `figures` makes
 series to look at from committed answers; `flink_api` asks Flink how a job fares. `lags` finds which series
 leads which, beside all this; `running` does so within the learner, and `lag_sets` says which lags it uses.
+`baselines` sets rivals beside `pm25`.
 """

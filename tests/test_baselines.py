@@ -202,6 +202,14 @@ def test_weeks_are_drawn_whole() -> None:
     assert wide.high - wide.low > 5 * (narrow.high - narrow.low)
 
 
+def test_both_models_are_drawn_the_same_weeks() -> None:
+    """What both find equally hard says nothing of which is better."""
+    hard = np.repeat(np.random.default_rng(5).normal(scale=50, size=50), 168)[None]
+    found = bootstrap.difference(hard + noise(1, 1.0), hard + noise(2, 5.0))
+    assert found.high - found.low < 0.5
+    assert not found.holds_zero
+
+
 def test_hours_without_a_score_and_several_seeds_count_as_they_should() -> None:
     errors = np.array([[3.0, np.nan, 4.0], [6.0, np.nan, 8.0]])
     assert bootstrap.rmse(errors) == pytest.approx((np.sqrt(12.5) + np.sqrt(50)) / 2)
@@ -249,7 +257,7 @@ def test_the_comparison_is_reported_as_it_is() -> None:
         assert one["holds_zero"] == (one["low"] <= 0 <= one["high"])
     text = list(lines(data))
     assert f"| {ARTICLE} | 12.0" in text[5]
-    assert "better than" in "".join(text)
+    assert any("| the first is better: the interval does not hold zero |" in line for line in text)
     assert len([line for line in text if line.startswith("|")]) == 2 + len(NAMES) + 2 + len(PAIRS)
 
 
@@ -299,6 +307,7 @@ def test_people_get_a_table_and_what_the_old_figure_was() -> None:
 def test_what_the_commands_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert baseline("lstm", "--epochs", "0").exit_code == 2
     assert baseline("compare", "--seeds", "0").exit_code == 2
+    assert baseline("compare", "--seed", "-1").exit_code == 2
     file = tmp_path / "file"
     file.touch()
     refused = baseline("lstm", "--figure", file)

@@ -1,4 +1,4 @@
-"""The commands `baseline lstm` and `baseline compare`."""
+"""The commands `baseline lstm` and `baseline compare`, which need the extra `lstm`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,13 @@ from pathlib import Path
 import click
 import msgspec
 
-_seed = click.option("--seed", default=0, show_default=True, help="Of the net's first weights and order.")
+_seed = click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2**31),
+    help="Of the nets' first weights, the order they learn in, and the weeks drawn.",
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 
 
@@ -77,7 +83,7 @@ def compare(seed: int, seeds: int, draws: int, as_json: bool) -> None:
     All learn the first year and forecast the hours of the other four; ours does so once without learning
     any more, and once learning each hour after it was predicted. Two rules: a missing reading is 0, as in the
     article, or it is left out. Differences in RMSE come with 95 % intervals from a bootstrap over weeks.
-    Prints Markdown. About ten minutes; progress goes to stderr.
+    Prints Markdown. Under ten minutes on two cores; progress goes to stderr.
 
     \b
     streamlearn baseline compare > table.md

@@ -34,25 +34,25 @@ def _rule(found: Compared, draws: int, seed: int) -> dict[str, Any]:
                 "low": one.low,
                 "high": one.high,
                 "holds_zero": one.holds_zero,
-                "words": words(first, second, one),
+                "words": words(one),
             }
             for first, second, one in found.differences(draws, seed)
         ],
     }
 
 
-def words(first: str, second: str, found: Difference) -> str:
+def words(found: Difference) -> str:
     """Say which of two models is better, if that is more than chance.
 
-    >>> words("ours", "persistence", Difference(-1.2, -1.5, -0.9))
-    'ours is better than persistence: the interval does not hold zero'
-    >>> words("ours", "persistence", Difference(-0.1, -0.3, 0.1))
-    'ours and persistence cannot be told apart: the interval holds zero'
+    >>> words(Difference(-1.2, -1.5, -0.9))
+    'the first is better: the interval does not hold zero'
+    >>> words(Difference(-0.1, -0.3, 0.1))
+    'they cannot be told apart: the interval holds zero'
     """
     if found.holds_zero:
-        return f"{first} and {second} cannot be told apart: the interval holds zero"
+        return "they cannot be told apart: the interval holds zero"
     better = "better" if found.value < 0 else "worse"
-    return f"{first} is {better} than {second}: the interval does not hold zero"
+    return f"the first is {better}: the interval does not hold zero"
 
 
 def lines(data: dict[str, Any]) -> Iterator[str]:
