@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlearn.baselines.hours import Floats
+from streamlearn.baselines.rules import rmse
 
 WEEK = 168
 """Hours."""
@@ -34,11 +35,6 @@ class Difference:
         return self.low <= 0 <= self.high
 
 
-def rmse(errors: Floats) -> float:
-    """Return the root mean square of errors of shape (runs, hours), NaN left out, as a mean over the runs."""
-    return float(np.sqrt(np.nanmean(errors**2, axis=1)).mean())
-
-
 def difference(first: Floats, second: Floats, draws: int = DRAWS, seed: int = 0) -> Difference:
     """Compare the errors of two models, each of shape (its runs, hours); NaN: not scored.
 
@@ -49,7 +45,7 @@ def difference(first: Floats, second: Floats, draws: int = DRAWS, seed: int = 0)
     drawn = np.random.default_rng(seed).integers(0, weeks, (draws, weeks))
     found = _rmse_of_draws(first, drawn) - _rmse_of_draws(second, drawn)
     low, high = np.percentile(found, _MIDDLE)
-    return Difference(rmse(first) - rmse(second), float(low), float(high))
+    return Difference(float(rmse(first).mean() - rmse(second).mean()), float(low), float(high))
 
 
 def _rmse_of_draws(errors: Floats, drawn: NDArray[np.int64]) -> Floats:

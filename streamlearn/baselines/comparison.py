@@ -35,12 +35,14 @@ class Model:
     @property
     def rmse(self) -> list[float]:
         """Root mean squared error, one a seed."""
-        return [float(value) for value in np.sqrt(np.nanmean(self.errors**2, axis=1))]
+        found: list[float] = rules.rmse(self.errors).tolist()
+        return found
 
     @property
     def mae(self) -> list[float]:
         """Mean absolute error, one a seed."""
-        return [float(value) for value in np.nanmean(np.abs(self.errors), axis=1)]
+        found: list[float] = rules.mae(self.errors).tolist()
+        return found
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,7 @@ def figures(forecasts: Floats, readings: Floats, year: int = YEAR) -> Figures:
     """Compare forecasts with the hours they are of, and with the hours before."""
     errors = rules.errors(forecasts, readings, year)
     before = forecasts - rules.persistence(readings, year)
-    return Figures(
-        float(np.sqrt(np.nanmean(errors**2))),
-        float(np.nanmean(np.abs(errors))),
-        float(np.sqrt(np.nanmean(before**2))),
-    )
+    return Figures(float(rules.rmse(errors)), float(rules.mae(errors)), float(rules.rmse(before)))
 
 
 def as_data(nets: Sequence[Net], readings: Floats, year: int = YEAR) -> dict[str, Any]:

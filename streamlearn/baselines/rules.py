@@ -64,6 +64,20 @@ def errors(forecasts: Floats, readings: Floats, year: int = YEAR) -> Floats:
     return forecasts - found
 
 
+def rmse(errors: Floats) -> Floats:
+    """Root mean square over the last axis, NaN left out.
+
+    >>> float(rmse(np.array([3.0, np.nan, 4.0, -5.0]))) ** 2
+    16.666666666666668
+    """
+    return np.asarray(np.sqrt(np.nanmean(errors**2, axis=-1)))
+
+
+def mae(errors: Floats) -> Floats:
+    """Mean absolute value over the last axis, NaN left out."""
+    return np.asarray(np.nanmean(np.abs(errors), axis=-1))
+
+
 def persistence(readings: Floats, year: int = YEAR) -> Floats:
     """Forecast each hour after `year` by the reading before it, in µg/m³."""
     return readings[year:-1]
