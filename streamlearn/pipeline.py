@@ -83,6 +83,8 @@ class Shown:
     """Ranges of the value, ascending."""
     bands_source: str = ""
     """Where the bands come from."""
+    picture: tuple[int, int] | None = None
+    """Rows and columns, where a record's features are a picture, row by row from the top left."""
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-PACKAGES = ("streamlearn", "topics", "producer", "flink_jobs", "serving", "stack")
+PACKAGES = ("streamlearn", "topics", "producer", "flink_jobs", "serving", "reports", "stack")
 ALLOWED = {
     "streamlearn": set(),
     "topics": {"streamlearn"},
     "producer": {"streamlearn", "topics"},
     "flink_jobs": {"streamlearn", "topics"},
     "serving": {"streamlearn", "topics"},
+    "reports": {"streamlearn", "topics"},
     "stack": {"streamlearn", "topics", "flink_jobs"},
 }
 LIBRARIES = {"kafka", "pyflink", "flask", "redis", "skops"}

@@ -11,7 +11,7 @@ from sklearn.linear_model import SGDClassifier
 
 from streamlearn.datasets import digits as dataset
 from streamlearn.learner import Rows
-from streamlearn.pipeline import DataSet, Pipeline
+from streamlearn.pipeline import DataSet, Pipeline, Shown
 
 INK = 16.0
 """The largest pixel: every one of 4×4 points black."""
@@ -47,4 +47,5 @@ pipeline = Pipeline(
     parameters={"loss": "log_loss", "penalty": "l1", "alpha": 0.01, "shuffle": False},
     echo=("ts", "x", "actual_y"),
     data=DataSet(dataset.records, dataset.SIZE),
+    shown=Shown(picture=(8, 8)),
 )
