@@ -13,6 +13,7 @@ lag_sections.py        the section on what drives it
 accuracy_sections.py   the sections on a classification
 words.py               numbers and comparisons as people write them
 page.py                sections → one HTML file
+contents.py            which sections a pipeline has
 commands.py            the command
 
 Only `sources.py` talks to Kafka and Redis.

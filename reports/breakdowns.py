@@ -45,6 +45,17 @@ def rms(missed: Floats) -> Floats:
     return np.where(known > 0, np.sqrt(squares / np.maximum(known, 1)), np.nan)
 
 
+def skill(ours: Floats, theirs: Floats) -> Floats:
+    """Return by which share errors are below others; NaN where there are none to compare with.
+
+    >>> skill(np.array([9.0, 1.0]), np.array([10.0, 0.0])).round(3).tolist()
+    [0.1, nan]
+    """
+    compared: Floats = np.full(theirs.shape, np.nan)
+    np.divide(ours, theirs, out=compared, where=theirs > 0)
+    return 1 - compared
+
+
 def by_time_of_day(found: Forecasts) -> list[Group]:
     """One group a step of the day, from midnight on; none where a day has no whole number of steps."""
     if found.steps_a_day is None or found.steps_a_day < 2:

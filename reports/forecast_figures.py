@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reports import drawing
-from reports.breakdowns import Day, Group
+from reports.breakdowns import Day, Group, is_switch
 from reports.calibration import NOMINAL
 from reports.drawing import BASELINE, BLACK, BLUE, GREY, NARROW, OURS, WIDE, line, means, svg
 from reports.forecasts import Forecasts
@@ -25,6 +25,7 @@ def value_over_time(found: Forecasts, together: int, per: str) -> str:
     def draw(axes: Any) -> None:
         axes.fill_between(found.times[rows], low, high, color=BLUE, alpha=0.35, linewidth=0, label="range")
         axes.plot(found.times[rows], mean, color=BLUE, linewidth=0.9, label=f"mean of {per}")
+        axes.set_ylim(bottom=max(found.lowest, axes.get_ylim()[0]))
         _bands(axes, found)
         axes.set_ylabel(_unit(found.title, found.unit))
         drawing.legend_above(axes)
@@ -35,9 +36,9 @@ def value_over_time(found: Forecasts, together: int, per: str) -> str:
 
 def _bands(axes: Any, found: Forecasts) -> None:
     """Write the named ranges of the value at the right, each at the line where it begins."""
-    bottom, top = np.nanmin(found.values), np.nanmax(found.values)
-    for band in found.shown.bands:
-        if bottom < band.above < top:
+    known = found.values[~np.isnan(found.values)]
+    for band in found.shown.bands if known.size else ():
+        if known.min() < band.above < known.max():
             axes.axhline(band.above, color=GREY, linewidth=0.6, linestyle=":")
             axes.annotate(
                 f"{band.name} > {band.above:g}",
@@ -52,14 +53,19 @@ def _bands(axes: Any, found: Forecasts) -> None:
             )
 
 
-def driver_over_time(found: Forecasts, driver: Series) -> str:
-    """A driver: means over the figure's points, and the range inside each."""
-    rows, mean, low, high = means(driver.values, max(1, len(driver.values) // (_POINTS // 2)))
+def driver_over_time(found: Forecasts, driver: Series, together: int) -> str:
+    """A driver: means of so many steps and the range inside each; of a switch, how often it was on."""
+    rows, mean, low, high = means(driver.values, together)
 
     def draw(axes: Any) -> None:
-        axes.fill_between(found.times[rows], low, high, color=BLUE, alpha=0.25, linewidth=0)
-        axes.plot(found.times[rows], mean, color=BLUE, linewidth=0.9)
-        axes.set_ylabel(_unit(driver.label, driver.unit))
+        if is_switch(driver):
+            axes.plot(found.times[rows], 100 * mean, color=BLUE, linewidth=0.9)
+            axes.set_ylabel(f"{driver.label}\n(% of the time)")
+            axes.set_ylim(0, 100)
+        else:
+            axes.fill_between(found.times[rows], low, high, color=BLUE, alpha=0.25, linewidth=0)
+            axes.plot(found.times[rows], mean, color=BLUE, linewidth=0.9)
+            axes.set_ylabel(_unit(driver.label, driver.unit))
         _over_time(axes, found)
 
     return svg(draw, (NARROW[0], 2.4))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from reports import breakdowns, forecast_figures
-from reports.breakdowns import Group, rms
+from reports.breakdowns import Group, rms, skill
 from reports.calibration import NOMINAL, RECENT, coverage, intervals
 from reports.forecasts import Forecasts
 from reports.page import Grid, Picture, Section
@@ -15,6 +15,8 @@ from streamlearn.lag_series import Series
 
 _DAYS = 30
 _WORST = 6
+_POINTS = 200
+"""Points of a driver's line."""
 _BAND = 0.8
 """The interval that is drawn, as on the forecast page."""
 
@@ -26,12 +28,12 @@ def score(found: Forecasts) -> Grid:
     """The errors of every horizon beside persistence."""
     rmse, theirs = rms(found.missed), rms(found.persistence)
     mae, their_mae = (_mae(missed) for missed in (found.missed, found.persistence))
-    counts = (~np.isnan(found.missed)).sum(axis=0)
+    below, counts = skill(rmse, theirs), (~np.isnan(found.missed)).sum(axis=0)
     rows = [
         (
             found.ahead(horizon),
             *(number(one[at], 2) for one in (rmse, theirs)),
-            percent(1 - rmse[at] / theirs[at]),
+            percent(float(below[at])),
             *(number(one[at], 2) for one in (mae, their_mae)),
             count(int(counts[at])),
         )
@@ -135,7 +137,8 @@ def _group_table(found: Forecasts, groups: list[Group]) -> Grid:
     unit = found.shown.step_unit or "steps"
     head = ("", *(f"{horizon}\u00a0{unit}" for horizon in found.horizons), "scored")
     rows = [
-        (one.name, *map(percent, 1 - one.rmse / one.persistence), count(int(one.counts[0]))) for one in groups
+        (one.name, *map(percent, skill(one.rmse, one.persistence)), count(int(one.counts[0])))
+        for one in groups
     ]
     return Grid("By how much the RMSE is below that of persistence, by horizon", head, rows)
 
@@ -221,24 +224,24 @@ def _series(found: Forecasts) -> Section:
             wide=True,
         )
     ]
-    pictures += [
-        Picture(
-            title=_driver_title(driver),
-            alt=f"Line chart of {driver.label} over time.",
-            caption="Line: means. Shaded: from the least to the largest value in each.",
-            svg=forecast_figures.driver_over_time(found, driver),
-        )
-        for driver in found.drivers
-        if not np.isnan(driver.values).all()
-    ]
+    pictures += [_driver(found, one) for one in found.drivers if not np.isnan(one.values).all()]
     return Section("The series", "", pictures)
 
 
-def _driver_title(driver: Series) -> str:
+def _driver(found: Forecasts, driver: Series) -> Picture:
+    together = max(1, len(driver.values) // _POINTS)
+    day = found.steps_a_day
+    together = together // day * day if day and together > day else together
+    per = _length(found, together)
     if breakdowns.is_switch(driver):
-        return f"{driver.label}: {percent(float(np.nanmean(driver.values)))} of the time"
-    low, high = float(np.nanmin(driver.values)), float(np.nanmax(driver.values))
-    return f"{driver.label}: from {measure(low, '')} to {measure(high, driver.unit)}"
+        title = f"{driver.label}: {percent(float(np.nanmean(driver.values)))} of the time"
+        caption = f"The share of the time, in stretches of {per}."
+    else:
+        low, high = float(np.nanmin(driver.values)), float(np.nanmax(driver.values))
+        title = f"{driver.label}: from {measure(low, '')} to {measure(high, driver.unit)}"
+        caption = f"Line: means of {per}. Shaded: from the least to the largest value in each."
+    alt = f"Line chart of {driver.label} over time."
+    return Picture(title, alt, caption, forecast_figures.driver_over_time(found, driver, together))
 
 
 def _extremes(groups: list[Group], at: int) -> tuple[Group, Group]:

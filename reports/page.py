@@ -37,6 +37,7 @@ class Grid:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     wide: bool = False
+    """Whether it needs the whole width; it stands before the figures then."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from reports.forecasts import Forecasts
 from reports.sources import Answered, offline
 from streamlearn import figures
+from streamlearn.forecast import Forecast
 from streamlearn.pipeline import DataSet, Pipeline, Shown, load
 
 START = datetime(2012, 3, 1)
@@ -39,14 +40,18 @@ def hours(count: int, seed: int = 1) -> list[dict[str, Any]]:
     return made
 
 
-def small(records: list[dict[str, Any]], pipeline: str | Pipeline = "pm25", **change: Any) -> Pipeline:
-    """A pipeline whose data set these records are."""
+def small(
+    records: list[dict[str, Any]], name: str = "pm25", horizons: tuple[int, ...] = (), **change: Any
+) -> Pipeline:
+    """A pipeline whose data set these records are, and perhaps with other horizons."""
 
     def data(*, seed: int = 0, passes: int | None = None) -> Iterator[dict[str, Any]]:
         for _ in range(passes or 1):
             yield from records
 
-    known = load(pipeline) if isinstance(pipeline, str) else pipeline
+    known = load(name)
+    if horizons and isinstance(known.learning, Forecast):
+        change["learning"] = replace(known.learning, horizons=horizons)
     return replace(known, data=DataSet(data, len(records)), **change)
 
 

@@ -216,7 +216,9 @@ def test_what_comes_from_outside_is_escaped() -> None:
     known = load("pm25")
     shown = replace(known.shown, title=hostile, unit=hostile, bands_source=hostile)
     drivers = (Driver("dew", hostile, hostile, lambda hour: hour.dew), known.drivers[6])
-    text = rendered(answered(small(hours(300), name=hostile, shown=shown, drivers=drivers)))
+    text = rendered(
+        answered(replace(small(hours(300), shown=shown, drivers=drivers, horizons=(1, 6)), name=hostile))
+    )
     found = Page(text)
     assert found.wrong == []
     assert not found.having("script")
@@ -225,7 +227,7 @@ def test_what_comes_from_outside_is_escaped() -> None:
 
 def test_the_same_answers_give_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "from reported import hours, small\n\npipeline = small(hours(300), drivers=())\n"
+        "from reported import hours, small\n\npipeline = small(hours(300), drivers=(), horizons=(1, 6))\n"
     )
     subprocess.run(
         [sys.executable, "-m", "streamlearn", "report", "--pipeline", "mine:pipeline", "--offline"],
@@ -238,7 +240,7 @@ def test_the_same_answers_give_the_same_bytes_in_any_process(tmp_path: Path) -> 
         check=True,
         capture_output=True,
     )
-    here = rendered(answered(small(hours(300), drivers=())))
+    here = rendered(answered(small(hours(300), drivers=(), horizons=(1, 6))))
     assert (tmp_path / "pm25-report.html").read_text() == here
 
 
@@ -279,6 +281,14 @@ def test_without_a_stack_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_pipeline_without_data_cannot_be_reported_offline() -> None:
     with pytest.raises(DataUnavailable, match="has no data set"):
         answered(replace(load("digits"), data=None))
+
+
+@pytest.mark.parametrize("pollution", [None, 5.0])
+def test_a_series_that_says_nothing_has_a_page_nevertheless(pollution: float | None) -> None:
+    records = [{**record, "pollution": pollution} for record in hours(100)]
+    text = rendered(answered(small(records, drivers=(), horizons=(1, 6))))
+    assert Page(text).wrong == []
+    assert "not to be compared with persistence" in text
 
 
 def test_figures_of_one_page_do_not_share_their_names() -> None:
