@@ -111,7 +111,7 @@ def live(settings: Settings, pipeline: Pipeline, *, last: int | None, show: Show
         learner, notes = _newest(settings, pipeline, lineage)
     except (BrokerUnavailable, StoreUnavailable) as away:
         raise DataUnavailable(
-            f"the stack does not answer ({away}); `scripts/up` starts it,"
+            f"{away}. `scripts/up` starts the stack;"
             " `--offline` makes the report from the data set without it"
         ) from away
     if len(pairs) < len(found):
