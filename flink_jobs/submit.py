@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+import streamlearn
 from flink_jobs import distribution
 from flink_jobs.lock import submitting
 from flink_jobs.names import checkpoint_root, savepoints
@@ -90,7 +91,9 @@ def newest_checkpoint(root: Path, saved: Path) -> Path | None:
 def own_files(pipeline: Pipeline) -> list[Path]:
     """Return the module or package that must be sent along, since no worker has it installed."""
     module = pipeline.reference.partition(":")[0].partition(".")[0]
-    found = importlib.util.find_spec(module) if ":" in pipeline.reference else None
+    # This package is wherever the job's own code is.
+    own = ":" in pipeline.reference and module != streamlearn.__name__
+    found = importlib.util.find_spec(module) if own else None
     if found is None or found.origin is None or "site-packages" in found.origin:
         return []
     origin = Path(found.origin)

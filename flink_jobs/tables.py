@@ -51,13 +51,22 @@ def sink(pipeline: Pipeline, settings: Settings) -> str:
             {
                 "topic": f"{pipeline.prediction_topic};{pipeline.dead_letter_topic};{pipeline.control_topic}",
                 "sink.delivery-guarantee": "exactly-once",
-                "sink.transactional-id-prefix": f"streamlearn-{pipeline.name}",
+                "sink.transactional-id-prefix": transactions(pipeline),
                 "sink.transaction-naming-strategy": "pooling",
                 "properties.transaction.timeout.ms": str(TRANSACTION_TIMEOUT_MS),
                 "properties.max.request.size": str(MAX_DEAD_LETTER_BYTES),
             },
         )
     })"""
+
+
+def transactions(pipeline: Pipeline) -> str:
+    """Return what the ids of a pipeline's transactions begin with, and those of no other.
+
+    A job that starts aborts the open transactions in its topics whose ids begin so. Pipelines on one input
+    share a topic of dead letters: without an end to the name, `pm25` would abort those of `pm25_gru`.
+    """
+    return f"streamlearn-{pipeline.name}:"
 
 
 def learn(pipeline: Pipeline) -> str:

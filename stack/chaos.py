@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from stack import health, processes
-from stack.services import named
+from stack.services import named, sources
 from stack.supervisor import Supervisor
 from streamlearn.errors import StackError, StreamlearnError
 from streamlearn.pipeline import Pipeline, served
@@ -181,9 +181,9 @@ def answered(settings: Settings, pipeline: Pipeline) -> bool:
 
 @contextmanager
 def loaded(settings: Settings, pipelines: list[Pipeline], rate: float, seed: int) -> Iterator[None]:
-    """Replay every pipeline's data for the length of a `with`, starting again whatever ends."""
+    """Replay every topic's data for the length of a `with`, starting again whatever ends."""
     with ExitStack() as stopping:
-        for pipeline in pipelines:
+        for pipeline in sources(pipelines):
             share = rate * _SHARE.get(pipeline.name, 0.1)
             command = [sys.executable, "-m", "streamlearn", "replay", *named(pipeline)]
             command += ["--loop", "--rate", f"{share:g}", "--seed", str(seed)]

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,16 +158,24 @@ def _programs(settings: Settings, say: Callable[[str], None]) -> list[Service]:
             Service(
                 f"replay-{pipeline.name}", [*streamlearn, "replay", *named(pipeline), "--loop"], replay=True
             )
-            for pipeline in pipelines
+            for pipeline in sources(pipelines)
             if has_data(pipeline, say)
         ),
     ]
 
 
+def sources(pipelines: Iterable[Pipeline]) -> list[Pipeline]:
+    """Return whose data is replayed: of pipelines on one topic the first, or each record would come twice."""
+    first: dict[str, Pipeline] = {}
+    for pipeline in pipelines:
+        if pipeline.data is not None:
+            first.setdefault(pipeline.topic, pipeline)
+    return list(first.values())
+
+
 def has_data(pipeline: Pipeline, say: Callable[[str], None]) -> bool:
-    """Whether there is something to replay; where it cannot be had, the others go on without it."""
-    if pipeline.data is None:
-        return False
+    """Whether its data can be replayed; where that cannot be had, the others go on without it."""
+    assert pipeline.data is not None
     try:
         pipeline.data.prepare()
     except DataUnavailable as error:

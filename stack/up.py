@@ -9,7 +9,7 @@ from functools import partial
 
 from flink_jobs.submit import environment
 from stack import health, processes
-from stack.services import Service, prepare
+from stack.services import Service, prepare, sources
 from stack.supervisor import Supervisor
 from streamlearn.errors import StackError
 from streamlearn.learner import ONE_BLAS_THREAD
@@ -125,8 +125,9 @@ def _steps(settings: Settings, replayed: set[str]) -> Iterator[Step]:
     for pipeline in pipelines:
         name = pipeline.name
         yield Step(f"{name}: learn runs", partial(health.job, settings, name), f"submit-{name}")
+    replays = {source.topic: f"replay-{source.name}" for source in sources(pipelines)}
     for pipeline in pipelines:
-        name, replay = pipeline.name, f"replay-{pipeline.name}"
+        name, replay = pipeline.name, replays.get(pipeline.topic)
         if replay in replayed:
             written = partial(health.predictions, settings, pipeline)
             yield Step(f"{name}: predictions are written", written, replay)

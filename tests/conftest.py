@@ -130,7 +130,8 @@ def free_settings(home: Path, **more: object) -> Settings:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Start everything, without the replays, on free ports and in a folder of its own."""
-    settings = free_settings(tmp_path_factory.mktemp("stack"))
+    # A slot each for digits, pm25, and three pipelines that tests bring along.
+    settings = free_settings(tmp_path_factory.mktemp("stack"), flink_slots=5)
     running = Stack(settings)
     try:
         done = running.run("scripts/up", "--detach", "--no-replay", check=False, timeout=600)

@@ -52,7 +52,7 @@ pipeline = replace(
     parameters={
         "fields": STEP_FIELDS,
         "hidden": 16,
-        "learning_rate": 0.001,
+        "learning_rate": 0.0003,
         "clip": 1.0,
         "scale": 100.0,
         "seed": 0,

@@ -1,0 +1,118 @@
+"""Two pipelines on one topic, a linear and a recurrent one: exactly once for both, over `kill -9`."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from conftest import ROOT, Stack
+from reading import Topic, send
+
+from flink_jobs.submit import own_files
+from flink_jobs.tables import transactions
+from stack import chaos
+from stack.services import sources
+from streamlearn.pipeline import Pipeline, load
+from streamlearn.store import Store
+from streamlearn.waiting import wait_until
+
+MODULE = '''
+"""pm25 and pm25_gru under other names, on a topic of their own."""
+
+from dataclasses import replace
+
+from streamlearn.pipelines import pm25, pm25_gru
+
+linear = replace(pm25.pipeline, name="hours", topic="hours", prediction_topic="hours_forecast")
+recurrent = replace(pm25_gru.pipeline, name="hours_gru", topic="hours", prediction_topic="hours_gru_forecast")
+'''
+REFERENCES = ("hours:linear", "hours:recurrent")
+HOURS = 1000
+
+
+@pytest.fixture(scope="module")
+def both(pm25_csv: str) -> Iterator[tuple[Pipeline, Pipeline]]:
+    path = ROOT / "hours.py"
+    path.write_text(MODULE)
+    linear, recurrent = map(load, REFERENCES)
+    yield linear, recurrent
+    path.unlink()
+
+
+def test_pipelines_on_one_topic_are_told_apart(both: tuple[Pipeline, Pipeline]) -> None:
+    linear, recurrent = both
+    assert linear.dead_letter_topic == recurrent.dead_letter_topic
+    # A job aborts open transactions whose ids begin as its own do: `hours` begins `hours_gru`.
+    assert not transactions(recurrent).startswith(transactions(linear))
+
+
+def test_a_topic_that_two_learn_from_is_fed_once() -> None:
+    pm25, digits = load("pm25"), load("digits")
+    recurrent = load("streamlearn.pipelines.pm25_gru:pipeline")
+    assert sources([digits, pm25, recurrent]) == [digits, pm25]
+    assert sources([recurrent, digits, pm25]) == [recurrent, digits]
+    assert sources([replace(pm25, data=None), recurrent]) == [recurrent]
+
+
+def test_what_a_worker_has_installed_is_not_sent_along(both: tuple[Pipeline, Pipeline]) -> None:
+    assert own_files(both[0]) == [ROOT / "hours.py"]
+    assert own_files(load("streamlearn.pipelines.pm25_gru:pipeline")) == []
+    assert own_files(load("pm25")) == []
+
+
+def test_a_network_and_a_linear_model_share_a_topic_and_survive_kills(
+    stack: Stack, both: tuple[Pipeline, Pipeline]
+) -> None:
+    recurrent = both[1]
+    for reference in REFERENCES:
+        stack.streamlearn("train", "--pipeline", reference)
+    send(stack.settings.kafka, "hours", [b"no hour"])
+    replay = ("replay", "--pipeline", REFERENCES[1], "--rate", "100", "--limit", str(HOURS))
+    feeding = threading.Thread(target=stack.streamlearn, args=replay)
+    feeding.start()
+    answers = Topic(stack.settings.kafka, recurrent.prediction_topic)
+    for count in (200, 500):
+        wait_until(lambda c=count: len(answers.read().values) >= c, 120, f"{count} forecasts")  # type: ignore[misc]
+        assert chaos.kill(stack.settings, chaos.WORKER)
+    feeding.join()
+    settle(stack, both)
+    assert [answer["offset"] for answer in answers.read().json()] == list(range(1, HOURS + 1))
+    answers.close()
+    assert restores(stack, recurrent) >= 3, "the kills have hit nothing"
+
+    rolled = stack.streamlearn("models", REFERENCES[1], "rollback", str(HOURS + 1))
+    assert f"version {HOURS + 2} is version {HOURS + 1} again" in rolled.stdout
+    send(stack.settings.kafka, "hours", [b"no hour either"])
+    settle(stack, both)
+    # The order was for one of them; to the other it is a record that it cannot take.
+    for reference, controls in zip(REFERENCES, (0, 1), strict=True):
+        report = verified(stack, reference)
+        assert report["records"] == HOURS + 3
+        assert (report["controls"], report["dead_letters"]) == (controls, 3 - controls)
+        stack.streamlearn("reset", "--pipeline", reference, "--force")
+
+
+def restores(stack: Stack, pipeline: Pipeline) -> int:
+    """How often a worker has begun to learn, the first included."""
+    store = Store.of(stack.settings)
+    try:
+        return len(store.restores(pipeline.name))
+    finally:
+        store.close()
+
+
+def settle(stack: Stack, pipelines: tuple[Pipeline, ...]) -> None:
+    for pipeline in pipelines:
+        wait_until(
+            lambda p=pipeline: chaos.answered(stack.settings, p), 240, f"{pipeline.name} to be answered"
+        )  # type: ignore[misc]
+
+
+def verified(stack: Stack, reference: str) -> dict[str, Any]:
+    done = stack.streamlearn("verify", "--pipeline", reference, "--json", check=False)
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert (done.returncode, report.get("differences")) == (0, []), report
+    assert report["snapshots"] > 0
+    return report
