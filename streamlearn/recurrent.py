@@ -15,12 +15,12 @@ Plain numpy and no framework: row by row, calls cost more than sums do; the sums
 nothing that a worker would have to start or a snapshot to convert.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from numpy.typing import NDArray
+
+from streamlearn.row_regressor import RowRegressor
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 """Adam's constants, as its authors propose them."""
 
 
-class GatedRecurrentUnit(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class GatedRecurrentUnit(RowRegressor):
     """Regression on sequences: one recurrent layer and a linear read-out, which is zero before the first row.
 
     Parameters
@@ -61,6 +61,8 @@ class GatedRecurrentUnit(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     True
     """
 
+    learned = ("weights_", "mean_", "square_", "rows_")
+
     weights_: Array
     mean_: Array
     square_: Array
@@ -82,33 +84,25 @@ class GatedRecurrentUnit(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.scale = scale
         self.seed = seed
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "GatedRecurrentUnit":  # noqa: N803 (scikit-learn's name)
-        """Forget everything and learn the rows, once."""
-        if hasattr(self, "weights_"):
-            del self.weights_
-        return self.partial_fit(X, y)
-
-    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "GatedRecurrentUnit":  # noqa: N803
-        """Learn the rows, in order.
+    def begin(self) -> None:
+        """The first weights: recurrent ones as PyTorch draws them; a read-out of zero predicts zero.
 
         Raises
         ------
         ValueError
             The rows are no sequences of steps of `fields` numbers.
         """
-        first = not hasattr(self, "weights_")
-        x, targets = validate_data(self, X, y, reset=first, dtype=np.float64, y_numeric=True)
-        if first:
-            self._begin()
-        for row, target in zip(x, np.asarray(targets, dtype=np.float64), strict=True):
-            self.learn_one(row, target)
-        return self
-
-    def predict(self, X: ArrayLike) -> Array:  # noqa: N803
-        """Predict the rows, shape (n,), each by itself, so that its neighbours change no bit of it."""
-        check_is_fitted(self)
-        x = validate_data(self, X, reset=False, dtype=np.float64)
-        return np.array([self.predict_one(row) for row in x])
+        if min(self.fields, self.hidden) < 1 or self.n_features_in_ % self.fields:
+            raise ValueError(
+                f"{self.n_features_in_} features are no sequence of steps of {self.fields} fields,"
+                f" for {self.hidden} hidden units"
+            )
+        recurrent = 3 * self.hidden * (self.fields + self.hidden)
+        bound = self.hidden**-0.5
+        self.weights_ = np.zeros(recurrent + 4 * self.hidden + 1)
+        self.weights_[:recurrent] = np.random.default_rng(self.seed).uniform(-bound, bound, recurrent)
+        self.mean_, self.square_ = np.zeros_like(self.weights_), np.zeros_like(self.weights_)
+        self.rows_ = 0
 
     def predict_one(self, x: Array) -> float:
         """Predict one row of shape (n_features,) that is known to be sound: nothing is checked."""
@@ -161,20 +155,6 @@ class GatedRecurrentUnit(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             states[step + 1] = n + z * (states[step] - n)
         return _Trace(steps, inputs, sums, states, float(states[-1] @ parts.v + parts.c))
 
-    def _begin(self) -> None:
-        """The first weights: recurrent ones as PyTorch draws them; a read-out of zero predicts zero."""
-        if min(self.fields, self.hidden) < 1 or self.n_features_in_ % self.fields:
-            raise ValueError(
-                f"{self.n_features_in_} features are no sequence of steps of {self.fields} fields,"
-                f" for {self.hidden} hidden units"
-            )
-        recurrent = 3 * self.hidden * (self.fields + self.hidden)
-        bound = self.hidden**-0.5
-        self.weights_ = np.zeros(recurrent + 4 * self.hidden + 1)
-        self.weights_[:recurrent] = np.random.default_rng(self.seed).uniform(-bound, bound, recurrent)
-        self.mean_, self.square_ = np.zeros_like(self.weights_), np.zeros_like(self.weights_)
-        self.rows_ = 0
-
     def _parts(self, weights: Array) -> "_Parts":
         """W, U, b, v and c, as views."""
         wide = 3 * self.hidden
@@ -187,11 +167,6 @@ class GatedRecurrentUnit(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             weights[b + wide : -1],
             float(weights[-1]),
         )
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.regressor_tags.poor_score = True  # each row is learned once
-        return tags
 
 
 class _Parts(NamedTuple):

@@ -13,15 +13,14 @@ it is started over from the ridge, with the coefficients kept, once it is not po
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from numpy.typing import NDArray
+
+from streamlearn.row_regressor import RowRegressor
 
 
-class RecursiveLeastSquares(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class RecursiveLeastSquares(RowRegressor):
     """Linear regression without an intercept, learned row by row.
 
     Parameters
@@ -43,34 +42,16 @@ class RecursiveLeastSquares(RegressorMixin, BaseEstimator):  # type: ignore[misc
     [21.0]
     """
 
+    learned = ("coef_", "covariance_")
+
     def __init__(self, ridge: float = 1.0, forgetting: float = 1.0) -> None:
         self.ridge = ridge
         self.forgetting = forgetting
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "RecursiveLeastSquares":  # noqa: N803 (scikit-learn's name)
-        """Forget everything and learn the rows."""
-        for name in ("coef_", "covariance_"):
-            if hasattr(self, name):
-                delattr(self, name)
-        return self.partial_fit(X, y)
-
-    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> "RecursiveLeastSquares":  # noqa: N803
-        """Learn the rows, in order."""
-        first = not hasattr(self, "coef_")
-        x, targets = validate_data(self, X, y, reset=first, dtype=np.float64, y_numeric=True)
-        if first:
-            self.coef_ = np.zeros(x.shape[1])
-            self.covariance_ = self._prior()
-        for row, target in zip(x, np.asarray(targets, dtype=np.float64), strict=True):
-            self.learn_one(row, target)
-        return self
-
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
-        """Return X w, shape (n,)."""
-        check_is_fitted(self)
-        x = validate_data(self, X, reset=False, dtype=np.float64)
-        predicted: NDArray[np.float64] = x @ self.coef_
-        return predicted
+    def begin(self) -> None:
+        """Zero coefficients, and the ridge."""
+        self.coef_ = np.zeros(self.n_features_in_)
+        self.covariance_ = self._prior()
 
     def predict_one(self, x: NDArray[np.float64]) -> float:
         """Return wᵀx for one row of shape (n_features,) that is known to be sound: nothing is checked."""
@@ -109,8 +90,3 @@ class RecursiveLeastSquares(RegressorMixin, BaseEstimator):  # type: ignore[misc
 
     def _prior(self) -> NDArray[np.float64]:
         return np.eye(self.n_features_in_) / self.ridge
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.regressor_tags.poor_score = True  # there is no intercept
-        return tags

@@ -1,0 +1,56 @@
+"""What regressors that learn row by row share: scikit-learn's ways, and quick ones for single rows."""
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+
+class RowRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A regressor that is told how to begin, to learn a row, and to predict one."""
+
+    learned: tuple[str, ...]
+    """The attributes that hold all it has learned; `begin` sets them."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Get ready to learn rows of `n_features_in_` numbers."""
+
+    @abstractmethod
+    def learn_one(self, x: NDArray[np.float64], target: float) -> None:
+        """Learn one row of shape (n_features,) after the first; nothing is checked."""
+
+    @abstractmethod
+    def predict_one(self, x: NDArray[np.float64]) -> float:
+        """Predict one row of shape (n_features,); nothing is checked."""
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803 (scikit-learn's name)
+        """Forget everything and learn the rows, once."""
+        for name in self.learned:
+            if hasattr(self, name):
+                delattr(self, name)
+        return self.partial_fit(X, y)
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
+        """Learn the rows, in order."""
+        first = not hasattr(self, self.learned[0])
+        x, targets = validate_data(self, X, y, reset=first, dtype=np.float64, y_numeric=True)
+        if first:
+            self.begin()
+        for row, target in zip(x, np.asarray(targets, dtype=np.float64), strict=True):
+            self.learn_one(row, target)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+        """Predict the rows, shape (n,), each by itself, so that its neighbours change no bit of it."""
+        check_is_fitted(self, self.learned)
+        x = validate_data(self, X, reset=False, dtype=np.float64)
+        return np.array([self.predict_one(row) for row in x])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True  # each row is learned once, and not every one has an intercept
+        return tags
