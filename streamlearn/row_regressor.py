@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 class RowRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A regressor that is told how to begin, to learn a row, and to predict one."""
 
+    n_features_in_: int
     learned: tuple[str, ...]
     """The attributes that hold all it has learned; `begin` sets them."""
 

@@ -12,6 +12,7 @@ import numpy as np
 from reports.forecasts import Forecasts
 from reports.sources import Answered, offline
 from streamlearn import figures
+from streamlearn.drivers import Driver
 from streamlearn.forecast import Forecast
 from streamlearn.pipeline import DataSet, Pipeline, Shown, load
 
@@ -41,17 +42,22 @@ def hours(count: int, seed: int = 1) -> list[dict[str, Any]]:
 
 
 def small(
-    records: list[dict[str, Any]], name: str = "pm25", horizons: tuple[int, ...] = (), **change: Any
+    records: list[dict[str, Any]],
+    name: str = "pm25",
+    horizons: tuple[int, ...] = (),
+    drivers: tuple[Driver, ...] | None = None,
+    **change: Any,
 ) -> Pipeline:
-    """A pipeline whose data set these records are, and perhaps with other horizons."""
+    """A pipeline whose data set these records are, and perhaps with other horizons and drivers."""
 
     def data(*, seed: int = 0, passes: int | None = None) -> Iterator[dict[str, Any]]:
         for _ in range(passes or 1):
             yield from records
 
     known = load(name)
-    if horizons and isinstance(known.learning, Forecast):
-        change["learning"] = replace(known.learning, horizons=horizons)
+    if isinstance(how := known.learning, Forecast):
+        own = how.drivers if drivers is None else drivers
+        change["learning"] = replace(how, horizons=horizons or how.horizons, drivers=own)
     return replace(known, data=DataSet(data, len(records)), **change)
 
 

@@ -104,8 +104,8 @@ def test_rows_that_are_no_sequences_are_refused(wrong: dict[str, int]) -> None:
 
 def test_a_row_holds_every_hour_of_the_window_and_carries_on_what_is_missing() -> None:
     records = decode([hour(0, 50.0, temp=10), hour(2, None, temp=20)])
-    gap = np.full((1, pm25.FIELDS), np.nan)
-    window = pushed(empty(pm25.LAGS, pm25.FIELDS), pm25.reading(records[0])[None])
+    gap = np.full((1, len(pm25.SERIES)), np.nan)
+    window = pushed(empty(pm25.LAGS, len(pm25.SERIES)), pm25.reading(records[0])[None])
     window = pushed(window, np.concatenate([gap, pm25.reading(records[1])[None]]))
     now = 24 * 365
     row, base = pm25_gru.features(window, now)  # type: ignore[misc]

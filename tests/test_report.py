@@ -22,8 +22,9 @@ from reports.drawing import inlined, svg
 from reports.forecasts import arranged
 from streamlearn import evaluation, figures
 from streamlearn.cli import main
+from streamlearn.drivers import Driver
 from streamlearn.errors import BrokerUnavailable, DataUnavailable
-from streamlearn.pipeline import Driver, Pipeline, load
+from streamlearn.pipeline import Pipeline, load
 
 COUNT = 24 * 40
 

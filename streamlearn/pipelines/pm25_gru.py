@@ -14,7 +14,7 @@ from streamlearn.forecast import Forecast
 from streamlearn.pipelines import pm25
 from streamlearn.recurrent import GatedRecurrentUnit
 
-STEP_FIELDS = pm25.FIELDS + 4
+STEP_FIELDS = len(pm25.SERIES) + 4
 """Numbers that the network sees of an hour."""
 
 
@@ -42,12 +42,13 @@ pipeline = replace(
     learning=Forecast(
         horizons=pm25.HORIZONS,
         length=pm25.LAGS,
-        fields=pm25.FIELDS,
+        fields=len(pm25.SERIES),
         step=pm25.step,
         reading=pm25.reading,
         features=features,
         estimator=GatedRecurrentUnit,
         lowest=0.0,
+        drivers=pm25.DRIVERS,
     ),
     parameters={
         "fields": STEP_FIELDS,
