@@ -66,7 +66,7 @@ WORDS = {
     "follows": _("it follows by %(steps)s"),
     "sameStep": _("in the same step"),
     "largest": _("%(driver)s: r is largest where %(where)s, r = %(r)s; %(n)s steps."),
-    "noLead": _("no lag stands out"),
+    "noLead": _("none"),
     "nothingYet": _("%(driver)s: too little has come yet, or it never changes."),
     "records": _("%(n)s records"),
     "steps": _("%(n)s steps"),

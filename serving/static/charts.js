@@ -87,7 +87,9 @@ export class Chart {
 
 /** How many digits after the point tell ticks apart. */
 function digits(step) {
-  return Math.min(6, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  let found = 0;
+  while (found < 6 && Math.abs(step * 10 ** found - Math.round(step * 10 ** found)) > 1e-6) found += 1;
+  return found;
 }
 
 function range(low, high, { least = null, share = false }) {
