@@ -24,7 +24,7 @@ def train(pipeline: Pipeline, fresh: bool, rebuild: bool, keep: bool) -> None:
     if fresh and rebuild:
         raise click.UsageError("--fresh begins anew and --rebuild goes on: say one of them")
     if keep:
-        keep_running(settings, pipeline, click.echo)
+        keep_running(settings, [pipeline], click.echo)
     submit(settings, pipeline, fresh=fresh, rebuild=rebuild, say=click.echo)
 
 

@@ -1,11 +1,11 @@
-"""Sees to it that a pipeline's job runs: the one program that submits without being asked.
+"""Sees to it that pipelines' jobs run: the one program that submits without being asked.
 
 A session cluster forgets its jobs when the JobManager dies; then the job is submitted again, from its newest
 checkpoint. A job that a person has cancelled or stopped is left alone until the person submits it again.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flink_jobs.submit import submit
 from streamlearn import flink_api
@@ -18,20 +18,30 @@ _LOOK_S = 2.0
 _BACKOFF_S = 10.0
 
 
-def keep_running(settings: Settings, pipeline: Pipeline, say: Callable[[str], None]) -> None:
-    """Watch the job for ever, submitting it whenever it is not there."""
-    told = ""
+def keep_running(settings: Settings, pipelines: Sequence[Pipeline], say: Callable[[str], None]) -> None:
+    """Watch the pipelines' jobs for ever, submitting each whenever it is not there."""
+    told = dict.fromkeys((pipeline.name for pipeline in pipelines), "")
+    due_s = dict.fromkeys(told, 0.0)
     while True:
-        try:
-            news, pause_s = _look(settings, pipeline, say)
-        except (FlinkAway, BrokerUnavailable) as error:
-            news, pause_s = str(error), _LOOK_S
-        except StreamlearnError as error:
-            news, pause_s = str(error), _BACKOFF_S
-        if news != told:
-            say(news)
-            told = news
-        time.sleep(pause_s)
+        for pipeline in pipelines:
+            if time.monotonic() < due_s[pipeline.name]:
+                continue
+            news, pause_s = _looked(settings, pipeline, say)
+            if news != told[pipeline.name]:
+                say(news)
+            told[pipeline.name] = news
+            due_s[pipeline.name] = time.monotonic() + pause_s
+        time.sleep(max(0.0, min(due_s.values()) - time.monotonic()))
+
+
+def _looked(settings: Settings, pipeline: Pipeline, say: Callable[[str], None]) -> tuple[str, float]:
+    """Look, and return what there is to tell and after how many seconds to look again."""
+    try:
+        return _look(settings, pipeline, say)
+    except (FlinkAway, BrokerUnavailable) as error:
+        return str(error), _LOOK_S
+    except StreamlearnError as error:
+        return str(error), _BACKOFF_S
 
 
 def _look(settings: Settings, pipeline: Pipeline, say: Callable[[str], None]) -> tuple[str, float]:

