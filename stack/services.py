@@ -17,7 +17,12 @@ from streamlearn.errors import DataUnavailable, StackError
 from streamlearn.pipeline import Pipeline, served
 from streamlearn.settings import Settings
 
-_KAFKA_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+KAFKA_JAVA_OPTIONS = (
+    "-Xms256m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def redis_server() -> str:
 def _kafka(settings: Settings, home: Path, say: Callable[[str], None]) -> Service:
     jars = ":".join(map(str, distribution.jars("kafka", settings, say)))
     java = str(distribution.java_home() / "bin" / "java")
-    run = [java, *_KAFKA_OPTIONS, "-cp", jars]
+    run = [java, *KAFKA_JAVA_OPTIONS, "-cp", jars]
     properties = str(home / "conf" / "kafka.properties")
     identity = home / "kafka" / "cluster.id"
     if not identity.exists():
