@@ -48,9 +48,8 @@ class Compose:
         self.command = shlex.split(os.environ.get("COMPOSE", "docker compose"))
         names = ("HTTP_PORT", "FLINK_PORT", "KAFKA_PORT", "REDIS_PORT")
         self.ports = {name: free_port() for name in names}
-        # BuildKit also where the engine is old: the builder of old makes every target in turn.
-        own = {"COMPOSE_PROJECT_NAME": PROJECT, "COMPOSE_DOCKER_CLI_BUILD": "1", "DOCKER_BUILDKIT": "1"}
-        self.environment = {**os.environ, **own, **{name: str(port) for name, port in self.ports.items()}}
+        ports = {name: str(port) for name, port in self.ports.items()}
+        self.environment = {**os.environ, "COMPOSE_PROJECT_NAME": PROJECT, **ports}
         self.pipelines = ["digits", *(["pm25"] if os.environ.get("STREAMLEARN_PM25_CSV") else [])]
 
     def run(self, *arguments: str, show: bool = False) -> str:

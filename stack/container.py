@@ -42,7 +42,7 @@ def configure(say: Callable[[str], None]) -> None:
 def run_flink(part: str) -> None:
     """Become a `jobmanager` or a `taskmanager`."""
     settings = Settings.load()
-    _write_flink(settings)
+    prepare_flink(settings)
     command = next(service.command for service in flink(settings) if service.name == part)
     os.execve(command[0], command, inherited({**environment(settings), **ONE_BLAS_THREAD}))  # noqa: S606
 
@@ -50,11 +50,11 @@ def run_flink(part: str) -> None:
 def submit(say: Callable[[str], None]) -> None:
     """See to it that the jobs of all pipelines run, for ever."""
     settings = Settings.load()
-    _write_flink(settings)
+    prepare_flink(settings)
     keep_running(settings, served(settings), say)
 
 
-def _write_flink(settings: Settings) -> None:
+def prepare_flink(settings: Settings) -> None:
     """Write Flink's configuration, with the options that users of Flink's own images give by environment."""
     folder = settings.home.absolute() / "flink"
     for name in ("conf", "log", "tmp"):
