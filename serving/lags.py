@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from serving.forecast import forecaster
 from serving.inference import cache, said
 from serving.openapi import described
-from streamlearn import lag_choice
+from streamlearn import lag_choice, lag_sets
 from streamlearn.correlations import Correlations
 from streamlearn.drivers import Driver
 from streamlearn.errors import BadLags, UnknownPipeline
@@ -17,11 +17,15 @@ blueprint = Blueprint("lags", __name__, url_prefix="/v2/models")
 
 
 class Correlated(msgspec.Struct):
-    """r at each lag, null where too few pairs are known, and where it is largest, whatever its sign."""
+    """r at each lag, null where too little is known, and where it is largest, whatever its sign."""
 
     r: list[float | None]
     best_lag: int | None
     best_r: float | None
+    n: int
+    """Pairs in the same step that are both known."""
+    band: float
+    """95 of 100 correlations of independent noises lie within ± this."""
 
 
 class Led(msgspec.Struct):
@@ -30,10 +34,6 @@ class Led(msgspec.Struct):
     driver: str
     title: str
     unit: str
-    n: int
-    """Steps at which both are known."""
-    band: float
-    """95 of 100 correlations of independent noises lie within ± this."""
     raw: Correlated
     prewhitened: Correlated
     leads_by: int | None
@@ -49,10 +49,10 @@ class LagsAnswer(msgspec.Struct):
     steps: int
     """Steps that have come so far."""
     lags: list[int]
-    in_use: dict[str, list[int]] | None
+    in_use: str | None
     """The lags of each series that forecasts are made from; null where a pipeline does not choose them."""
-    chosen: dict[str, list[int]] | None
-    """What would be chosen by these correlations."""
+    chosen: str | None
+    """What would be chosen by these correlations; null where nothing can be."""
     drivers: list[Led]
 
 
@@ -66,7 +66,7 @@ def lags(name: str) -> Response:
     served, learner = forecaster(name)
     assert learner.correlations is not None
     try:
-        chosen = lag_choice.asked(pipeline, learner, "chosen")
+        chosen = lag_sets.written(lag_choice.by_correlations(pipeline, learner))
     except BadLags:
         chosen = None
     found = zip(pipeline.drivers, learner.correlations.raw(), learner.correlations.prewhitened(), strict=True)
@@ -78,7 +78,7 @@ def lags(name: str) -> Response:
             lineage=served.head.lineage,
             steps=learner.correlations.steps,
             lags=list(range(-longest, longest + 1)),
-            in_use=None if learner.lags is None else learner.lags.chosen,
+            in_use=None if learner.lags is None else lag_sets.written(learner.lags.chosen),
             chosen=chosen,
             drivers=[_led(driver, raw, white) for driver, raw, white in found],
         )
@@ -90,8 +90,6 @@ def _led(driver: Driver, raw: Correlations, white: Correlations) -> Led:
         driver=driver.name,
         title=driver.title,
         unit=driver.unit,
-        n=raw.n,
-        band=raw.band if raw.n else 0.0,
         raw=_correlated(raw),
         prewhitened=_correlated(white),
         leads_by=lag_choice.leading_lag(white),
@@ -101,7 +99,11 @@ def _led(driver: Driver, raw: Correlations, white: Correlations) -> Led:
 def _correlated(found: Correlations) -> Correlated:
     known = not np.isnan(found.ccf).all()
     return Correlated(
-        _plain(found.ccf), found.best_lag if known else None, round(found.r, 4) if known else None
+        r=_plain(found.ccf),
+        best_lag=found.best_lag if known else None,
+        best_r=round(found.r, 4) if known else None,
+        n=found.n,
+        band=found.band if found.n else 0.0,
     )
 
 

@@ -88,7 +88,7 @@ def read(value: bytes, key: str) -> Control:
         ):
             raise BadRecord("a control record whose signature is not of this key")
         return _decode(signed.streamlearn_control)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRecord(f"a control record that cannot be understood: {error}") from error
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from streamlearn.errors import DataUnavailable
-from streamlearn.lag_choice import asked
+from streamlearn.errors import BadLags, DataUnavailable
+from streamlearn.lag_choice import asked, by_correlations
 from streamlearn.messages import encode
 from streamlearn.pipeline import Pipeline
 from streamlearn.scores import HorizonErrors, Score
@@ -27,8 +27,10 @@ def evaluate(pipeline: Pipeline, *, passes: int = 1, skip: int = 0, lags: str | 
         raise DataUnavailable(f"{pipeline.name} has no data set")
     pipeline.data.prepare()
     learner, rows = pipeline.new_learner(), pipeline.rows_a_step(_CHUNK)
-    if lags and (lags != "chosen" or not skip):
-        learner.use_lags(asked(pipeline, learner, lags))
+    if lags == "chosen" and not skip:
+        raise BadLags("lags are chosen by the records that are skipped: skip some, such as the first year's")
+    if lags and lags != "chosen":
+        learner.use_lags(asked(pipeline, lags, lambda: learner))
     chunk = []
     for number, record in enumerate(pipeline.data.records(seed=0, passes=passes), start=1):
         chunk.append(pipeline.codec.decode(encode(record)))
@@ -37,7 +39,7 @@ def evaluate(pipeline: Pipeline, *, passes: int = 1, skip: int = 0, lags: str | 
             chunk = []
         if number == skip:
             if lags == "chosen":
-                learner.use_lags(asked(pipeline, learner, lags))
+                learner.use_lags(by_correlations(pipeline, learner))
             learner.score = pipeline.new_learner().score
     if chunk:
         learner.test_then_train(chunk, learner.version + len(chunk))

@@ -17,6 +17,7 @@ a window, is refused. A jump by a window or more, ahead or back, begins the wind
 one wild date costs a window of forecasts, and a data set that is replayed again is learned again.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,20 +124,24 @@ class ForecastLearner(Learner):
         if self._lags is None or how.names is None:
             raise BadLags("this pipeline does not choose its lags")
         lags = LagSet.of(self._lags.series, chosen, how.length)
-        models = [model for model in self._models if model is not None]
-        if not all(hasattr(model, "reselect") for model in models):
-            raise BadLags(f"{type(models[0]).__name__} cannot change its features while it learns")
+        models = copy.deepcopy(self._models)
         place = {name: number for number, name in enumerate(how.names(self._lags))}
         kept = [place.get(name) for name in how.names(lags)]
-        self._lags = lags
         for model in models:
-            model.reselect(kept)
-        for late in range(how.length):
-            if (seen := self._seen[-1 - late]) is not None:
-                assert self._step_seen is not None
-                found = self._features(self._window[: len(self._window) - late], self._step_seen - late)
-                assert found is not None
-                self._seen[-1 - late] = (*found, seen[2])
+            if model is not None and not hasattr(model, "reselect"):
+                raise BadLags(f"{type(model).__name__} cannot change its features while it learns")
+            if model is not None:
+                model.reselect(kept)
+        self._models, self._lags = models, lags
+        self._seen = [self._seen_anew(late) for late in reversed(range(how.length))]
+
+    def _seen_anew(self, late: int) -> tuple[NDArray[np.float64], float, list[float | None]] | None:
+        """What is seen at an older step by the lags of now, beside what was forecast there."""
+        seen = self._seen[-1 - late]
+        if seen is None or self._step_seen is None:
+            return None
+        found = self._features(self._window[: len(self._window) - late], self._step_seen - late)
+        return None if found is None else (*found, seen[2])
 
     def objection(self, record: Any) -> str | None:
         """Say why a record cannot be taken after those before."""

@@ -6,14 +6,14 @@ by no more than h the newest is best. So the lags of a driver are max(0, k − h
 The value's own past is taken whole: it says most.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from streamlearn.correlations import Correlations
 from streamlearn.errors import BadLags
 from streamlearn.forecast import Forecast, ForecastLearner
-from streamlearn.lag_sets import parsed
+from streamlearn.lag_sets import LagSet, parsed
 from streamlearn.learner import Learner
 from streamlearn.pipeline import Pipeline
 
@@ -38,10 +38,17 @@ def chosen_lags(
 ) -> dict[str, list[int]]:
     """Choose the lags of each series of a window of `length` steps, by their names.
 
+    Raises
+    ------
+    BadLags
+        Nothing is known of any driver yet.
+
     >>> leads_by_4 = Correlations(np.eye(13)[10] * 0.5, 1000)
     >>> chosen_lags({"wind": leads_by_4}, ["dust", "wind"], horizons=[1, 3, 6], length=6)
     {'dust': [0, 1, 2, 3, 4, 5], 'wind': [0, 1, 3]}
     """
+    if all(np.isnan(one.ccf).all() for one in whitened.values()):
+        raise BadLags("too little has come yet to choose lags by")
     found = {series[0]: list(range(length))}
     for name in series[1:]:
         lead = leading_lag(whitened[name]) if name in whitened else None
@@ -51,35 +58,44 @@ def chosen_lags(
     return found
 
 
-def choosing(pipeline: Pipeline) -> Forecast:
-    """Return how a pipeline forecasts from lags that can be chosen.
+def choosing(pipeline: Pipeline) -> tuple[Forecast, LagSet]:
+    """Return how a pipeline forecasts, and the lags that it begins with.
 
     Raises
     ------
     BadLags
-        It does not.
+        It does not choose its lags.
     """
     how = pipeline.learning
     if not isinstance(how, Forecast) or how.lags is None:
         raise BadLags(f"{pipeline.name} does not choose its lags")
-    return how
+    return how, how.lags
 
 
-def asked(pipeline: Pipeline, learner: Learner, text: str) -> dict[str, list[int]]:
+def by_correlations(pipeline: Pipeline, learner: Learner) -> dict[str, list[int]]:
+    """Choose lags by how the drivers have gone along with the value so far.
+
+    Raises
+    ------
+    BadLags
+        The pipeline does not choose its lags, watches no driver, or too little has come yet.
+    """
+    how, lags = choosing(pipeline)
+    if not isinstance(learner, ForecastLearner) or learner.correlations is None:
+        raise BadLags(f"{pipeline.name} watches nothing that may drive its value")
+    whitened = zip((one.name for one in how.drivers), learner.correlations.prewhitened(), strict=True)
+    return chosen_lags(dict(whitened), lags.series, how.horizons, how.length)
+
+
+def asked(pipeline: Pipeline, text: str, learner: Callable[[], Learner]) -> dict[str, list[int]]:
     """Return the lags that a text asks for: `chosen` by the correlations so far, the `default`, or a set.
 
     Raises
     ------
     BadLags
-        The pipeline does not choose its lags, or the text cannot be understood.
+        The text cannot be understood; see also `by_correlations`.
     """
-    how = choosing(pipeline)
-    assert how.lags is not None
-    if text == "default":
-        return how.lags.chosen
-    if text != "chosen":
-        return parsed(text, how.lags.series)
-    if not isinstance(learner, ForecastLearner) or learner.correlations is None:
-        raise BadLags(f"{pipeline.name} watches nothing that may drive its value")
-    whitened = zip((one.name for one in how.drivers), learner.correlations.prewhitened(), strict=True)
-    return chosen_lags(dict(whitened), how.lags.series, how.horizons, how.length)
+    _, lags = choosing(pipeline)
+    if text == "chosen":
+        return by_correlations(pipeline, learner())
+    return lags.chosen if text == "default" else parsed(text, lags.series)

@@ -18,8 +18,8 @@ from streamlearn.features import Window, carried_forward
 
 Floats = NDArray[np.float64]
 
-_MOST = 10_000
-"""No lag that is written is larger: it would be a slip of the pen."""
+_DIGITS = 4
+"""A lag that is written with more of them is a slip of the pen."""
 
 
 class Lagged(NamedTuple):
@@ -28,7 +28,7 @@ class Lagged(NamedTuple):
     own: Floats
     """Of the series that is forecast; what is missing is carried forward."""
     now: Floats
-    """The newest of the others."""
+    """The newest of the others; what is missing is 0."""
     changes: Floats
     """Theirs since then; since a missing one, 0."""
     last: float
@@ -88,7 +88,7 @@ class LagSet:
             return None
         now, (lags, columns) = window[-1], self._since
         changes: Floats = np.nan_to_num(now[columns] - window[-1 - lags, columns])
-        return Lagged(known[self._own], now[self._now], changes, float(known[-1]))
+        return Lagged(known[self._own], np.nan_to_num(now[self._now]), changes, float(known[-1]))
 
     @cached_property
     def _own(self) -> NDArray[np.int64]:
@@ -140,10 +140,12 @@ def _run(text: str, part: str) -> range:
     first, dash, last = text.partition("-")
     if not first.isdecimal() or (dash and not last.isdecimal()):
         raise BadLags(f"{part!r}: {text!r} is neither a lag nor a run of them such as 0-24")
-    end = int(last if dash else first)
-    if end > _MOST:
-        raise BadLags(f"{part!r}: {end} is larger than any window")
-    return range(int(first), end + 1)
+    if max(len(first), len(last)) > _DIGITS:
+        raise BadLags(f"{part!r}: {text!r} is larger than any window")
+    lags = range(int(first), int(last if dash else first) + 1)
+    if not lags:
+        raise BadLags(f"{part!r}: a run goes from the smaller lag to the larger, not as {text!r}")
+    return lags
 
 
 def _runs(lags: Sequence[int]) -> str:

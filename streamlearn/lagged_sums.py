@@ -47,8 +47,8 @@ class LaggedSums:
         self._own = np.zeros((2, 2, own_reach + 1, drivers + 1))
 
     def add(self, values: Floats) -> None:
-        """Take the values of the next step, shape (drivers + 1,), NaN where missing."""
-        known = ~np.isnan(values)
+        """Take the values of the next step, shape (drivers + 1,); what is not finite counts as missing."""
+        known = np.isfinite(values)
         first = known & np.isnan(self._from)
         self._from[first] = values[first]
         newest = np.stack([known, np.where(known, values - self._from, 0.0)])[:, None, :]

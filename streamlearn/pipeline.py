@@ -142,8 +142,11 @@ class Pipeline:
         )
         found = {"learning": _named(type(how)), "record": _named(self.record), **dict(self.parameters)}
         found |= {name: _named(value) if callable(value) else value for name, value in named.items()}
-        # What a driver is called for people and its unit decide nothing.
-        found |= {"drivers": [driver.name for driver in self.drivers]} if self.drivers else {}
+        # What a driver is called for people, and its unit, decide nothing.
+        found |= {"drivers": [driver.name for driver in self.drivers]}
+        unused = {"drivers", "longest_lag"} if not self.drivers else set()
+        unused |= {"lags", "names"} if found.get("lags") is None else set()
+        found = {name: value for name, value in found.items() if name not in unused}
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
         return plain
 

@@ -61,10 +61,11 @@ class RecursiveLeastSquares(RowRegressor):
         """Learn one sound row after the first; checking it would take ten times as long as learning it."""
         gain = self.covariance_ @ x
         scale = self.forgetting + x @ gain
+        if not np.isfinite(scale):
+            return
         self.coef_ = self.coef_ + gain * ((target - x @ self.coef_) / scale)
         self.covariance_ = (self.covariance_ - np.outer(gain, gain) / scale) / self.forgetting
-        diagonal = self.covariance_.diagonal()
-        if not (np.isfinite(scale) and diagonal.min() > 0):
+        if not self.covariance_.diagonal().min() > 0:
             self.covariance_ = self._prior()
 
     def reselect(self, kept: Sequence[int | None]) -> None:
@@ -75,18 +76,20 @@ class RecursiveLeastSquares(RowRegressor):
 
             w ← w − P_ko P_oo⁻¹ w_o,   P ← P_kk − P_ko P_oo⁻¹ P_ok
 
-        A new one begins at 0 with the ridge's variance, as if it had been 0 in every row.
+        A new one begins at 0 with the ridge's variance; if nothing is forgotten, as if it had been 0 in every
+        row. Where rounding has left too little of P, it begins anew from the ridge, as in `learn_one`.
         """
         old = [column for column in kept if column is not None]
         out = [column for column in range(len(self.coef_)) if column not in old]
         places = np.flatnonzero([column is not None for column in kept])
-        among = np.linalg.solve(self.covariance_[np.ix_(out, out)], self.covariance_[np.ix_(out, old)])
+        among = np.linalg.lstsq(self.covariance_[np.ix_(out, out)], self.covariance_[np.ix_(out, old)])[0]
         left = self.covariance_[np.ix_(old, old)] - self.covariance_[np.ix_(old, out)] @ among
         coefficients = np.zeros(len(kept))
         coefficients[places] = self.coef_[old] - self.coef_[out] @ among
         self.coef_, self.n_features_in_ = coefficients, len(kept)
         self.covariance_ = self._prior()
-        self.covariance_[np.ix_(places, places)] = (left + left.T) / 2
+        if (left.diagonal() > 0).all():
+            self.covariance_[np.ix_(places, places)] = (left + left.T) / 2
 
     def _prior(self) -> NDArray[np.float64]:
         return np.eye(self.n_features_in_) / self.ridge

@@ -10,16 +10,16 @@ the changes (Box, Jenkins & Reinsel, *Time Series Analysis*, 12.1)::
 
     c'(k) = Σᵢ Σⱼ φᵢ φⱼ c(k + i − j) = Σₘ g(m) c(k + m),   g(m) = Σᵢ φᵢ φᵢ₋ₘ
 
-It differs from filtering the whole series at the end only in its first and last steps. The changes, because
-with levels that wander those few steps outweigh all others. The autoregression is that of Yule and Walker,
-which is stable for every series.
+Without missing steps it differs from filtering the whole series at the end only in its first and last steps.
+The changes, because with levels that wander those few steps outweigh all others. Where much is missing the
+covariances need not be those of any series (no positive definite matrix); then nothing can be said.
 """
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_toeplitz
+from scipy.linalg import solve_toeplitz, toeplitz
 
 from streamlearn.correlations import Correlations
 from streamlearn.lagged_sums import LaggedSums
@@ -29,8 +29,8 @@ Floats = NDArray[np.float64]
 ORDER = 24
 """Order of the autoregressions that whiten, in steps."""
 
-_EXACT = 1e-8
-"""A share of the variance this small is rounding."""
+_LEAST = 1e-6
+"""The least share of its variance that must be left of a series, whatever filter it goes through."""
 
 
 class RunningCorrelations:
@@ -98,13 +98,11 @@ class RunningCorrelations:
 
     def _whitened(self, cross: Floats, x: Floats, y: Floats) -> Floats:
         nothing = np.full(2 * self.longest + 1, np.nan)
-        if not (np.isfinite(x).all() and np.isfinite(y).all() and min(x[0], y[0]) > 0):
+        if not all(_definite(covariances) for covariances in (x, y)):
             return nothing
         phi = np.concatenate([[1.0], -solve_toeplitz(x[:-1], x[1:])])
         g = np.correlate(phi, phi, "full")
         scales = [g @ np.concatenate([c[:0:-1], c]) for c in (x, y)]
-        if not all(left > _EXACT * c[0] for left, c in zip(scales, (x, y), strict=True)):
-            return nothing
         whitened: Floats = np.correlate(cross, g, "valid") / np.sqrt(scales[0] * scales[1])
         return whitened
 
@@ -122,3 +120,10 @@ class RunningCorrelations:
         self._step, self._last = state["step"], state["last"]
         self._levels.restore(state["levels"])
         self._changes.restore(state["changes"])
+
+
+def _definite(covariances: Floats) -> bool:
+    """Whether a series can have these covariances at the lags 0, 1, … and no filter leaves nothing of it."""
+    if not np.isfinite(covariances).all():
+        return False
+    return bool(np.linalg.eigvalsh(toeplitz(covariances))[0] > _LEAST * covariances[0])

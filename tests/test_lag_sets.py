@@ -14,6 +14,7 @@ from streamlearn.errors import BadLags
 from streamlearn.evaluation import evaluate
 from streamlearn.lag_choice import asked
 from streamlearn.lag_sets import LagSet, parsed, written
+from streamlearn.learner import Learner
 from streamlearn.messages import encode
 from streamlearn.pipelines.pm25 import CHOSEN, LAGS, SERIES
 from streamlearn.recursive import RecursiveLeastSquares
@@ -50,6 +51,8 @@ def snapshots(store: Store) -> dict[int, bytes]:
         ("pollution=-1", "neither a lag nor a run"),
         ("pollution=0-", "neither a lag nor a run"),
         ("pollution=0-999999999999", "larger than any window"),
+        ("pollution=" + 5000 * "9", "larger than any window"),
+        ("pollution=0-3 dew=3-0", "from the smaller lag to the larger"),
         ("", "pollution is what is forecast"),
     ],
 )
@@ -124,12 +127,10 @@ def test_the_same_lags_again_change_nothing() -> None:
 def test_a_learner_that_cannot_change_says_so_and_stays_as_it_was() -> None:
     learner, _ = learned(series(200))
     before = checkpoint.dumps(learner, PM25, "aaaa")
-    for model in learner._models:
-        model.__class__ = type("Stiff", (), {})
+    learner._models[2].__class__ = type("Stiff", (), {})
     with pytest.raises(BadLags, match="Stiff cannot change its features"):
         learner.use_lags(OTHER)
-    for model in learner._models:
-        model.__class__ = RecursiveLeastSquares
+    learner._models[2].__class__ = RecursiveLeastSquares
     assert checkpoint.dumps(learner, PM25, "aaaa") == before
 
 
@@ -205,9 +206,43 @@ def test_what_leads_is_chosen_from_what_has_come() -> None:
         record["wnd_spd"] = wind[number + 4]
         record["pollution"] = round(300 - 2 * wind[number] + random.normal(), 3)
     learner, _ = learned(records)
-    found = asked(PM25, learner, "chosen")
+    found = asked(PM25, "chosen", lambda: learner)
     assert found == {"pollution": list(range(LAGS)), "wnd_spd": [0, 1, 3]}
-    assert asked(PM25, learner, "default") == CHOSEN.chosen
+    with pytest.raises(BadLags, match="too little has come"):
+        asked(PM25, "chosen", PM25.new_learner)
+
+
+def test_lags_that_are_named_need_no_learner() -> None:
+    def none() -> Learner:
+        raise AssertionError("asked for")
+
+    assert asked(PM25, "default", none) == CHOSEN.chosen
+    assert asked(PM25, "*=0", none) == {name: [0] for name in SERIES}
+
+
+def test_what_is_missing_in_a_driver_is_left_at_zero() -> None:
+    window = np.ones((LAGS, len(SERIES)))
+    window[-1, 1:] = np.nan
+    taken = CHOSEN.taken(window)
+    assert taken is not None
+    assert not taken.now.any()
+    assert not taken.changes.any()
+
+
+def test_a_row_that_is_no_number_is_not_learned() -> None:
+    model = RecursiveLeastSquares().partial_fit(np.eye(3), np.ones(3))
+    before = model.coef_.copy(), model.covariance_.copy()
+    model.learn_one(np.array([1.0, np.nan, 0.0]), 1.0)
+    np.testing.assert_array_equal(model.coef_, before[0])
+    np.testing.assert_array_equal(model.covariance_, before[1])
+
+
+def test_features_are_taken_out_of_a_covariance_that_rounding_has_emptied() -> None:
+    model = RecursiveLeastSquares(ridge=2.0).partial_fit(np.eye(3), np.ones(3))
+    model.covariance_[:] = 0.0
+    model.reselect([0, 2])
+    np.testing.assert_array_equal(model.covariance_, np.eye(2) / 2.0)
+    assert np.isfinite(model.coef_).all()
 
 
 def test_lags_are_part_of_what_is_settled_with_a_lineage() -> None:
@@ -219,6 +254,13 @@ def test_lags_are_part_of_what_is_settled_with_a_lineage() -> None:
     msgspec.json.encode(settled)
 
 
+def test_a_forecast_that_uses_none_of_this_is_settled_as_before() -> None:
+    plain = replace(PM25, learning=replace(PM25.learning, lags=None, names=None, drivers=()))  # type: ignore[type-var]
+    assert not {"lags", "names", "drivers", "longest_lag"} & set(plain.settled)
+
+
 def test_an_evaluation_takes_other_lags(pm25_csv: str) -> None:
+    with pytest.raises(BadLags, match="skip some"):
+        evaluate(PM25, lags="chosen")
     with pytest.raises(BadLags, match="does not choose"):
         evaluate(replace(PM25, learning=replace(PM25.learning, lags=None)), lags="*=0")  # type: ignore[type-var]

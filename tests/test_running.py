@@ -97,6 +97,18 @@ def test_two_series_that_only_resemble_their_own_past_are_not_taken_for_related(
     assert not found.prewhitened()[0].stands_out
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_missing_steps_lead_to_no_correlation_above_1(seed: int) -> None:
+    """Covariances of the pairs that are known need not be those of any series."""
+    random = np.random.default_rng(seed)
+    wandering = np.cumsum(np.cumsum(random.normal(size=400)))
+    flags = (random.random(400) < 0.5).astype(float)
+    x = np.column_stack([wandering, flags])
+    x[random.random(x.shape) < 0.3] = np.nan
+    for one in running(x, random.normal(size=400)).prewhitened():
+        assert not np.nanmax(np.abs(np.append(one.ccf, 0.0))) > 1
+
+
 def test_no_pair_reaches_over_the_beginning_of_another_run() -> None:
     x, y = walks(300)
     twice = running(np.concatenate([x, x]), np.concatenate([y, y]), np.tile(np.arange(300), 2))

@@ -7,7 +7,8 @@ from helpers import put
 from test_forecast import PM25, learned, series
 from test_serving import MakeApp
 
-from streamlearn.lag_choice import asked, leading_lag
+from streamlearn.lag_choice import by_correlations, leading_lag
+from streamlearn.lag_sets import written
 from streamlearn.store import Store
 from streamlearn.waiting import wait_until
 
@@ -29,14 +30,15 @@ def test_the_correlations_of_the_served_version_are_told(client: FlaskClient, st
     found = client.get("/v2/models/pm25/lags").json
     assert found is not None
     assert (found["model_version"], found["steps"], found["lags"][0]) == (600, 600, -48)
-    assert found["in_use"]["dew"] == [0, 3]
-    assert found["chosen"] == asked(PM25, learner, "chosen")
+    assert "dew=0,3" in found["in_use"]
+    assert found["chosen"] == written(by_correlations(PM25, learner))
     assert [one["driver"] for one in found["drivers"]] == [driver.name for driver in PM25.drivers]
     kinds = {"raw": learner.correlations.raw(), "prewhitened": learner.correlations.prewhitened()}
     for kind, expected in kinds.items():
         for told, one in zip(found["drivers"], expected, strict=True):
             r = np.array(told[kind]["r"], dtype=float)
             np.testing.assert_allclose(r, one.ccf.round(4), equal_nan=True)
+            assert (told[kind]["n"], told[kind]["band"]) == (one.n, one.band if one.n else 0)
             assert told[kind]["best_lag"] == (None if np.isnan(one.ccf).all() else one.best_lag)
     assert leading_lag(kinds["raw"][1]) is not None
     assert found["drivers"][1]["leads_by"] is None

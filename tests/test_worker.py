@@ -303,6 +303,8 @@ def test_a_rollback_is_done_again_when_it_must_be_learned_again(
         (rollback(100, -1), "begins at 0"),
         (Input(0, 100, b'{"streamlearn_control":{"kind":"explode"},"mac":"00"}'), "signature"),
         (Input(0, 100, b'{"streamlearn_control":'), "cannot be understood"),
+        (Input(0, 100, b'{"streamlearn_control":{},"mac":"\xff"}'), "cannot be understood"),
+        (Input(0, 100, b'{"streamlearn_control":' + b"[" * 100_000 + b"}"), "cannot be understood"),
     ],
 )
 def test_a_control_record_that_is_refused_is_a_dead_letter(

@@ -44,8 +44,9 @@ def roll_back(settings: Settings, pipeline: Pipeline, version: int, *, wait_s: f
         There is no key to sign with.
     """
     lineage = _open(settings, pipeline)
+    order = control.sign(control.Rollback(lineage.id, version), settings.checkpoint_key)
     _check_there(settings, pipeline, lineage, version)
-    offset = _sent(settings, pipeline, control.Rollback(lineage.id, version))
+    offset = _sent(settings, pipeline, order)
     yield f"asked at offset {offset} to go on from version {version}"
     if _obeyed(settings, pipeline, lineage, offset, wait_s):
         yield f"version {offset + 1} is version {version} again"
@@ -68,9 +69,10 @@ def use_lags(
         There is no key to sign with.
     """
     lineage = _open(settings, pipeline)
-    how = lag_choice.choosing(pipeline)
-    asked = LagSet.of(how.lags.series, chosen, how.length).chosen if how.lags else {}
-    offset = _sent(settings, pipeline, control.Lags(lineage.id, asked))
+    how, lags = lag_choice.choosing(pipeline)
+    asked = LagSet.of(lags.series, chosen, how.length).chosen
+    order = control.sign(control.Lags(lineage.id, asked), settings.checkpoint_key)
+    offset = _sent(settings, pipeline, order)
     yield f"asked at offset {offset} for the lags {lag_sets.written(asked)}"
     if _obeyed(settings, pipeline, lineage, offset, wait_s):
         yield f"version {offset + 1} uses them; what was learned of those that stay is kept"
@@ -106,10 +108,9 @@ def _open(settings: Settings, pipeline: Pipeline) -> Lineage:
     return lineage
 
 
-def _sent(settings: Settings, pipeline: Pipeline, order: control.Control) -> int:
-    value = control.sign(order, settings.checkpoint_key)
+def _sent(settings: Settings, pipeline: Pipeline, order: bytes) -> int:
     with producer(settings) as client:
-        offset: int = client.send(pipeline.topic, value=value, partition=0).get(timeout=30).offset
+        offset: int = client.send(pipeline.topic, value=order, partition=0).get(timeout=30).offset
     return offset
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from streamlearn import lag_choice, lag_sets
+from streamlearn.errors import BadLags
 from streamlearn.forecast import ForecastLearner
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
@@ -11,8 +12,7 @@ from topics import controlling
 
 def asked(settings: Settings, pipeline: Pipeline, text: str) -> dict[str, list[int]]:
     """Return the lags that a text asks for; see `lag_choice.asked`."""
-    lag_choice.choosing(pipeline)
-    return lag_choice.asked(pipeline, controlling.learner(settings, pipeline), text)
+    return lag_choice.asked(pipeline, text, lambda: controlling.learner(settings, pipeline))
 
 
 def shown(settings: Settings, pipeline: Pipeline) -> Iterator[str]:
@@ -41,5 +41,8 @@ def _drivers(pipeline: Pipeline, learner: ForecastLearner) -> Iterator[str]:
         lead = lag_choice.leading_lag(white)
         words = "no lag stands out" if lead is None else f"{lead}{unit}, r = {white.at(lead):+.2f}"
         yield f"  {driver.title or driver.name:<28} {words}"
-    best = lag_choice.asked(pipeline, learner, "chosen")
-    yield f"chosen by that: {lag_sets.written(best)}"
+    try:
+        best = lag_sets.written(lag_choice.by_correlations(pipeline, learner))
+    except BadLags as error:
+        best = str(error)
+    yield f"chosen by that: {best}"

@@ -25,10 +25,10 @@ function bars(id) {
 const charts = { prewhitened: bars("white"), raw: bars("raw") };
 const places = { prewhitened: "white-words", raw: "raw-words" };
 
-function words(driver, title, { best_lag: lag, best_r: r }) {
+function words(title, { best_lag: lag, best_r: r, n }) {
   if (lag === null) return say("nothingYet", { driver: title });
   const where = lag === 0 ? say("sameStep") : say(lag > 0 ? "leads" : "follows", { steps: steps(Math.abs(lag)) });
-  return say("largest", { driver: title, where, r: number(r, 3), n: number(driver.n) });
+  return say("largest", { driver: title, where, r: number(r, 3), n: number(n) });
 }
 
 function showDriver() {
@@ -37,8 +37,9 @@ function showDriver() {
   const driver = found.drivers.find((one) => one.driver === choice.value);
   const title = choice.nextElementSibling.textContent;
   for (const [kind, chart] of Object.entries(charts)) {
-    chart.show([found.lags, driver[kind].r, found.lags.map(() => driver.band), found.lags.map(() => -driver.band)]);
-    put(byId(places[kind]), words(driver, title, driver[kind]));
+    const { r, band } = driver[kind];
+    chart.show([found.lags, r, found.lags.map(() => band), found.lags.map(() => -band)]);
+    put(byId(places[kind]), words(title, driver[kind]));
   }
 }
 
@@ -55,30 +56,18 @@ function showTable() {
   }
 }
 
-/** As commands take it: runs as first-last. */
-function written(lags) {
-  if (!lags) return "–";
-  const runs = (list) => list.reduce((all, lag) => {
-    const last = all[all.length - 1];
-    if (last && last[1] === lag - 1) last[1] = lag;
-    else all.push([lag, lag]);
-    return all;
-  }, []).map(([a, b]) => (a === b ? `${a}` : `${a}-${b}`)).join(",");
-  return Object.entries(lags).map(([name, list]) => `${name}=${runs(list)}`).join(" ");
-}
-
-async function ask(version) {
+async function ask() {
   asked = Date.now();
   const answer = await fetch(byId("content").dataset.lags);
   if (!answer.ok) return;
-  found = { ...(await answer.json()), version };
+  found = await answer.json();
   showTable();
   showDriver();
-  put(byId("in-use"), written(found.in_use));
-  put(byId("chosen"), written(found.chosen));
+  put(byId("in-use"), found.in_use ?? "–");
+  put(byId("chosen"), found.chosen ?? "–");
 }
 
 byId("driver-choice").addEventListener("change", showDriver);
 follow(({ model }) => {
-  if (model && model.version !== found?.version && Date.now() - asked >= LEAST_MS) ask(model.version).catch(() => {});
+  if (model && model.version !== found?.model_version && Date.now() - asked >= LEAST_MS) ask().catch(() => {});
 });
