@@ -9,8 +9,8 @@ from streamlearn.errors import BadSetting
 from streamlearn.settings import Settings, variable
 
 
-def test_a_process_started_with_the_environment_loads_the_same_settings() -> None:
-    settings = Settings(kafka="elsewhere:1", http_port=9, replay_rate=2.5)
+def test_a_process_started_with_the_environment_loads_the_same_settings(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, kafka="elsewhere:1", http_port=9, replay_rate=2.5)
     assert Settings.load(settings.environment()) == settings
 
 
