@@ -227,10 +227,11 @@ def test_the_forecast_moves_while_hours_arrive(open_page: Open, learned: Stack, 
 
 
 def test_the_lags_are_drawn_and_follow_the_stream(open_page: Open, learned: Stack) -> None:
+    learned.streamlearn("models", "pm25", "lags", "default")
     page = open_page("/lags/pm25")
     expect(page.locator("#white canvas")).to_be_visible()
     expect(page.locator("#white-words")).to_contain_text("dew point: r is largest where")
-    expect(page.locator("#in-use")).to_contain_text("pollution=0-24 dew=0,3")
+    expect(page.locator("#in-use")).to_contain_text("pollution=0-24 dew=0,3 temp=0,3", timeout=20_000)
     page.get_by_text("wind from NW").last.click()
     expect(page.locator("#raw-words")).to_contain_text("wind from NW: r is largest where it leads by")
     before = page.locator("#raw-words").text_content()
