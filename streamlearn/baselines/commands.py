@@ -83,7 +83,7 @@ def compare(seed: int, seeds: int, draws: int, as_json: bool) -> None:
     All learn the first year and forecast the hours of the other four; ours does so once without learning
     any more, and once learning each hour after it was predicted. Two rules: a missing reading is 0, as in the
     article, or it is left out. Differences in RMSE come with 95 % intervals from a bootstrap over weeks.
-    Prints Markdown. About ten minutes on two cores; progress goes to stderr.
+    Prints Markdown. A few minutes on two cores; progress goes to stderr.
 
     \b
     streamlearn baseline compare > table.md
