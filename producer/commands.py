@@ -1,21 +1,16 @@
 """The command of this program: replay."""
 
-import sys
 import time
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 
 from producer.replay import Progress
 from producer.replay import replay as run
 from streamlearn.choosing import choosing
+from streamlearn.display import Display
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
-
-_SHOW_S = 0.2
-_LINE_S = 10.0
 
 
 @click.command()
@@ -36,7 +31,7 @@ def replay(pipeline: Pipeline, rate: float | None, limit: int | None, loop: bool
     Example: streamlearn replay digits --rate 0 --limit 17970 sends ten passes as fast as it goes.
     """
     settings = Settings.load()
-    with Display(pipeline.name) as display:
+    with _Acknowledged(pipeline.name) as display:
         done = run(
             settings,
             pipeline,
@@ -49,48 +44,30 @@ def replay(pipeline: Pipeline, rate: float | None, limit: int | None, loop: bool
     click.echo(f"{done.acknowledged} records sent and acknowledged")
 
 
-class Display:
-    """A progress bar on a terminal, a line now and then elsewhere."""
+class _Acknowledged(Display):
+    """How many records were acknowledged, and how fast."""
 
     def __init__(self, title: str) -> None:
-        self._bar = Bar(
-            TextColumn(title),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:.0f} records/s"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-        )
+        rate = TextColumn("{task.fields[rate]:.0f} records/s")
+        super().__init__(TextColumn(title), BarColumn(), MofNCompleteColumn(), rate)
         self._task: TaskID | None = None
-        self._start = self._shown = time.monotonic()
-
-    def __enter__(self) -> "Display":
-        if sys.stderr.isatty():
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar.live.is_started:
-            self._bar.stop()
+        self._start = time.monotonic()
 
     def show(self, progress: Progress) -> None:
         """Show where the replay stands, at most a few times a second."""
-        now = time.monotonic()
-        live = self._bar.live.is_started
-        if now - self._shown < (_SHOW_S if live else _LINE_S) and progress.acknowledged != progress.total:
+        if not self.due(always=progress.acknowledged == progress.total):
             return
-        self._shown = now
-        rate = progress.acknowledged / max(now - self._start, 1e-9)
-        if not live:
+        rate = progress.acknowledged / max(time.monotonic() - self._start, 1e-9)
+        if not self.live:
             click.echo(
                 f"{progress.acknowledged} of {progress.total or '∞'} acknowledged, {rate:.0f}/s", err=True
             )
         elif self._task is None:
-            self._task = self._bar.add_task(
+            self._task = self.bar.add_task(
                 "", total=progress.total, completed=progress.acknowledged, rate=rate
             )
         else:
-            self._bar.update(self._task, completed=progress.acknowledged, rate=rate)
+            self.bar.update(self._task, completed=progress.acknowledged, rate=rate)
 
 
 commands = [replay]

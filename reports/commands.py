@@ -1,19 +1,14 @@
 """The command `report`."""
 
-import sys
-import time
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn
 
 from streamlearn.choosing import choosing
+from streamlearn.display import Display
 from streamlearn.pipeline import Pipeline
 from streamlearn.settings import Settings
-
-_SHOW_S = 0.2
-_LINE_S = 10.0
 
 
 @click.command()
@@ -62,7 +57,7 @@ def report(
     page.check_installed()
     pin_blas_threads()
     file = output or Path(f"{pipeline.name}-report.html")
-    with Display(pipeline.name) as display:
+    with _Answers(pipeline.name) as display:
         if offline:
             once = 1 if isinstance(pipeline.learning, Forecast) else 10
             found = sources.offline(pipeline, passes=passes or once, last=last, show=display.show)
@@ -77,44 +72,27 @@ def report(
     click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, {len(found.answers)} answers")
 
 
-class Display:
-    """A progress bar on a terminal, a line now and then elsewhere; on standard error."""
+class _Answers(Display):
+    """How many answers are there, then what was drawn."""
 
     def __init__(self, title: str) -> None:
-        self._bar = Progress(
-            TextColumn(f"{title}: {{task.description}}", markup=False),
-            BarColumn(),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-        )
+        super().__init__(TextColumn(f"{title}: {{task.description}}", markup=False), BarColumn())
         self._title = title
-        self._task = self._bar.add_task("answers", total=None)
-        self._shown = time.monotonic()
-
-    def __enter__(self) -> "Display":
-        if sys.stderr.isatty():
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar.live.is_started:
-            self._bar.stop()
+        self._task = self.bar.add_task("answers", total=None)
 
     def show(self, at: int, end: int) -> None:
         """Show how many answers are there, and of how many, now and then."""
-        now, live = time.monotonic(), self._bar.live.is_started
-        if now - self._shown < (_SHOW_S if live else _LINE_S):
+        if not self.due():
             return
-        self._shown = now
-        if live:
-            self._bar.update(self._task, completed=at, total=end)
+        if self.live:
+            self.bar.update(self._task, completed=at, total=end)
         else:
             click.echo(f"{self._title}: answer {at} of {end}", err=True)
 
     def tell(self, what: str) -> None:
         """Show what was done."""
-        if self._bar.live.is_started:
-            self._bar.update(self._task, description=what, total=None)
+        if self.live:
+            self.bar.update(self._task, description=what, total=None)
         else:
             click.echo(f"{self._title}: {what}", err=True)
 

@@ -65,11 +65,12 @@ def lags(name: str) -> Response:
         raise UnknownPipeline(f"{name} watches nothing that may drive its value")
     served, learner = forecaster(name)
     assert learner.correlations is not None
+    whitened = learner.correlations.prewhitened()
     try:
-        chosen = lag_sets.written(lag_choice.by_correlations(pipeline, learner))
+        chosen = lag_sets.written(lag_choice.by_whitened(pipeline, whitened))
     except BadLags:
         chosen = None
-    found = zip(pipeline.drivers, learner.correlations.raw(), learner.correlations.prewhitened(), strict=True)
+    found = zip(pipeline.drivers, learner.correlations.raw(), whitened, strict=True)
     longest = learner.correlations.longest
     return said(
         LagsAnswer(

@@ -80,11 +80,16 @@ def by_correlations(pipeline: Pipeline, learner: Learner) -> dict[str, list[int]
     BadLags
         The pipeline does not choose its lags, watches no driver, or too little has come yet.
     """
-    how, lags = choosing(pipeline)
     if not isinstance(learner, ForecastLearner) or learner.correlations is None:
         raise BadLags(f"{pipeline.name} watches nothing that may drive its value")
-    whitened = zip((one.name for one in how.drivers), learner.correlations.prewhitened(), strict=True)
-    return chosen_lags(dict(whitened), lags.series, how.horizons, how.length)
+    return by_whitened(pipeline, learner.correlations.prewhitened())
+
+
+def by_whitened(pipeline: Pipeline, whitened: Sequence[Correlations]) -> dict[str, list[int]]:
+    """Choose lags by the pre-whitened correlations of each driver; see `by_correlations`."""
+    how, lags = choosing(pipeline)
+    named = zip((one.name for one in how.drivers), whitened, strict=True)
+    return chosen_lags(dict(named), lags.series, how.horizons, how.length)
 
 
 def asked(pipeline: Pipeline, text: str, learner: Callable[[], Learner]) -> dict[str, list[int]]:

@@ -8,17 +8,14 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn
 
 from streamlearn.choosing import choosing
+from streamlearn.display import Display
 from streamlearn.errors import StreamlearnError
 from streamlearn.pipeline import Pipeline, load
 from streamlearn.settings import Settings
 from topics.lag_command import lags
-
-_SHOW_S = 0.5
-_LINE_S = 10.0
 
 
 @click.command()
@@ -43,7 +40,7 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
     settings = Settings.load()
     start = time.monotonic()
     try:
-        with _Display(f"verifying {pipeline.name}") as display:
+        with _Offsets(f"verifying {pipeline.name}") as display:
             lineage, snapshots, stream = verifying.collected(settings, pipeline)
             report = run(
                 pipeline,
@@ -168,37 +165,21 @@ def _list(settings: Settings, pipeline: Pipeline, as_json: bool) -> None:
         )
 
 
-class _Display:
-    """A progress bar on a terminal, a line now and then elsewhere; on standard error."""
+class _Offsets(Display):
+    """The offset reached, and the one to reach."""
 
     def __init__(self, title: str) -> None:
-        self._bar = Progress(
-            TextColumn(title),
-            BarColumn(),
-            TextColumn("offset {task.completed:.0f} of {task.total:.0f}"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-        )
+        offsets = TextColumn("offset {task.completed:.0f} of {task.total:.0f}")
+        super().__init__(TextColumn(title), BarColumn(), offsets, every_s=0.5)
         self._title = title
-        self._task = self._bar.add_task("", total=1)
-        self._shown = time.monotonic()
-
-    def __enter__(self) -> "_Display":
-        if sys.stderr.isatty():
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._task = self.bar.add_task("", total=1)
 
     def show(self, at: int, end: int) -> None:
-        """Show the offset reached and the one to reach, now and then."""
-        now, live = time.monotonic(), self._bar.live.is_started
-        if now - self._shown < (_SHOW_S if live else _LINE_S):
+        """Show both, now and then."""
+        if not self.due():
             return
-        self._shown = now
-        if live:
-            self._bar.update(self._task, completed=at, total=end)
+        if self.live:
+            self.bar.update(self._task, completed=at, total=end)
         else:
             click.echo(f"{self._title}: offset {at} of {end}", err=True)
 

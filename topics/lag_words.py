@@ -37,12 +37,13 @@ def _drivers(pipeline: Pipeline, learner: ForecastLearner) -> Iterator[str]:
     value = pipeline.shown.title or pipeline.shown.value or "the value"
     yield f"what leads {value}, over {found.steps} steps so far, pre-whitened:"
     unit = f" {pipeline.shown.step_unit or 'steps'}"
-    for driver, white in zip(pipeline.drivers, found.prewhitened(), strict=True):
+    whitened = found.prewhitened()
+    for driver, white in zip(pipeline.drivers, whitened, strict=True):
         lead = lag_choice.leading_lag(white)
         words = "no lag stands out" if lead is None else f"{lead}{unit}, r = {white.at(lead):+.2f}"
         yield f"  {driver.title or driver.name:<28} {words}"
     try:
-        best = lag_sets.written(lag_choice.by_correlations(pipeline, learner))
+        best = lag_sets.written(lag_choice.by_whitened(pipeline, whitened))
     except BadLags as error:
         best = str(error)
     yield f"chosen by that: {best}"
