@@ -63,7 +63,6 @@ FROM base AS producer
 COPY --from=producer-libraries /opt/venv /opt/venv
 COPY --from=package /opt/package /opt/venv
 COPY streamlearn streamlearn
-COPY topics topics
 COPY producer producer
 USER streamlearn
 ENV STREAMLEARN_CACHE=/var/lib/streamlearn/cache
@@ -73,8 +72,6 @@ FROM base AS serving
 COPY --from=serving-libraries /opt/venv /opt/venv
 COPY --from=package /opt/package /opt/venv
 COPY streamlearn streamlearn
-COPY topics topics
-COPY stack stack
 COPY serving serving
 USER streamlearn
 ENTRYPOINT ["streamlearn"]
@@ -86,8 +83,6 @@ COPY --from=jars /opt/streamlearn/cache cache
 COPY --from=package /opt/package /opt/venv
 COPY jars jars
 COPY streamlearn streamlearn
-COPY topics topics
-COPY stack stack
 COPY flink_jobs flink_jobs
 USER streamlearn
 ENV STREAMLEARN_CACHE=/opt/streamlearn/cache \

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from flink_jobs.submit import submit
-from streamlearn import flink_api
-from streamlearn.errors import BrokerUnavailable, FlinkAway, StreamlearnError
-from streamlearn.flink_api import job_name
-from streamlearn.pipeline import Pipeline
+from streamlearn.errors import BrokerUnavailable, FlinkUnavailable, StreamlearnError
+from streamlearn.operations import flink_api
+from streamlearn.operations.flink_api import job_name
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
 _LOOK_S = 2.0
@@ -38,7 +38,7 @@ def _looked(settings: Settings, pipeline: Pipeline, say: Callable[[str], None]) 
     """Look, and return what there is to tell and after how many seconds to look again."""
     try:
         return _look(settings, pipeline, say)
-    except (FlinkAway, BrokerUnavailable) as error:
+    except (FlinkUnavailable, BrokerUnavailable) as error:
         return str(error), _LOOK_S
     except StreamlearnError as error:
         return str(error), _BACKOFF_S

@@ -14,11 +14,11 @@ from pyflink.table import EnvironmentSettings, TableEnvironment
 from flink_jobs import tables
 from flink_jobs.learn_udf import learn_function
 from flink_jobs.names import checkpoint_root
-from streamlearn.flink_api import job_name
-from streamlearn.lineage import Lineage
-from streamlearn.pipeline import load
+from streamlearn.broker.register import group_id
+from streamlearn.operations.flink_api import job_name
+from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
-from topics.lineages import group_id
+from streamlearn.stream.lineage import Lineage
 
 
 def configuration(lineage: Lineage, settings: Settings) -> dict[str, str]:

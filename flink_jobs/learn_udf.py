@@ -1,4 +1,4 @@
-"""The adapter between Flink's Arrow batches and `streamlearn.worker`; nothing is decided here.
+"""The adapter between Flink's Arrow batches and `streamlearn.engine.worker`; nothing is decided here.
 
 `__init__` runs where the job is submitted and keeps what is pickled; `open` runs on the worker and connects,
 with the worker's own settings. The function is called for its effect, so it must not be taken for a
@@ -15,16 +15,17 @@ from pyflink.table import DataTypes
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
 from flink_jobs.metrics import LearningMetrics
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.kafka_stream import KafkaStream
+from streamlearn.broker.register import LineageRegister
+from streamlearn.engine.worker import Worker
 from streamlearn.errors import BrokerUnavailable
-from streamlearn.learner import pin_blas_threads
-from streamlearn.lineage import Lineage
-from streamlearn.pipeline import load
+from streamlearn.learning.blas import pin_blas_threads
+from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
-from streamlearn.store import Store
-from streamlearn.stream import Input
-from streamlearn.worker import Worker
-from topics import lineages
-from topics.stream import KafkaStream
+from streamlearn.storage.store import Store
+from streamlearn.stream.lineage import Lineage
+from streamlearn.stream.ports import Input
 
 _COMMITTED_POLL_S = 5.0
 
@@ -46,8 +47,9 @@ class Learn(ScalarFunction):  # type: ignore[misc]
         pin_blas_threads()
         settings = Settings.load()
         pipeline = load(self._lineage.reference)
-        lineages.check_open(settings, pipeline, self._lineage)
-        stream = KafkaStream(settings, pipeline)
+        broker = Broker(settings)
+        LineageRegister(broker, pipeline).check_open(self._lineage)
+        stream = KafkaStream(broker, pipeline)
         self._committed = Watched(stream.committed, _COMMITTED_POLL_S)
         self._worker = Worker(
             pipeline,

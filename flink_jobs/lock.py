@@ -7,7 +7,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from streamlearn.pipeline import Pipeline
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
 

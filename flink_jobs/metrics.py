@@ -8,8 +8,8 @@ Flink takes whole numbers only from Python, so an accuracy is in percent and an 
 from collections.abc import Callable
 from typing import Any
 
-from streamlearn.pipeline import Pipeline
-from streamlearn.worker import Worker
+from streamlearn.engine.worker import Worker
+from streamlearn.pipelines.base import Pipeline
 
 _SPAN_S = 10
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from streamlearn.lineage import Lineage
 from streamlearn.settings import Settings
+from streamlearn.stream.lineage import Lineage
 
 
 def checkpoint_root(lineage: Lineage, settings: Settings) -> Path:

@@ -7,19 +7,21 @@ a reset were meant to go, and nobody takes them for lost.
 from collections.abc import Callable
 
 from flink_jobs.lock import submitting
-from streamlearn import flink_api
-from streamlearn.errors import FlinkAway, JobError
-from streamlearn.flink_api import job_name
-from streamlearn.pipeline import Pipeline
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.register import LineageRegister
+from streamlearn.broker.topics import ensure_topics
+from streamlearn.errors import FlinkUnavailable, JobError
+from streamlearn.operations import flink_api
+from streamlearn.operations.flink_api import job_name
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
-from streamlearn.store import Store
+from streamlearn.storage.store import Store
 from streamlearn.waiting import wait_until
-from topics import layout, lineages
 
 _CANCEL_S = 60.0
 
 
-def reset(settings: Settings, pipeline: Pipeline, *, force: bool, say: Callable[[str], None]) -> None:
+def end_lineage(settings: Settings, pipeline: Pipeline, *, force: bool, say: Callable[[str], None]) -> None:
     """End the pipeline's lineage and delete its models from Redis.
 
     Raises
@@ -37,8 +39,9 @@ def reset(settings: Settings, pipeline: Pipeline, *, force: bool, say: Callable[
                 lambda: _running(settings, pipeline, force=force) is None, _CANCEL_S, f"{job.name} to stop"
             )
             say(f"{job.name} cancelled; `streamlearn train {pipeline.name}` begins anew")
-        layout.ensure(settings, pipeline)
-        ended = lineages.end(settings, pipeline)
+        with Broker(settings) as broker:
+            ensure_topics(broker, pipeline)
+            ended = LineageRegister(broker, pipeline).end()
         say(f"lineage {ended.id} ended" if ended else f"{pipeline.name} has no open lineage")
         say(f"{Store.of(settings).clear(pipeline.name)} keys deleted")
 
@@ -46,7 +49,7 @@ def reset(settings: Settings, pipeline: Pipeline, *, force: bool, say: Callable[
 def _running(settings: Settings, pipeline: Pipeline, *, force: bool) -> flink_api.Job | None:
     try:
         job = flink_api.newest_job(settings, job_name(pipeline.name))
-    except FlinkAway as error:
+    except FlinkUnavailable as error:
         if force:
             return None
         raise JobError(f"whether the job runs cannot be told: {error}; --force does without") from error

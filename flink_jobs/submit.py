@@ -19,13 +19,15 @@ import streamlearn
 from flink_jobs import distribution
 from flink_jobs.lock import submitting
 from flink_jobs.names import checkpoint_root, savepoints
-from streamlearn import flink_api
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.register import LineageRegister
+from streamlearn.broker.topics import ensure_topics
 from streamlearn.errors import JobError, LineageError
-from streamlearn.flink_api import job_name
-from streamlearn.lineage import Lineage
-from streamlearn.pipeline import Pipeline
+from streamlearn.operations import flink_api
+from streamlearn.operations.flink_api import job_name
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings, inherited
-from topics import layout, lineages
+from streamlearn.stream.lineage import Lineage
 
 _LEARN = Path(__file__).parent / "learn.py"
 _TIMEOUT_S = 180.0
@@ -38,6 +40,7 @@ def submit(
     *,
     fresh: bool = False,
     rebuild: bool = False,
+    accept_edits: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
     """Start the pipeline's job where its lineage stands; do nothing if it runs already.
@@ -49,22 +52,23 @@ def submit(
     LineageError
         The lineage cannot be continued.
     """
-    with submitting(settings, pipeline) as lock:
+    with submitting(settings, pipeline) as lock, Broker(settings) as broker:
         running = flink_api.newest_job(settings, job_name(pipeline.name))
         if running and running.live:
             say(f"{running.name} is already {running.state.lower()} as job {running.id}")
             if fresh:
                 raise JobError("a new lineage cannot be opened while the job runs; cancel it first")
             return
-        layout.ensure(settings, pipeline)
+        ensure_topics(broker, pipeline)
+        register = LineageRegister(broker, pipeline)
         if not fresh and not rebuild:
-            _check_can_go_on(settings, pipeline)
-        lineage = lineages.claim(settings, pipeline, fresh=fresh)
+            _check_can_go_on(settings, register, pipeline)
+        lineage = register.claim(fresh=fresh, accept_edits=accept_edits)
         checkpoint = (
             None if rebuild else newest_checkpoint(checkpoint_root(lineage, settings), savepoints(settings))
         )
         # With a checkpoint Flink itself knows where to go on.
-        start = lineage.start if checkpoint else lineages.resume_at(settings, pipeline, lineage)
+        start = lineage.start if checkpoint else register.resume_at(lineage)
         say(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
             + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {start}")
@@ -100,16 +104,16 @@ def own_files(pipeline: Pipeline) -> list[Path]:
     return [origin.parent if origin.name == "__init__.py" else origin]
 
 
-def _check_can_go_on(settings: Settings, pipeline: Pipeline) -> None:
+def _check_can_go_on(settings: Settings, register: LineageRegister, pipeline: Pipeline) -> None:
     """Refuse to begin a lineage over whose predictions have been committed."""
-    lineage = lineages.current(settings, pipeline)
+    lineage = register.current()
     if (
         lineage is None
         or lineage.ended
         or newest_checkpoint(checkpoint_root(lineage, settings), savepoints(settings))
     ):
         return
-    start = lineages.resume_at(settings, pipeline, lineage)
+    start = register.resume_at(lineage)
     if start > lineage.start:
         raise LineageError(
             f"lineage {lineage.id} has answered the records up to offset {start - 1}, but no checkpoint of it"

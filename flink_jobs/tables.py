@@ -6,9 +6,9 @@ serves all output topics, so that what is said of a checkpoint's records is comm
 
 from pathlib import Path
 
-from streamlearn.pipeline import Pipeline
+from streamlearn.broker.topics import MAX_DEAD_LETTER_BYTES
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
-from topics.layout import MAX_DEAD_LETTER_BYTES
 
 _SHADED = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
 """Where the connector's jar keeps Kafka's login modules."""

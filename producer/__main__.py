@@ -1,6 +1,6 @@
 """`python -m producer digits` is `streamlearn replay digits`."""
 
-from producer.commands import replay
+from streamlearn.cli.replay import replay
 
 if __name__ == "__main__":
     replay()

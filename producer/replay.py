@@ -8,12 +8,12 @@ from itertools import islice
 from types import FrameType
 from typing import Any
 
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.topics import ensure_topics
 from streamlearn.errors import BrokerUnavailable, UnknownPipeline
-from streamlearn.messages import MAX_RECORD_BYTES, checked, encode
-from streamlearn.pipeline import Pipeline
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
-from topics import layout
-from topics.client import producer
+from streamlearn.stream.records import MAX_RECORD_BYTES, check_size, encode
 
 _LOOK_S = 0.2
 """How often a slow replay looks whether it was interrupted, in seconds."""
@@ -67,17 +67,19 @@ def replay(
     BadRecord
         A record is larger than a pipeline takes.
     """
-    if pipeline.data is None:
+    if pipeline.dataset is None:
         raise UnknownPipeline(f"{pipeline.name} has no data set to replay")
-    pipeline.data.prepare()
+    pipeline.dataset.prepare()
     passes = None if loop or limit is not None else 1
-    records = islice(pipeline.data.records(seed=seed, passes=passes), limit)
-    progress = Progress(limit if limit is not None else None if loop else pipeline.data.size, show)
-    layout.ensure(settings, pipeline)
-    with producer(settings, linger_ms=5, max_request_size=2 * MAX_RECORD_BYTES) as client:
+    records = islice(pipeline.dataset.records(seed=seed, passes=passes), limit)
+    progress = Progress(limit if limit is not None else None if loop else pipeline.dataset.size, show)
+    broker = Broker(settings)
+    with broker:
+        ensure_topics(broker, pipeline)
+    with broker.producer(linger_ms=5, max_request_size=2 * MAX_RECORD_BYTES) as client:
         with _interruptible() as interrupted:
             for record in _paced(records, rate, interrupted):
-                future = client.send(pipeline.topic, value=checked(encode(record)), partition=0)
+                future = client.send(pipeline.topic, value=check_size(encode(record)), partition=0)
                 future.add_callback(progress.acknowledge)
                 future.add_errback(progress.fail)
                 progress.sent += 1

@@ -16,9 +16,9 @@ VENV = Path(__file__).resolve().parent.parent / ".venv" / "bin" / "python"
 try:
     from flink_jobs.reset import reset
     from streamlearn.errors import StreamlearnError
-    from streamlearn.pipeline import served
+    from streamlearn.pipelines.registry import load_all
     from streamlearn.settings import Settings
-    from streamlearn.store import Store
+    from streamlearn.storage.store import Store
 except ModuleNotFoundError:
     if not VENV.exists() or Path(sys.executable).parent == VENV.parent:
         sys.exit("streamlearn is not installed here: run scripts/setup first")
@@ -36,7 +36,7 @@ def main() -> None:
     for key in arguments.keys:
         print(f"{key}: {'deleted' if store.delete(key) else 'not found'}")
     if not arguments.keys:
-        for pipeline in served(settings):
+        for pipeline in load_all(settings):
             reset(settings, pipeline, force=arguments.force, say=print)
         print(f"{store.clear()} other keys deleted")
 

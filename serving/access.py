@@ -19,8 +19,8 @@ from flask_limiter.util import get_remote_address
 
 from serving.bodies import REFUSED
 from streamlearn.errors import NotAllowed
-from streamlearn.redis_client import PREFIX, tls_options
 from streamlearn.settings import Settings
+from streamlearn.storage.redis_client import PREFIX, tls_options
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOCAL_ORIGIN = re.compile(r"\Ahttps?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\Z")
@@ -101,7 +101,7 @@ def _check_body() -> None:
         raise refused
 
 
-def restricted(route: Route) -> Route:
+def require_token(route: Route) -> Route:
     """Let a route answer only those who bring the token, where one is set."""
 
     @wraps(route)

@@ -4,28 +4,18 @@ from pathlib import Path
 
 from flask import Flask, Response
 
-from serving import (
-    access,
-    digits,
-    errors,
-    feedback,
-    files,
-    forecast,
-    inference,
-    lags,
-    openapi,
-    telemetry,
-    v1,
-    versions,
-)
+from serving import access, errors, files, openapi, telemetry
+from serving.api import feedback, forecast, lags, versions
 from serving.bodies import Bodies
+from serving.drawing import digits
 from serving.model_cache import ModelCache
 from serving.pages import routes as pages
+from serving.protocol import v1, v2
 from serving.recent import Recent
-from streamlearn.learner import pin_blas_threads
-from streamlearn.pipeline import served
+from streamlearn.learning.blas import pin_blas_threads
+from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
-from streamlearn.store import Store
+from streamlearn.storage.store import Store
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none';"
@@ -55,13 +45,13 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     app.extensions["recent"] = Recent(files.recent(settings))
     app.extensions["models"] = {
         pipeline.name: ModelCache(store, pipeline, settings.model_poll_ms / 1000, settings.checkpoint_key)
-        for pipeline in served(settings)
+        for pipeline in load_all(settings)
     }
     app.extensions["serving"] = lambda: True
     telemetry.register(app, metrics_dir)
     errors.register(app)
     access.register(app, settings)
-    for routes in (inference, v1, forecast, lags, versions, digits):
+    for routes in (v2, v1, forecast, lags, versions, digits):
         app.register_blueprint(routes.blueprint)
     feedback.register(app, settings)
     pages.register(app)
@@ -70,7 +60,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     return app
 
 
-def one_of_several() -> Flask:
+def create_worker_app() -> Flask:
     """Build the application for one of the processes that `streamlearn serve` starts."""
     settings = Settings.load()
     return create_app(settings, files.metrics(settings))

@@ -14,12 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from streamlearn import checkpoint
 from streamlearn.errors import NoModel, SnapshotRefused, StoreUnavailable, UnknownVersion
-from streamlearn.learner import Learner
-from streamlearn.pipeline import Pipeline
-from streamlearn.store import Store
-from streamlearn.versions import About, Head
+from streamlearn.learning.learner import Learner
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
+from streamlearn.storage.versions import Head, VersionInfo
 
 _log = logging.getLogger(__name__)
 
@@ -96,13 +96,13 @@ class ModelCache:
         if self._trouble and known is not None:
             return known
         # After a rebuild the same version may have been cut elsewhere, and be another.
-        about = self._store.about(self.pipeline.name, lineage, version)
+        about = self._store.version_info(self.pipeline.name, lineage, version)
         if about is not None and known is not None and about.digest == known.head.digest:
             return known
         data = self._store.snapshot(self.pipeline.name, lineage, version) if about else None
         if about is None or data is None:
             raise UnknownVersion(f"version {version} of {self.pipeline.name} is not kept")
-        learner = checkpoint.loads(data, self.pipeline, lineage, self._key)
+        learner = snapshot.loads(data, self.pipeline, lineage, self._key)
         if not learner.trained:
             raise NoModel(f"version {version} of {self.pipeline.name} had learned nothing yet")
         found = Served(Head(lineage, version, about.digest, about.samples, about.time_s), learner)
@@ -111,7 +111,7 @@ class ModelCache:
             self._others.popitem(last=False)
         return found
 
-    def versions(self) -> dict[int, About]:
+    def versions(self) -> dict[int, VersionInfo]:
         """Return the versions that are kept of the newest lineage, ascending.
 
         Raises
@@ -155,7 +155,7 @@ class ModelCache:
     def look(self) -> None:
         """Take over what is to be served if it is another version than the one in memory."""
         try:
-            found = self._store.to_serve(self.pipeline.name, self._head)
+            found = self._store.served(self.pipeline.name, self._head)
             newest = self._store.newest(self.pipeline.name) if found and found[0].pinned else None
         except StoreUnavailable as error:
             self._tell(f"keeping version {self._version} of {self.pipeline.name}: {error}")
@@ -178,7 +178,7 @@ class ModelCache:
                 self._take_an_older(head)
 
     def _take(self, head: Head, data: bytes) -> None:
-        learner = checkpoint.loads(data, self.pipeline, head.lineage, self._key)
+        learner = snapshot.loads(data, self.pipeline, head.lineage, self._key)
         if learner.trained:
             self._swap(Served(head, learner))
 
@@ -226,6 +226,6 @@ class ModelCache:
                 _log.exception("looking for a newer model of %s failed", self.pipeline.name)
             self._looked.set()
             try:
-                self._store.wait_for_news(self.pipeline.name, self._poll_s)
+                self._store.wait_for_head(self.pipeline.name, self._poll_s)
             except StoreUnavailable:
                 self._stopped.wait(self._poll_s)

@@ -49,7 +49,7 @@ _BESIDE_JSON = {
 """How paths end whose requests or answers need not be JSON."""
 
 
-def described(
+def describe_route(
     answer: type[Any] | None = None,
     *,
     status: int = 200,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from streamlearn.messages import encode
+from streamlearn.stream.records import encode
 
 _log = logging.getLogger(__name__)
 

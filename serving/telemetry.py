@@ -52,13 +52,13 @@ def register(app: Flask, metrics_dir: Path | None) -> None:
         _log.propagate = False
 
 
-def answered(model: str, served: Served, count: int) -> None:
+def count_predictions(model: str, served: Served, count: int) -> None:
     """Say which version answers this request, and how many records."""
     g.model, g.version = model, served.head.version
     _predictions.labels(model).inc(count)
 
 
-def fed_back(model: str, count: int) -> None:
+def count_feedback(model: str, count: int) -> None:
     """Say how many labelled records were sent on."""
     g.model = model
     _feedback.labels(model).inc(count)

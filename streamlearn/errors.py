@@ -1,28 +1,38 @@
 """What can go wrong, one meaning a class.
 
-StreamlearnError            every error that a user may see: one sentence that says what to do
-├── BadSetting              an environment variable that cannot be understood
-├── UnknownPipeline         no pipeline is registered under that name
-├── BadRecord               one record that cannot be read; it goes to the dead-letter topic
-├── DataUnavailable         a data set can neither be fetched nor found
-├── BadSeries               series in which no lag can be looked for
-├── BadLags                 a choice of lags that a pipeline cannot learn from
-├── MissingExtra            a package that only this command needs is not installed
-├── BadRequest              what a client of the server has sent cannot be used
-│   └── BadDrawing          … a drawing that cannot be turned into a picture
-├── UnknownVersion          a version of a model that is not kept
-├── NotAllowed              a request that this client may not make, or not now
-├── SnapshotRefused         bytes in the store that are not a whole, unaltered snapshot of ours
-├── StoreUnavailable        Redis does not answer
-├── StoreEmptied            Redis has lost what a live writer had written
-├── Fenced                  a newer writer has taken over: this one may not write any more
-├── NoModel                 nothing has been learned yet, so there is nothing to predict with
-├── BrokerUnavailable       Kafka does not answer
-├── TopicRefused            a topic that cannot be learned from as it is
-├── LineageError            the history of a learner does not join up
-├── NothingToCompare        a verification has nothing to work on
+StreamlearnError            every error that a user may see: a sentence that says what to do
+├── ConfigurationError      what was set or asked for cannot work as it is
+│   ├── BadSetting          an environment variable that cannot be understood
+│   ├── MissingExtra        a package that only this command needs is not installed
+│   ├── UnknownPipeline     no pipeline is registered under that name
+│   ├── UnknownVersion      a version of a model that is not kept
+│   └── NotSupported        a pipeline cannot do this: a classifier asked for a forecast
+├── DataError               data or a file that cannot be used
+│   ├── BadRecord           one record that cannot be read; it goes to the dead-letter topic
+│   ├── BadSeries           series in which no lag can be looked for
+│   ├── DataUnavailable     a data set that can neither be fetched nor found
+│   ├── NothingToReport     there are no answers that a report could be made of
+│   └── FileError           a file of the user's cannot be read or written
+├── ChangeRefused           a learner cannot change a setting to that value
+│   └── BadLags             … a choice of lags that it cannot learn from
+├── RequestError            a client of the server asks for what it cannot have
+│   ├── BadRequest          what it has sent cannot be used
+│   │   └── BadDrawing      … a drawing that cannot be turned into a picture
+│   └── NotAllowed          it may not make this request
+├── StorageError            model versions in Redis
+│   ├── StoreUnavailable    Redis does not answer
+│   ├── StoreEmptied        Redis has lost what a live writer had written
+│   ├── Fenced              a newer writer has taken over: this one may not write any more
+│   └── SnapshotRefused     bytes that are not a whole, unaltered snapshot of ours
+├── BrokerError             records in Kafka
+│   ├── BrokerUnavailable   Kafka does not answer
+│   └── TopicRefused        a topic that cannot be learned from as it is
+├── LearningError           what has been learned
+│   ├── NoModel             nothing has been learned yet, so there is nothing to predict with
+│   ├── LineageError        the history of a learner does not join up
+│   └── NothingToCompare    a verification has nothing to work on
 ├── JobError                Flink refused or lost a job
-│   └── FlinkAway           Flink does not answer
+│   └── FlinkUnavailable    Flink does not answer
 └── StackError              a part of the local stack could not be set up or started
 """
 
@@ -31,38 +41,70 @@ class StreamlearnError(Exception):
     """Base of all the errors that a command reports in one line, without a stack trace."""
 
 
-class BadSetting(StreamlearnError):
+class ConfigurationError(StreamlearnError):
+    """What was set or asked for cannot work as it is."""
+
+
+class BadSetting(ConfigurationError):
     """An environment variable holds a value that cannot be used."""
 
 
-class UnknownPipeline(StreamlearnError):
-    """No pipeline is registered under the name."""
-
-
-class BadRecord(StreamlearnError):
-    """A record that does not fit its pipeline's type; the message is the reason kept with it."""
-
-
-class DataUnavailable(StreamlearnError):
-    """A data set cannot be had, or is not the one that is expected."""
-
-
-class BadSeries(StreamlearnError):
-    """A series is too short, constant or no series of numbers: no lag can be looked for in it."""
-
-
-class BadLags(StreamlearnError):
-    """A choice of lags names what is not there, or a learner cannot change to it."""
-
-
-class MissingExtra(StreamlearnError):
+class MissingExtra(ConfigurationError):
     """An optional package is not installed."""
 
 
-class BadRequest(StreamlearnError):
-    """A request to the server cannot be answered. `field` names the part of it at fault."""
+class UnknownPipeline(ConfigurationError):
+    """No pipeline is registered under the name."""
+
+
+class UnknownVersion(ConfigurationError):
+    """The version that is asked for is not kept."""
+
+
+class NotSupported(ConfigurationError):
+    """The pipeline's kind of learning cannot do what is asked for."""
+
+
+class DataError(StreamlearnError):
+    """Data or a file cannot be used."""
+
+
+class BadRecord(DataError):
+    """A record does not fit its pipeline's type; the message is the reason kept with it."""
+
+
+class BadSeries(DataError):
+    """A series is too short, constant or no series of numbers: no lag can be looked for in it."""
+
+
+class DataUnavailable(DataError):
+    """A data set cannot be had, or is not the one that is expected."""
+
+
+class NothingToReport(DataError):
+    """There are no answers that a report could be made of."""
+
+
+class FileError(DataError):
+    """A file or folder that the user has named cannot be read or written."""
+
+
+class ChangeRefused(StreamlearnError):
+    """A learner has no such setting, or cannot change it to this value."""
+
+
+class BadLags(ChangeRefused):
+    """A choice of lags names what is not there, or a learner cannot change to it."""
+
+
+class RequestError(StreamlearnError):
+    """A request to the server is refused. `code` is the stable name of the reason."""
 
     code = "bad_request"
+
+
+class BadRequest(RequestError):
+    """What a client has sent cannot be used. `field` names the part of it at fault."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -78,11 +120,7 @@ class BadDrawing(BadRequest):
         super().__init__(message, field=field)
 
 
-class UnknownVersion(StreamlearnError):
-    """The version that is asked for is not kept."""
-
-
-class NotAllowed(StreamlearnError):
+class NotAllowed(RequestError):
     """A request is refused for who makes it, not for what it holds. `status` is HTTP's."""
 
     def __init__(self, message: str, *, code: str, status: int) -> None:
@@ -91,49 +129,61 @@ class NotAllowed(StreamlearnError):
         self.status = status
 
 
-class SnapshotRefused(StreamlearnError):
-    """Stored bytes are truncated, altered, foreign or of a newer format."""
+class StorageError(StreamlearnError):
+    """Model versions in Redis cannot be read or written."""
 
 
-class StoreUnavailable(StreamlearnError):
+class StoreUnavailable(StorageError):
     """Redis cannot be reached or does not accept writes."""
 
 
-class StoreEmptied(StreamlearnError):
+class StoreEmptied(StorageError):
     """Redis no longer knows a writer that it has admitted: the worker starts again, from Kafka."""
 
 
-class Fenced(StreamlearnError):
+class Fenced(StorageError):
     """A writer with a newer token exists; whoever holds the older one must stop."""
 
 
-class NoModel(StreamlearnError):
-    """No trained model is available yet."""
+class SnapshotRefused(StorageError):
+    """Stored bytes are truncated, altered, foreign or of a newer format."""
 
 
-class BrokerUnavailable(StreamlearnError):
+class BrokerError(StreamlearnError):
+    """Records in Kafka cannot be read or written."""
+
+
+class BrokerUnavailable(BrokerError):
     """Kafka cannot be reached."""
 
 
-class TopicRefused(StreamlearnError):
+class TopicRefused(BrokerError):
     """A topic has a shape (such as several partitions) that learning cannot work with."""
 
 
-class LineageError(StreamlearnError):
+class LearningError(StreamlearnError):
+    """What has been learned is not there, or cannot be continued."""
+
+
+class NoModel(LearningError):
+    """No trained model is available yet."""
+
+
+class LineageError(LearningError):
     """The learner that should go on at an offset cannot be had from what is stored."""
+
+
+class NothingToCompare(LearningError):
+    """A verification has nothing to work on."""
 
 
 class JobError(StreamlearnError):
     """Flink refused the job, or it is not in the state that is needed."""
 
 
-class FlinkAway(JobError):
+class FlinkUnavailable(JobError):
     """Flink's REST interface does not answer."""
 
 
 class StackError(StreamlearnError):
     """A service of the local stack cannot be set up or started."""
-
-
-class NothingToCompare(StreamlearnError):
-    """A verification has nothing to work on."""

@@ -19,14 +19,14 @@ from flask import Flask
 from helpers import KEY, LINEAGE, ListStream, Make
 
 from serving.app import create_app
-from stack.services import redis_server
-from streamlearn.lineage import Lineage
-from streamlearn.pipeline import Pipeline
+from streamlearn.engine.worker import Worker
+from streamlearn.local.services import redis_server
 from streamlearn.pipelines import digits
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings, inherited
-from streamlearn.store import Store
+from streamlearn.storage.store import Store
+from streamlearn.stream.lineage import Lineage
 from streamlearn.waiting import wait_until
-from streamlearn.worker import Worker
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT.parent / "shared" / "data" / "PRSA_data_2010.1.1-2014.12.31.csv"

@@ -8,20 +8,21 @@ from itertools import islice
 
 import msgspec
 
-from streamlearn import checkpoint, control
-from streamlearn.answers import entry
-from streamlearn.control import Obeyed
 from streamlearn.datasets import digits
-from streamlearn.learner import Learner
-from streamlearn.lineage import Lineage
-from streamlearn.messages import encode
-from streamlearn.pipeline import Pipeline
+from streamlearn.engine.worker import Worker
+from streamlearn.learning.learner import Learner, predict_then_learn
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.digits import Digit, pipeline
-from streamlearn.store import Store
-from streamlearn.stream import Entry, Input, Output
-from streamlearn.versions import About
-from streamlearn.worker import Worker
-from streamlearn.writer import Writer
+from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
+from streamlearn.storage.versions import VersionInfo
+from streamlearn.storage.writer import Writer
+from streamlearn.stream import control
+from streamlearn.stream.control import Obeyed
+from streamlearn.stream.journal import read_entry
+from streamlearn.stream.lineage import Lineage
+from streamlearn.stream.ports import Entry, Input, Output
+from streamlearn.stream.records import encode
 
 LINEAGE = Lineage(
     pipeline="digits",
@@ -48,7 +49,7 @@ def learner(count: int = 0, cuts: Iterable[int] = ()) -> Learner:
     start, found = 0, records(count)
     for end in [*cuts, count]:
         if end > start:
-            new.test_then_train(found[start:end], end)
+            predict_then_learn(new, found[start:end], end)
         start = end
     return new
 
@@ -97,7 +98,7 @@ class ListStream:
     def rows(self, start: int, end: int) -> Iterator[Input]:
         yield from (row for row in self.records if max(start, self.first) <= row.offset < end)
 
-    def obeyed(self, lineage: str) -> list[Obeyed]:
+    def obeyed_controls(self, lineage: str) -> list[Obeyed]:
         found = [
             msgspec.json.decode(one.value, type=Obeyed) for one in self.answers if "control" in one.topic
         ]
@@ -105,7 +106,7 @@ class ListStream:
 
     @contextmanager
     def journal(self, lineage: str, start: int) -> Iterator[ListJournal]:
-        found = [entry(output.value, output.topic) for output in self.answers]
+        found = [read_entry(output.value, output.topic) for output in self.answers]
         yield ListJournal([one for one in found if one and one.lineage == lineage and one.offset >= start])
 
 
@@ -139,7 +140,7 @@ def put(
 ) -> Writer:
     """Write a version as a worker would."""
     writer = writer or store.admit(pipeline.name, LINEAGE.id, 1)
-    data = checkpoint.dumps(made, pipeline, LINEAGE.id, key)
-    about = About(checkpoint.digest(data), made.score.samples, made.score.summary())
+    data = snapshot.dumps(made, pipeline, LINEAGE.id, key)
+    about = VersionInfo(snapshot.digest(data), made.score.samples, made.score.summary())
     writer.save(made.version, data, about)
     return writer

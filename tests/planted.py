@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from streamlearn.lag_series import Floats, Series
+from streamlearn.lags.series import Floats, Series
 
 START = datetime(2026, 1, 1)
 

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from reports.forecasts import Forecasts
-from reports.sources import Answered, offline
-from streamlearn import figures
-from streamlearn.drivers import Driver
-from streamlearn.forecast import Forecast
-from streamlearn.pipeline import DataSet, Pipeline, Shown, load
+from streamlearn.datasets.base import DataSet
+from streamlearn.learning import curves
+from streamlearn.learning.drivers import Driver
+from streamlearn.learning.forecasting import Forecast
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.display import Display
+from streamlearn.pipelines.registry import load
+from streamlearn.reports.forecasts import Forecasts
+from streamlearn.reports.sources import Answered, offline
 
 START = datetime(2012, 3, 1)
 
@@ -58,7 +61,7 @@ def small(
     if isinstance(how := known.learning, Forecast):
         own = how.drivers if drivers is None else drivers
         change["learning"] = replace(how, horizons=horizons or how.horizons, drivers=own)
-    return replace(known, data=DataSet(data, len(records)), **change)
+    return replace(known, dataset=DataSet(data, len(records)), **change)
 
 
 def answered(pipeline: Pipeline, passes: int = 1, last: int | None = None) -> Answered:
@@ -68,11 +71,11 @@ def answered(pipeline: Pipeline, passes: int = 1, last: int | None = None) -> An
 def made_up(values: Any, forecasts: Any, horizons: tuple[int, ...] = (1, 3)) -> Forecasts:
     """A series of hours from 1970-01-01 on whose values and forecasts are given, without drivers."""
     steps = np.arange(len(values))
-    run = figures.Series(steps, np.asarray(values, float), np.asarray(forecasts, float))
-    missed, persistence = figures.errors(run, horizons)
+    run = curves.Series(steps, np.asarray(values, float), np.asarray(forecasts, float))
+    missed, persistence = curves.errors(run, horizons)
     return Forecasts(
         horizons=horizons,
-        shown=Shown(step_s=3600, step_unit="h"),
+        display=Display(step_s=3600, step_unit="h"),
         lowest=-np.inf,
         steps=steps,
         times=(steps * 3600).astype("datetime64[s]"),

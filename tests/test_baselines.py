@@ -13,14 +13,15 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
 
-from streamlearn.baselines import article, bootstrap, fair, figures, hours, lstm, online, report, rules
-from streamlearn.baselines.comparison import ARTICLE, FAIR, NAMES, PAIRS, Compared, Model, compared
-from streamlearn.baselines.comparison_report import as_data, lines
-from streamlearn.baselines.hours import Floats, Hours
-from streamlearn.baselines.rules import KNOWN, ZEROS
-from streamlearn.cli import main
-from streamlearn.evaluation import evaluate
-from streamlearn.pipeline import DataSet
+from benchmarks.pm25_lstm import article, bootstrap, fair, figures, hours, lstm, online, report, rules
+from benchmarks.pm25_lstm.comparison import ARTICLE, FAIR, NAMES, PAIRS, Compared, Model, compared
+from benchmarks.pm25_lstm.comparison_report import as_data, lines
+from benchmarks.pm25_lstm.hours import Floats, Hours
+from benchmarks.pm25_lstm.rules import KNOWN, ZEROS
+from streamlearn.cli.main import main
+from streamlearn.datasets.base import DataSet
+from streamlearn.engine.evaluate import evaluate
+from streamlearn.learning.learner import predict_then_learn
 from streamlearn.pipelines.pm25 import pipeline
 
 SLICE, PART = 1000, 700
@@ -126,7 +127,7 @@ def test_ours_is_the_pipeline_as_it_is_evaluated(few: Hours) -> None:
     readings = KNOWN.readings(few.pollution)
     errors = rules.errors(online.forecasts(few, readings, PART - 1), readings, PART - 1)
     records = [structs.asdict(hour) for hour in few.records]
-    ours = replace(an_hour_ahead(), data=DataSet(lambda **_: iter(records), SLICE))
+    ours = replace(an_hour_ahead(), dataset=DataSet(lambda **_: iter(records), SLICE))
     expected: Any = evaluate(ours, skip=PART)
     score = expected.horizons["1"]
     assert (~np.isnan(errors)).sum() == score.samples > 100
@@ -161,10 +162,10 @@ def test_ours_frozen_answers_as_the_frozen_models_do(few: Hours) -> None:
     readings = ZEROS.readings(few.pollution)[: PART + 60]
     short = Hours(few.records[: PART + 60])
     how: Any = an_hour_ahead().learning
-    learner = how.new(pipeline.parameters, 0)
+    learner = how.new_learner(pipeline.parameters, 0)
     expected, kept = [], None
     for number, record in enumerate(online.records(short, readings)):
-        expected.append(learner.test_then_train([record], number + 1)[0]["forecast"]["1"])
+        expected.append(predict_then_learn(learner, [record], number + 1)[0]["forecast"]["1"])
         if number == PART:
             kept = deepcopy(learner.state()["models"])
         elif number > PART:

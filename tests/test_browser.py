@@ -11,10 +11,10 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT, Stack
 from playwright.sync_api import expect
 
-from stack import chaos, health
-from stack.processes import ours
-from stack.supervisor import Supervisor
-from streamlearn.pipeline import load
+from streamlearn.local import chaos, health
+from streamlearn.local.processes import ours
+from streamlearn.local.supervisor import Supervisor
+from streamlearn.pipelines.registry import load
 from streamlearn.settings import inherited
 from streamlearn.waiting import wait_until
 

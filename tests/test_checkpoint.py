@@ -6,11 +6,11 @@ import pytest
 from conftest import ROOT
 from helpers import learner, records
 
-from streamlearn import checkpoint
 from streamlearn.errors import SnapshotRefused
-from streamlearn.learner import Learner
-from streamlearn.pipeline import load
+from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.pipelines.digits import pipeline
+from streamlearn.pipelines.registry import load
+from streamlearn.storage import snapshot
 
 GOLDEN = ROOT / "tests" / "golden"
 
@@ -18,31 +18,31 @@ ROUND_TRIP = """
 import sys
 sys.path.insert(0, "tests")
 from helpers import learner
-from streamlearn import checkpoint
+from streamlearn.storage import snapshot
 from streamlearn.pipelines.digits import pipeline
-sys.stdout.write(checkpoint.digest(checkpoint.dumps(learner(300, cuts=[90]), pipeline, "aaaa")))
+sys.stdout.write(snapshot.digest(snapshot.dumps(learner(300, cuts=[90]), pipeline, "aaaa")))
 """
 
 
 def test_a_learner_comes_back_whole_and_learns_on_the_same() -> None:
     first = learner(300, cuts=[100])
-    second = checkpoint.loads(checkpoint.dumps(first, pipeline, "aaaa"), pipeline, "aaaa")
+    second = snapshot.loads(snapshot.dumps(first, pipeline, "aaaa"), pipeline, "aaaa")
     assert (second.version, second.score, second.parameters) == (300, first.score, first.parameters)
     more = records(200, seed=11)
-    assert first.test_then_train(more, 500) == second.test_then_train(more, 500)
+    assert predict_then_learn(first, more, 500) == predict_then_learn(second, more, 500)
     np.testing.assert_array_equal(first.model.coef_, second.model.coef_)
-    assert checkpoint.dumps(first, pipeline, "aaaa") == checkpoint.dumps(second, pipeline, "aaaa")
+    assert snapshot.dumps(first, pipeline, "aaaa") == snapshot.dumps(second, pipeline, "aaaa")
 
 
 def test_a_learner_without_a_model_comes_back_without_one() -> None:
-    assert not checkpoint.loads(checkpoint.dumps(learner(), pipeline, "aaaa"), pipeline, "aaaa").trained
+    assert not snapshot.loads(snapshot.dumps(learner(), pipeline, "aaaa"), pipeline, "aaaa").trained
 
 
 def test_the_same_state_has_the_same_digest_in_another_process() -> None:
-    here = checkpoint.digest(checkpoint.dumps(learner(300, cuts=[90]), pipeline, "aaaa"))
+    here = snapshot.digest(snapshot.dumps(learner(300, cuts=[90]), pipeline, "aaaa"))
     done = subprocess.run([sys.executable, "-c", ROUND_TRIP], capture_output=True, text=True, check=True)
     assert done.stdout == here
-    assert here != checkpoint.digest(checkpoint.dumps(learner(300, cuts=[91]), pipeline, "aaaa"))
+    assert here != snapshot.digest(snapshot.dumps(learner(300, cuts=[91]), pipeline, "aaaa"))
 
 
 @pytest.mark.parametrize(
@@ -60,52 +60,52 @@ def test_the_same_state_has_the_same_digest_in_another_process() -> None:
 )
 def test_damaged_bytes_are_refused(damage) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(SnapshotRefused):
-        checkpoint.loads(damage(checkpoint.dumps(learner(60), pipeline, "aaaa")), pipeline, "aaaa")
+        snapshot.loads(damage(snapshot.dumps(learner(60), pipeline, "aaaa")), pipeline, "aaaa")
 
 
 def test_a_newer_format_says_so() -> None:
     import hashlib
 
-    body = checkpoint.dumps(learner(60), pipeline, "aaaa")[:-32]
-    body = body[:6] + b"\x04\x00" + body[8:]
-    with pytest.raises(SnapshotRefused, match="has format 4"):
-        checkpoint.loads(body + hashlib.sha256(body).digest(), pipeline, "aaaa")
+    body = snapshot.dumps(learner(60), pipeline, "aaaa")[:-32]
+    body = body[:6] + b"\x05\x00" + body[8:]
+    with pytest.raises(SnapshotRefused, match="has format 5"):
+        snapshot.loads(body + hashlib.sha256(body).digest(), pipeline, "aaaa")
 
 
 def test_another_lineage_is_refused() -> None:
     with pytest.raises(SnapshotRefused, match="bbbb"):
-        checkpoint.loads(checkpoint.dumps(learner(60), pipeline, "bbbb"), pipeline, "aaaa")
+        snapshot.loads(snapshot.dumps(learner(60), pipeline, "bbbb"), pipeline, "aaaa")
 
 
 def test_with_a_key_only_what_is_signed_with_it_is_read() -> None:
-    plain, signed = (checkpoint.dumps(learner(60), pipeline, "aaaa", key) for key in ("", "mine"))
-    assert checkpoint.loads(signed, pipeline, "aaaa", "mine").version == 60
-    assert checkpoint.loads(signed, pipeline, "aaaa").version == 60
+    plain, signed = (snapshot.dumps(learner(60), pipeline, "aaaa", key) for key in ("", "mine"))
+    assert snapshot.loads(signed, pipeline, "aaaa", "mine").version == 60
+    assert snapshot.loads(signed, pipeline, "aaaa").version == 60
     for data, key in ((plain, "mine"), (signed, "other")):
         with pytest.raises(SnapshotRefused, match="not signed"):
-            checkpoint.loads(data, pipeline, "aaaa", key)
+            snapshot.loads(data, pipeline, "aaaa", key)
     with pytest.raises(SnapshotRefused, match="not signed"):
-        checkpoint.loads((GOLDEN / "digits-format1.snapshot").read_bytes(), pipeline, "golden", "mine")
+        snapshot.loads((GOLDEN / "digits-format1.snapshot").read_bytes(), pipeline, "golden", "mine")
 
 
 def test_nothing_is_decoded_before_it_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     def decode(*_: object, **__: object) -> None:
         raise AssertionError("decoded")
 
-    data = checkpoint.dumps(learner(60), pipeline, "aaaa", "mine")
+    data = snapshot.dumps(learner(60), pipeline, "aaaa", "mine")
     monkeypatch.setattr("skops.io.loads", decode)
     monkeypatch.setattr("msgspec.json.decode", decode)
     for bad, key in ((data[:500] + b"?" + data[501:], "mine"), (data, "other")):
         with pytest.raises(SnapshotRefused):
-            checkpoint.loads(bad, pipeline, "aaaa", key)
+            snapshot.loads(bad, pipeline, "aaaa", key)
 
 
 def test_an_older_snapshot_of_the_digits_is_read_and_learns_on_the_same() -> None:
-    found = checkpoint.loads((GOLDEN / "digits-format1.snapshot").read_bytes(), pipeline, "golden")
+    found = snapshot.loads((GOLDEN / "digits-format1.snapshot").read_bytes(), pipeline, "golden")
     assert found.version == 300
     assert [a["predict_y"] for a in found.answer(records(5, seed=8))] == [8, 2, 0, 9, 6]
     more = records(50, seed=9)
-    assert found.test_then_train(more, 350) == learner_of_300().test_then_train(more, 350)
+    assert predict_then_learn(found, more, 350) == predict_then_learn(learner_of_300(), more, 350)
 
 
 def test_a_snapshot_that_these_libraries_cannot_read_says_who_wrote_it() -> None:
@@ -114,7 +114,7 @@ def test_a_snapshot_that_these_libraries_cannot_read_says_who_wrote_it() -> None
     with pytest.raises(
         SnapshotRefused, match=r"written by scikit-learn 1.6.1 \(installed is .*CyHalfBinomialLoss"
     ):
-        checkpoint.loads(data, pipeline, "golden")
+        snapshot.loads(data, pipeline, "golden")
 
 
 def learner_of_300() -> Learner:
@@ -125,19 +125,19 @@ def learner_of_300() -> Learner:
 def test_older_snapshots_of_the_forecast_are_read(number: int) -> None:
     pm25 = load("pm25")
     data = (GOLDEN / f"pm25-format{number}.snapshot").read_bytes()
-    found = checkpoint.loads(data, pm25, "golden")
+    found = snapshot.loads(data, pm25, "golden")
     assert found.version == 60
-    assert checkpoint.loads(checkpoint.dumps(found, pm25, "a"), pm25, "a").version == 60
+    assert snapshot.loads(snapshot.dumps(found, pm25, "a"), pm25, "a").version == 60
     (answer,) = found.answer([])
     assert answer["forecast"]["24"] == pytest.approx(266.27886124060876, rel=1e-12)
 
 
 def test_learners_that_differ_are_told_apart_by_their_parts() -> None:
     one, other = learner(300, cuts=[100]), learner(300, cuts=[100])
-    assert checkpoint.differences(one, other) == []
+    assert snapshot.find_differences(one, other) == []
     other.model.coef_[3, 40] += 1e-9
     other.score.right += 1
-    assert checkpoint.differences(one, other) == ["score.right", "state.model.coef_"]
+    assert snapshot.find_differences(one, other) == ["score.right", "state.model.coef_"]
 
 
 UNPICKLING = """
@@ -145,13 +145,13 @@ import sys
 found = []
 sys.addaudithook(lambda event, args: found.append(args) if event == "pickle.find_class" else None)
 from pathlib import Path
-from streamlearn import checkpoint
-from streamlearn.pipeline import load
+from streamlearn.storage import snapshot
+from streamlearn.pipelines.registry import load
 found.clear()  # what libraries do at their import is theirs
 for name in ("digits", "pm25"):
     data = Path(f"tests/golden/{name}-format1.snapshot").read_bytes()
-    learner = checkpoint.loads(data, load(name), "golden")
-    checkpoint.loads(checkpoint.dumps(learner, load(name), "golden"), load(name), "golden")
+    learner = snapshot.loads(data, load(name), "golden")
+    snapshot.loads(snapshot.dumps(learner, load(name), "golden"), load(name), "golden")
 print(len(found))
 import pickle
 pickle.loads(pickle.dumps(Path))

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from stack import container, probe, secrets
-from stack.configuration import flink_options, kafka_options
-from stack.services import KAFKA_JAVA_OPTIONS, flink
+from streamlearn.local import container, probe, secrets
+from streamlearn.local.configuration import flink_options, kafka_options
+from streamlearn.local.services import KAFKA_JAVA_OPTIONS, flink
 from streamlearn.pipelines import digits, pm25
 from streamlearn.settings import Settings, inherited, variable
 

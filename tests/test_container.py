@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from flink_jobs import keep
-from stack import container, probe
-from streamlearn.errors import FlinkAway, JobError
-from streamlearn.pipeline import Pipeline
+from streamlearn.errors import FlinkUnavailable, JobError
+from streamlearn.local import container, probe
 from streamlearn.pipelines import digits, pm25
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
 
@@ -96,7 +96,7 @@ def looking(looked: list[str], after: int) -> Callable[..., tuple[str, float]]:
         if pipeline.name == "digits":
             raise JobError("Flink refused the job")
         if looked.count("pm25") == 1:
-            raise FlinkAway("Flink does not answer")
+            raise FlinkUnavailable("Flink does not answer")
         return "pm25: learn is running", 0.001
 
     return look

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from drawn import Drawing, drawings
 
-from serving import drawing
+from serving.drawing import drawing
 from streamlearn.datasets.digits import records
 from streamlearn.errors import BadDrawing
-from streamlearn.learner import Learner
+from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.pipelines.digits import Digit, pipeline
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200">{}</svg>'
@@ -157,7 +157,7 @@ def learned(order: int) -> Learner:
     stream = [Digit(**record) for record in records(seed=order, passes=10)]
     for start in range(0, len(stream), 256):
         chunk = stream[start : start + 256]
-        subject.test_then_train(chunk, start + len(chunk))
+        predict_then_learn(subject, chunk, start + len(chunk))
     return subject
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import plain_forecast
 import pytest
 
-from streamlearn import checkpoint
 from streamlearn.errors import BadRecord, NoModel
-from streamlearn.pipeline import load
+from streamlearn.learning.learner import predict_then_learn
 from streamlearn.pipelines.pm25 import Hour, step
+from streamlearn.pipelines.registry import load
+from streamlearn.storage import snapshot
 
 PM25 = load("pm25")
 START = datetime(2010, 1, 2)
@@ -50,7 +51,7 @@ def decode(records: list[dict[str, Any]]) -> list[Hour]:
 def learned(records: list[dict[str, Any]]) -> tuple[Any, list[Any]]:
     learner, answers = PM25.new_learner(), []
     for record in decode(records):
-        answers += learner.test_then_train([record], learner.version + 1)
+        answers += predict_then_learn(learner, [record], learner.version + 1)
     return learner, [answer["forecast"] for answer in answers]
 
 
@@ -69,24 +70,24 @@ def test_it_forecasts_as_a_plain_numpy_loop() -> None:
 def test_results_do_not_depend_on_how_the_stream_was_cut(cut: int) -> None:
     records = decode(series(400))
     whole, parts = PM25.new_learner(), PM25.new_learner()
-    answers = [whole.test_then_train([record], n + 1)[0] for n, record in enumerate(records)]
+    answers = [predict_then_learn(whole, [record], n + 1)[0] for n, record in enumerate(records)]
     cut_answers: list[Any] = []
     for start in range(0, 400, cut):
         part = records[start : start + cut]
-        cut_answers += parts.test_then_train(part, start + len(part))
+        cut_answers += predict_then_learn(parts, part, start + len(part))
     assert answers == cut_answers
-    assert checkpoint.dumps(whole, PM25, "a") == checkpoint.dumps(parts, PM25, "a")
+    assert snapshot.dumps(whole, PM25, "a") == snapshot.dumps(parts, PM25, "a")
 
 
 def test_a_snapshot_anywhere_goes_on_the_same() -> None:
     records = decode(series(200))
     whole, resumed = PM25.new_learner(), PM25.new_learner()
     for number, record in enumerate(records):
-        expected = whole.test_then_train([record], number + 1)
+        expected = predict_then_learn(whole, [record], number + 1)
         if number % 37 == 5:
-            resumed = checkpoint.loads(checkpoint.dumps(resumed, PM25, "a"), PM25, "a")
-        assert resumed.test_then_train([record], number + 1) == expected
-    assert checkpoint.dumps(whole, PM25, "a") == checkpoint.dumps(resumed, PM25, "a")
+            resumed = snapshot.loads(snapshot.dumps(resumed, PM25, "a"), PM25, "a")
+        assert predict_then_learn(resumed, [record], number + 1) == expected
+    assert snapshot.dumps(whole, PM25, "a") == snapshot.dumps(resumed, PM25, "a")
 
 
 def test_a_label_is_learned_only_when_its_hour_has_come() -> None:
@@ -121,26 +122,26 @@ def test_missing_readings_are_neither_learned_nor_scored() -> None:
 
 def test_repeated_and_late_hours_are_refused_and_change_nothing() -> None:
     learner, _ = learned(series(100))
-    before = checkpoint.dumps(learner, PM25, "a")
+    before = snapshot.dumps(learner, PM25, "a")
     for number in (99, 98, 76):
         [record] = decode([hour(number)])
-        assert "time runs forward" in str(learner.objection(record))
-    assert checkpoint.dumps(learner, PM25, "a") == before
+        assert "time runs forward" in str(learner.rejection_reason(record))
+    assert snapshot.dumps(learner, PM25, "a") == before
     [record] = decode([hour(100)])
-    assert learner.objection(record) is None
+    assert learner.rejection_reason(record) is None
 
 
 def test_a_wild_date_costs_a_window_and_not_the_model() -> None:
     learner, _ = learned(series(300))
     coefficients = [model.coef_.copy() for model in learner._models]
     wild, *back = decode([hour(0, ts="9999-12-31 23:00:00"), *(hour(300 + n) for n in range(30))])
-    assert learner.objection(wild) is None
-    learner.test_then_train([wild], learner.version + 1)
+    assert learner.rejection_reason(wild) is None
+    predict_then_learn(learner, [wild], learner.version + 1)
     for before, model in zip(coefficients, learner._models, strict=True):
         np.testing.assert_array_equal(before, model.coef_)
     for record in back:
-        assert learner.objection(record) is None
-        [answer] = learner.test_then_train([record], learner.version + 1)
+        assert learner.rejection_reason(record) is None
+        [answer] = predict_then_learn(learner, [record], learner.version + 1)
     assert all(0 <= value < 500 for value in answer["forecast"].values())
 
 
@@ -203,8 +204,8 @@ def test_not_a_number_is_refused() -> None:
 
 
 def test_the_data_is_hourly_and_goes_on_by_whole_passes(pm25_csv: str) -> None:
-    assert PM25.data is not None
-    found = list(islice(PM25.data.records(passes=2), 2 * PM25.data.size))
+    assert PM25.dataset is not None
+    found = list(islice(PM25.dataset.records(passes=2), 2 * PM25.dataset.size))
     steps = [step(PM25.codec.decode(msgspec.json.encode(record))) for record in found]
     assert steps == list(range(steps[0], steps[0] + 2 * 43_800))
     assert found[0]["ts"] == "2010-01-02 00:00:00"

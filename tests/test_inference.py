@@ -18,13 +18,15 @@ from helpers import LINEAGE, learner, put
 from sklearn.datasets import load_digits
 from sklearn.linear_model import SGDRegressor
 
-from serving import feedback, signature
-from streamlearn import checkpoint
-from streamlearn.learner import Learner, Rows
-from streamlearn.pipeline import Pipeline
+from serving.api import feedback
+from serving.protocol import signature
+from streamlearn.learning.learner import Learner, predict_then_learn
+from streamlearn.learning.tabular import Tabular
 from streamlearn.pipelines import digits, pm25
-from streamlearn.store import Store
-from streamlearn.versions import Head
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
+from streamlearn.storage.versions import Head
 from streamlearn.waiting import wait_until
 
 MakeApp = Callable[..., Flask]
@@ -231,11 +233,11 @@ def test_v1_takes_rows_and_records(client: FlaskClient) -> None:
 
 
 def forecaster(pm25_csv: str, count: int = 200) -> tuple[Learner, list[dict[str, Any]]]:
-    assert pm25.pipeline.data is not None
+    assert pm25.pipeline.dataset is not None
     made = pm25.pipeline.new_learner()
     kept = []
-    for number, record in zip(range(count), pm25.pipeline.data.records(seed=0, passes=1), strict=False):
-        made.test_then_train([msgspec.convert(record, pm25.Hour)], number + 1)
+    for number, record in zip(range(count), pm25.pipeline.dataset.records(seed=0, passes=1), strict=False):
+        predict_then_learn(made, [msgspec.convert(record, pm25.Hour)], number + 1)
         kept.append(record)
     return made, kept
 
@@ -298,9 +300,9 @@ FLATS = Pipeline(
     topic="flats",
     prediction_topic="flats_rent",
     record=Flat,
-    learning=Rows(features=_flat_features, label=lambda record: record.rent, estimator=SGDRegressor),
+    learning=Tabular(features=_flat_features, label="rent", estimator=SGDRegressor),
     parameters={"random_state": 1, "learning_rate": "constant", "eta0": 1e-5},
-    echo=(),
+    passthrough_fields=(),
     reference="test_inference:FLATS",
 )
 
@@ -308,7 +310,7 @@ FLATS = Pipeline(
 def test_a_pipeline_of_ones_own_is_served_alike(store: Store, make_app: MakeApp) -> None:
     made = FLATS.new_learner()
     records = [Flat(50.0 + n, n % 5, "x" * (n % 7), n % 2 == 0, 500.0 + 10 * n) for n in range(50)]
-    made.test_then_train(records, 50)
+    predict_then_learn(made, records, 50)
     put(store, FLATS, made)
     client = make_app(pipelines="test_inference:FLATS").test_client()
     model = client.get("/v2/models/flats").get_json()
@@ -347,9 +349,9 @@ ODD = replace(
     FLATS,
     name="odd",
     record=Odd,
-    learning=Rows(
+    learning=Tabular(
         features=lambda records: np.array([[one.floor_area, len(one.street_names[0])] for one in records]),
-        label=lambda record: record.monthly_rent,
+        label="monthly_rent",
         estimator=SGDRegressor,
     ),
     reference="test_inference:ODD",
@@ -358,7 +360,7 @@ ODD = replace(
 
 def test_a_record_with_other_names_and_a_required_label_is_served(store: Store, make_app: MakeApp) -> None:
     made = ODD.new_learner()
-    made.test_then_train([Odd(50.0, ["x", "y"], 500.0)], 1)
+    predict_then_learn(made, [Odd(50.0, ["x", "y"], 500.0)], 1)
     put(store, ODD, made)
     client = make_app(pipelines="test_inference:ODD").test_client()
     described = client.get("/v2/models/odd").get_json()["inputs"]
@@ -402,7 +404,7 @@ def test_texts_in_binary_form_are_read(store: Store, make_app: MakeApp) -> None:
 
 def _trained_flats() -> Learner:
     made = FLATS.new_learner()
-    made.test_then_train([Flat(50.0, 2, "x", True, 500.0)], 1)
+    predict_then_learn(made, [Flat(50.0, 2, "x", True, 500.0)], 1)
     return made
 
 
@@ -433,7 +435,7 @@ def test_any_kept_version_can_be_asked_and_one_be_pinned(client: FlaskClient, st
     assert (pinned.status_code, pinned.get_json()["version"]) == (200, 100)
     assert infer(client, tensor()).get_json()["model_version"] == "100"
     # What is learned, trimmed or rolled back meanwhile changes nothing.
-    writer.forget([100])
+    writer.delete([100])
     put(store, digits.pipeline, learner(300), writer)
     writer.roll_back(50)
     wait_until(lambda: client.post("/v2/models/digits/versions/100/pin").status_code == 200, 5, "the pin")
@@ -445,8 +447,8 @@ def test_any_kept_version_can_be_asked_and_one_be_pinned(client: FlaskClient, st
 
 
 def test_a_pinned_version_of_another_lineage_hides_nothing(client: FlaskClient, store: Store) -> None:
-    other = checkpoint.dumps(learner(5000, cuts=range(256, 5000, 256)), digits.pipeline, "bbbb")
-    store.pin("digits", Head("bbbb", 5000, checkpoint.digest(other), 1, 1, pinned=True), other)
+    other = snapshot.dumps(learner(5000, cuts=range(256, 5000, 256)), digits.pipeline, "bbbb")
+    store.pin("digits", Head("bbbb", 5000, snapshot.digest(other), 1, 1, pinned=True), other)
     wait_until(lambda: served(client) == 5000, 5, "the pin", every_s=0.01)
     listed = client.get("/v2/models/digits/versions?learned=3").get_json()
     assert listed["learned"]["learned"] is False, "that version is of another stream"

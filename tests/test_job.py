@@ -13,8 +13,8 @@ import pytest
 from conftest import Stack
 from reading import Topic, send
 
-from stack import chaos
-from streamlearn.pipeline import load
+from streamlearn.local import chaos
+from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
 from streamlearn.waiting import wait_until
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from conftest import ROOT
 from planted import hours, planted, write
 
-from streamlearn.cli import main
+from streamlearn.cli.main import main
 from streamlearn.settings import inherited
 
 BLOCKS = re.findall(r"```(sh|python|text)\n(.*?)```", (ROOT / "docs" / "lags.md").read_text(), re.DOTALL)

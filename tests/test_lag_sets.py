@@ -9,21 +9,21 @@ import pytest
 from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
 from test_forecast import PM25, decode, learned, series
 
-from streamlearn import checkpoint, control
+from streamlearn.engine.verify import verify
 from streamlearn.errors import BadLags
-from streamlearn.evaluation import evaluate
-from streamlearn.lag_choice import asked
-from streamlearn.lag_sets import LagSet, parsed, written
-from streamlearn.learner import Learner
-from streamlearn.messages import encode
-from streamlearn.pipelines.pm25 import CHOSEN, LAGS, SERIES
-from streamlearn.recursive import RecursiveLeastSquares
-from streamlearn.store import Store
-from streamlearn.stream import Input
-from streamlearn.verify import verify
+from streamlearn.estimators.least_squares import RecursiveLeastSquares
+from streamlearn.lags.lag_sets import LagSet, format_lags, parse
+from streamlearn.learning.learner import Learner, predict_then_learn
+from streamlearn.operations.lag_choice import evaluate_with_lags, parse_choice
+from streamlearn.pipelines.pm25 import FIRST_LAGS, LAGS, SERIES
+from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
+from streamlearn.stream import control
+from streamlearn.stream.ports import Input
+from streamlearn.stream.records import encode
 
-OTHER = parsed("pollution=0-2,5 dew=0,3 wnd_spd=0-4", SERIES)
-FEWER = parsed("pollution=0-2,5 dew=0,3 wnd_spd=0", SERIES)
+OTHER = parse("pollution=0-2,5 dew=0,3 wnd_spd=0-4", SERIES)
+FEWER = parse("pollution=0-2,5 dew=0,3 wnd_spd=0", SERIES)
 LINE = msgspec.structs.replace(LINEAGE, pipeline="pm25", reference="pm25", parameters=dict(PM25.parameters))
 
 
@@ -58,18 +58,18 @@ def snapshots(store: Store) -> dict[int, bytes]:
 )
 def test_a_set_that_cannot_be_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(BadLags, match=reason):
-        LagSet.of(SERIES, parsed(text, SERIES), LAGS)
+        LagSet.of(SERIES, parse(text, SERIES), LAGS)
 
 
 def test_a_set_is_read_as_it_is_written() -> None:
-    assert parsed(written(CHOSEN.chosen), SERIES) == CHOSEN.chosen
-    assert parsed("*=0 dew=0-3", SERIES) == {name: [0] for name in SERIES} | {"dew": [0, 1, 2, 3]}
+    assert parse(format_lags(FIRST_LAGS.chosen), SERIES) == FIRST_LAGS.chosen
+    assert parse("*=0 dew=0-3", SERIES) == {name: [0] for name in SERIES} | {"dew": [0, 1, 2, 3]}
 
 
 def test_features_are_named_in_their_order() -> None:
     window = np.arange(LAGS * len(SERIES), dtype=float).reshape(LAGS, -1)
     found = LagSet.of(SERIES, {"pollution": [0, 2], "dew": [0, 3], "snow": [0, 1, 3]}, LAGS)
-    taken = found.taken(window)
+    taken = found.take(window)
     assert taken is not None
     values = dict(zip(found.names, np.concatenate([taken.own, taken.now, taken.changes]), strict=True))
     at = {name: window[:, column][::-1] for column, name in enumerate(SERIES)}
@@ -107,31 +107,31 @@ def test_fewer_lags_are_as_if_they_had_been_used_from_the_start() -> None:
     changed, always = PM25.new_learner(), PM25.new_learner()
     always.use_lags(FEWER)
     for number, record in enumerate(records[:400]):
-        changed.test_then_train([record], number + 1)
-        always.test_then_train([record], number + 1)
+        predict_then_learn(changed, [record], number + 1)
+        predict_then_learn(always, [record], number + 1)
     changed.use_lags(FEWER)
     for number, record in enumerate(records[400:], start=400):
-        one = changed.test_then_train([record], number + 1)[0]["forecast"]
-        other = always.test_then_train([record], number + 1)[0]["forecast"]
+        one = predict_then_learn(changed, [record], number + 1)[0]["forecast"]
+        other = predict_then_learn(always, [record], number + 1)[0]["forecast"]
         np.testing.assert_allclose(list(one.values()), list(other.values()), rtol=1e-6)
     assert changed.score.samples == always.score.samples, "what was forecast before is scored as well"
 
 
 def test_the_same_lags_again_change_nothing() -> None:
     learner, _ = learned(series(200))
-    before = checkpoint.dumps(learner, PM25, "aaaa")
-    learner.use_lags(CHOSEN.chosen)
-    assert checkpoint.dumps(learner, PM25, "aaaa") == before
+    before = snapshot.dumps(learner, PM25, "aaaa")
+    learner.use_lags(FIRST_LAGS.chosen)
+    assert snapshot.dumps(learner, PM25, "aaaa") == before
 
 
 def test_a_learner_that_cannot_change_says_so_and_stays_as_it_was() -> None:
     learner, _ = learned(series(200))
-    before = checkpoint.dumps(learner, PM25, "aaaa")
+    before = snapshot.dumps(learner, PM25, "aaaa")
     learner._models[2].__class__ = type("Stiff", (), {})
     with pytest.raises(BadLags, match="Stiff cannot change its features"):
         learner.use_lags(OTHER)
     learner._models[2].__class__ = RecursiveLeastSquares
-    assert checkpoint.dumps(learner, PM25, "aaaa") == before
+    assert snapshot.dumps(learner, PM25, "aaaa") == before
 
 
 def test_a_lag_set_enters_by_a_control_record_and_verify_reproduces_it(
@@ -144,7 +144,7 @@ def test_a_lag_set_enters_by_a_control_record_and_verify_reproduces_it(
     assert stream.answers[300].topic == "pm25.control"
     assert found[300]["control"] == {"kind": "lags", "lineage": "aaaa", "lags": OTHER}
     assert worker.learner is not None
-    assert worker.learner.state()["lags"] == CHOSEN.chosen, "going back takes the lags along"
+    assert worker.learner.state()["lags"] == FIRST_LAGS.chosen, "going back takes the lags along"
     stream.commit = 600
     report = verify(PM25, LINE, stream, snapshots(store), key=KEY, wait_s=0)
     assert (report.differences, report.controls, report.predictions) == ([], 2, 598)
@@ -160,16 +160,16 @@ def test_it_is_learned_again_after_redis_has_lost_everything(
     expected = snapshots(store)[400]
     store.clear("pm25")
     again = make(pipeline=PM25, lineage=LINE)._resume(400)
-    assert checkpoint.dumps(again, PM25, "aaaa", KEY) == expected
+    assert snapshot.dumps(again, PM25, "aaaa", KEY) == expected
 
 
 def test_a_snapshot_carries_its_lags() -> None:
     learner, _ = learned(series(100))
     learner.use_lags(OTHER)
-    again = checkpoint.loads(checkpoint.dumps(learner, PM25, "aaaa"), PM25, "aaaa")
+    again = snapshot.loads(snapshot.dumps(learner, PM25, "aaaa"), PM25, "aaaa")
     for number, record in enumerate(decode(series(150)[100:]), start=101):
-        assert again.test_then_train([record], number) == learner.test_then_train([record], number)
-    assert checkpoint.dumps(again, PM25, "aaaa") == checkpoint.dumps(learner, PM25, "aaaa")
+        assert predict_then_learn(again, [record], number) == predict_then_learn(learner, [record], number)
+    assert snapshot.dumps(again, PM25, "aaaa") == snapshot.dumps(learner, PM25, "aaaa")
 
 
 @pytest.mark.parametrize(
@@ -206,24 +206,24 @@ def test_what_leads_is_chosen_from_what_has_come() -> None:
         record["wnd_spd"] = wind[number + 4]
         record["pollution"] = round(300 - 2 * wind[number] + random.normal(), 3)
     learner, _ = learned(records)
-    found = asked(PM25, "chosen", lambda: learner)
+    found = parse_choice(PM25, "chosen", lambda: learner)
     assert found == {"pollution": list(range(LAGS)), "wnd_spd": [0, 1, 3]}
     with pytest.raises(BadLags, match="too little has come"):
-        asked(PM25, "chosen", PM25.new_learner)
+        parse_choice(PM25, "chosen", PM25.new_learner)
 
 
 def test_lags_that_are_named_need_no_learner() -> None:
     def none() -> Learner:
         raise AssertionError("asked for")
 
-    assert asked(PM25, "default", none) == CHOSEN.chosen
-    assert asked(PM25, "*=0", none) == {name: [0] for name in SERIES}
+    assert parse_choice(PM25, "default", none) == FIRST_LAGS.chosen
+    assert parse_choice(PM25, "*=0", none) == {name: [0] for name in SERIES}
 
 
 def test_what_is_missing_in_a_driver_is_left_at_zero() -> None:
     window = np.ones((LAGS, len(SERIES)))
     window[-1, 1:] = np.nan
-    taken = CHOSEN.taken(window)
+    taken = FIRST_LAGS.take(window)
     assert taken is not None
     assert not taken.now.any()
     assert not taken.changes.any()
@@ -245,22 +245,22 @@ def test_features_are_taken_out_of_a_covariance_that_rounding_has_emptied() -> N
     assert np.isfinite(model.coef_).all()
 
 
-def test_lags_are_part_of_what_is_settled_with_a_lineage() -> None:
-    settled = PM25.settled
-    assert settled["lags"]["lags"][1] == [0, 3]
-    assert settled["drivers"][:2] == ["dew", "temp"]
+def test_lags_are_part_of_a_lineages_definition() -> None:
+    definition = PM25.definition
+    assert definition["lags"]["lags"][1] == [0, 3]
+    assert definition["drivers"][:2] == ["dew", "temp"]
     other = replace(PM25, learning=replace(PM25.learning, lags=LagSet.of(SERIES, OTHER, LAGS)))  # type: ignore[type-var]
-    assert other.settled != settled
-    msgspec.json.encode(settled)
+    assert other.definition != definition
+    msgspec.json.encode(definition)
 
 
-def test_a_forecast_that_uses_none_of_this_is_settled_as_before() -> None:
+def test_a_forecast_that_uses_none_of_this_does_not_name_it() -> None:
     plain = replace(PM25, learning=replace(PM25.learning, lags=None, names=None, drivers=()))  # type: ignore[type-var]
-    assert not {"lags", "names", "drivers", "longest_lag"} & set(plain.settled)
+    assert not {"lags", "names", "drivers", "longest_lag"} & set(plain.definition)
 
 
 def test_an_evaluation_takes_other_lags(pm25_csv: str) -> None:
     with pytest.raises(BadLags, match="skip some"):
-        evaluate(PM25, lags="chosen")
+        evaluate_with_lags(PM25, lags="chosen")
     with pytest.raises(BadLags, match="does not choose"):
-        evaluate(replace(PM25, learning=replace(PM25.learning, lags=None)), lags="*=0")  # type: ignore[type-var]
+        evaluate_with_lags(replace(PM25, learning=replace(PM25.learning, lags=None)), lags="*=0")  # type: ignore[type-var]

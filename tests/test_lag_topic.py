@@ -12,7 +12,7 @@ from kafka.admin import NewTopic
 from planted import hours, planted
 from reading import send
 
-from streamlearn.cli import main
+from streamlearn.cli.main import main
 
 
 @pytest.fixture

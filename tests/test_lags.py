@@ -8,23 +8,23 @@ from planted import named, planted
 from statsmodels.tsa.ar_model import AutoReg, ar_select_order
 from statsmodels.tsa.stattools import ccf
 
-from streamlearn.correlations import cross_correlation
 from streamlearn.errors import BadSeries
-from streamlearn.gaps import longest, short_gaps_filled
-from streamlearn.lag_report import said
-from streamlearn.lag_report import warnings as warned
-from streamlearn.lag_series import Floats, Series, Table
-from streamlearn.lag_sources import of_pipeline
-from streamlearn.lag_tests import granger, stationarity
-from streamlearn.lags import Pair, analysed
-from streamlearn.pipeline import load
-from streamlearn.prewhitening import autoregression, difference, prepared, prewhitened
+from streamlearn.lags.analysis import Pair, analysed
+from streamlearn.lags.correlations import cross_correlation
+from streamlearn.lags.gaps import longest, short_gaps_filled
+from streamlearn.lags.hypothesis_tests import granger, stationarity
+from streamlearn.lags.prewhitening import autoregression, difference, prepared, prewhitened
+from streamlearn.lags.series import Floats, Series, Table
+from streamlearn.lags.summary import said
+from streamlearn.lags.summary import warnings as warned
+from streamlearn.operations.lag_tables import table_of
+from streamlearn.pipelines.registry import load
 
 
 @pytest.fixture(scope="module")
 def pm25(pm25_csv: str) -> Table:
     assert pm25_csv
-    return of_pipeline(load("pm25"))
+    return table_of(load("pm25"))
 
 
 def pair(x: Floats, y: Floats, max_lag: int | None = 20) -> Pair:

@@ -4,11 +4,12 @@ import pytest
 from helpers import learner, records
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
-from streamlearn import checkpoint
 from streamlearn.errors import NoModel
-from streamlearn.learner import Rows
-from streamlearn.pipeline import Pipeline
+from streamlearn.learning.learner import predict_then_learn
+from streamlearn.learning.tabular import Tabular
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.digits import pipeline
+from streamlearn.storage import snapshot
 
 
 def test_each_chunk_is_predicted_before_it_is_learned() -> None:
@@ -22,7 +23,7 @@ def test_each_chunk_is_predicted_before_it_is_learned() -> None:
         y = np.array([record.actual_y for record in chunk])
         theirs += plain.predict(x).tolist() if start else [None] * 60
         plain.partial_fit(x, y, classes=np.arange(10))
-        ours += [answer["predict_y"] for answer in subject.test_then_train(chunk, start + 60)]
+        ours += [answer["predict_y"] for answer in predict_then_learn(subject, chunk, start + 60)]
     assert ours == theirs
     truths = [record.actual_y for record in found[60:]]
     assert subject.score.samples == 540
@@ -32,7 +33,7 @@ def test_each_chunk_is_predicted_before_it_is_learned() -> None:
 
 def test_the_first_chunk_is_answered_with_none_and_not_scored() -> None:
     subject = learner()
-    assert subject.test_then_train(records(5), 5) == [{"predict_y": None}] * 5
+    assert predict_then_learn(subject, records(5), 5) == [{"predict_y": None}] * 5
     assert subject.score.samples == 0
     assert subject.score.value is None
     assert sum(subject.score.labels.values()) == 5
@@ -44,7 +45,7 @@ def test_unlabelled_records_are_predicted_and_change_nothing() -> None:
     unlabelled = records(10, seed=8)
     for record in unlabelled:
         record.actual_y = None
-    assert len(subject.test_then_train(unlabelled, 110)) == 10
+    assert len(predict_then_learn(subject, unlabelled, 110)) == 10
     np.testing.assert_array_equal(subject.model.coef_, before)
     assert subject.version == 110
     assert subject.score.samples == 0
@@ -52,14 +53,14 @@ def test_unlabelled_records_are_predicted_and_change_nothing() -> None:
 
 def test_an_empty_chunk_moves_the_version_on() -> None:
     subject = learner(100)
-    assert subject.test_then_train([], 103) == []
+    assert predict_then_learn(subject, [], 103) == []
     assert subject.version == 103
 
 
 def test_a_version_never_goes_back() -> None:
     subject = learner(100)
     with pytest.raises(ValueError, match="does not come after"):
-        subject.test_then_train(records(1), 100)
+        predict_then_learn(subject, records(1), 100)
 
 
 def test_nothing_is_predicted_without_a_model() -> None:
@@ -84,9 +85,9 @@ def test_a_regression_is_scored_beside_the_label_that_came_last() -> None:
     points = [
         Point(x, None if n % 5 == 4 else 3 * x + 1) for n, x in enumerate(random.normal(size=60).tolist())
     ]
-    how = Rows(
+    how = Tabular(
         features=lambda records: np.array([[record.x] for record in records]),
-        label=lambda record: record.y,
+        label="y",
         estimator=SGDRegressor,
     )
     line = Pipeline("line", "line", "line_predict", Point, how, {"random_state": 1}, ("x",))
@@ -94,7 +95,7 @@ def test_a_regression_is_scored_beside_the_label_that_came_last() -> None:
     errors, baseline, last = [], [], None
     for start in range(0, 60, 10):
         chunk = points[start : start + 10]
-        answers = [answer["predict_y"] for answer in subject.test_then_train(chunk, start + 10)]
+        answers = [answer["predict_y"] for answer in predict_then_learn(subject, chunk, start + 10)]
         x, labelled = (
             np.array([[point.x] for point in chunk]),
             [n for n in range(10) if chunk[n].y is not None],
@@ -111,5 +112,5 @@ def test_a_regression_is_scored_beside_the_label_that_came_last() -> None:
     assert subject.score.samples == len(errors) == 40
     assert figures["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))))
     assert figures["baseline_mae"] == pytest.approx(np.mean(np.abs(baseline)))
-    back = checkpoint.loads(checkpoint.dumps(subject, line, "a"), line, "a")
-    assert checkpoint.dumps(back, line, "a") == checkpoint.dumps(subject, line, "a")
+    back = snapshot.loads(snapshot.dumps(subject, line, "a"), line, "a")
+    assert snapshot.dumps(back, line, "a") == snapshot.dumps(subject, line, "a")

@@ -3,11 +3,11 @@ import json
 
 import pytest
 
-from streamlearn import messages
 from streamlearn.errors import BadRecord
 from streamlearn.pipelines.digits import pipeline
+from streamlearn.stream import records
 
-STAMP = messages.Stamp(partition=0, offset=7, version=5, lineage="abc")
+STAMP = records.Stamp(partition=0, offset=7, version=5, lineage="abc")
 GOOD = {"ts": "2026-01-01 00:00:00", "x": [0, 16] * 32, "actual_y": 3}
 
 
@@ -62,11 +62,11 @@ def test_bytes_that_are_no_record_are_refused(value: bytes | None) -> None:
 
 
 def test_a_dead_letter_keeps_the_bytes_as_received() -> None:
-    stamp = messages.Stamp(partition=0, offset=9, version=7, lineage="aaaa")
-    letter = json.loads(messages.dead_letter("t", b"\xff\x00", stamp, BadRecord("why")))
+    stamp = records.Stamp(partition=0, offset=9, version=7, lineage="aaaa")
+    letter = json.loads(records.encode_dead_letter("t", b"\xff\x00", stamp, BadRecord("why")))
     assert base64.b64decode(letter.pop("value")) == b"\xff\x00"
     assert letter == {
         **{"topic": "t", "partition": 0, "offset": 9, "reason": "why", "length": 2},
         **{"model_version": 7, "lineage": "aaaa"},
     }
-    assert json.loads(messages.dead_letter("t", None, stamp, BadRecord("why")))["value"] is None
+    assert json.loads(records.encode_dead_letter("t", None, stamp, BadRecord("why")))["value"] is None

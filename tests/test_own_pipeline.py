@@ -13,8 +13,8 @@ from reading import Topic
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import SGDClassifier
 
-from streamlearn import checking
-from streamlearn.pipeline import load
+from streamlearn.engine import check
+from streamlearn.pipelines.registry import load
 from streamlearn.settings import inherited
 from streamlearn.waiting import wait_until
 
@@ -71,7 +71,7 @@ def plain(answers: list[dict[str, object]], sent: list[dict[str, object]]) -> li
 def test_the_built_in_pipelines_pass(name: str, independent: bool, request: pytest.FixtureRequest) -> None:
     if name == "pm25":
         request.getfixturevalue("pm25_csv")
-    findings = list(checking.check(load(name), checking.sample(load(name), 300)))
+    findings = list(check.check(load(name), check.sample(load(name), 300)))
     assert [finding for finding in findings if not finding.passed] == []
     assert findings[-1].what.startswith("results do not depend" if independent else "results depend")
 

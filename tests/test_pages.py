@@ -19,9 +19,10 @@ from test_serving import MakeApp, serve
 from serving.pages import views, watch
 from serving.pages.feed import Feed
 from serving.pages.language import LOCALES
-from streamlearn.pipeline import names
+from streamlearn.learning.learner import predict_then_learn
 from streamlearn.pipelines import digits, pm25
-from streamlearn.store import Store
+from streamlearn.pipelines.registry import registered_names
+from streamlearn.storage.store import Store
 from streamlearn.waiting import wait_until
 
 PAGES = ["/", "/forecast/pm25", "/lags/pm25", "/pipelines/digits", "/pipelines/pm25", "/pipelines/nothing"]
@@ -67,7 +68,7 @@ def test_a_page_needs_nothing_from_elsewhere_and_nothing_inline(
 
 def test_every_registered_pipeline_has_a_page(client: FlaskClient) -> None:
     page = client.get("/pipelines", follow_redirects=True).text
-    for name in names():
+    for name in registered_names():
         assert f'href="/pipelines/{name}"' in page
         assert client.get(f"/pipelines/{name}").status_code == 200
     assert client.get("/forecast/digits").status_code == 404
@@ -105,8 +106,8 @@ def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
         ROOT / "serving", method_map=[("pages/*.py", "python"), ("templates/**.html", "jinja2")]
     )
     texts = {str(message) for _, _, message, _, _ in found} - {"name", "bands_source"}
-    texts |= {band.name for band in pm25.BANDS} | {pm25.pipeline.shown.bands_source}
-    texts |= {driver.title for driver in pm25.DRIVERS}
+    texts |= {band.name for band in pm25.BANDS} | {pm25.pipeline.display.bands_source}
+    texts |= {label.title for label in pm25.LABELS.values()}
     with (LOCALES / "zh.po").open("rb") as source:
         catalogue = {str(entry.id): str(entry.string) for entry in read_po(source, "zh") if entry.id}
     assert set(catalogue) == texts
@@ -228,7 +229,7 @@ def test_nothing_is_looked_at_when_nobody_watches(
 
 def test_a_pipeline_of_ones_own_has_a_page_as_well(make_app: MakeApp, store: Store) -> None:
     made = FLATS.new_learner()
-    made.test_then_train([Flat(50.0 + n, 2, "x", True, 500.0 + n) for n in range(20)], 20)
+    predict_then_learn(made, [Flat(50.0 + n, 2, "x", True, 500.0 + n) for n in range(20)], 20)
     put(store, FLATS, made)
     client = make_app(
         pipelines="test_inference:FLATS",
@@ -246,7 +247,7 @@ def test_a_regressions_curve_ends_at_the_learners_own_score() -> None:
     made, answers = FLATS.new_learner(), []
     flats = [Flat(50.0 + n % 7, n % 5, "x", n % 2 == 0, 500.0 + 10 * (n % 13)) for n in range(200)]
     for start in range(0, 200, 20):
-        said = made.test_then_train(flats[start : start + 20], start + 20)
+        said = predict_then_learn(made, flats[start : start + 20], start + 20)
         answers += [{"offset": start + n, "rent": flats[start + n].rent, **one} for n, one in enumerate(said)]
     curve = views.rows_curve(answers, FLATS.learning)
     assert curve is not None

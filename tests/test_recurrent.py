@@ -12,11 +12,13 @@ from sklearn.linear_model import LinearRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from test_forecast import decode, hour, series
 
-from streamlearn import checking, checkpoint
-from streamlearn.features import empty, pushed
-from streamlearn.pipeline import load
+from streamlearn.engine import check
+from streamlearn.estimators.gru import GatedRecurrentUnit
+from streamlearn.lags.windows import empty_window, push
+from streamlearn.learning.learner import predict_then_learn
 from streamlearn.pipelines import pm25, pm25_gru
-from streamlearn.recurrent import GatedRecurrentUnit
+from streamlearn.pipelines.registry import load
+from streamlearn.storage import snapshot
 
 GRU = load("streamlearn.pipelines.pm25_gru:pipeline")
 FIELDS, STEPS = 3, 6
@@ -105,8 +107,8 @@ def test_rows_that_are_no_sequences_are_refused(wrong: dict[str, int]) -> None:
 def test_a_row_holds_every_hour_of_the_window_and_carries_on_what_is_missing() -> None:
     records = decode([hour(0, 50.0, temp=10), hour(2, None, temp=20)])
     gap = np.full((1, len(pm25.SERIES)), np.nan)
-    window = pushed(empty(pm25.LAGS, len(pm25.SERIES)), pm25.reading(records[0])[None])
-    window = pushed(window, np.concatenate([gap, pm25.reading(records[1])[None]]))
+    window = push(empty_window(pm25.LAGS, len(pm25.SERIES)), pm25.reading(records[0])[None])
+    window = push(window, np.concatenate([gap, pm25.reading(records[1])[None]]))
     now = 24 * 365
     row, base = pm25_gru.features(window, now)  # type: ignore[misc]
     hours = row.reshape(pm25.LAGS, pm25_gru.STEP_FIELDS)
@@ -124,11 +126,11 @@ def learned(*, resume_at: int | None = None, forget: str = "", count: int = 120)
     learner = GRU.new_learner()
     for number, record in enumerate(decode(series(count))):
         if number == resume_at:
-            learner = checkpoint.loads(checkpoint.dumps(learner, GRU, "aaaa"), GRU, "aaaa")
+            learner = snapshot.loads(snapshot.dumps(learner, GRU, "aaaa"), GRU, "aaaa")
             for model in learner.state()["models"] if forget else ():
                 setattr(model, forget, getattr(model, forget) * 0)
-        learner.test_then_train([record], number + 1)
-    return checkpoint.dumps(learner, GRU, "aaaa")
+        predict_then_learn(learner, [record], number + 1)
+    return snapshot.dumps(learner, GRU, "aaaa")
 
 
 def test_it_goes_on_from_a_snapshot_as_if_never_interrupted() -> None:
@@ -152,6 +154,6 @@ def test_another_process_learns_the_same_bytes() -> None:
 
 
 def test_the_pipeline_passes_every_check(pm25_csv: str) -> None:
-    findings = list(checking.check(GRU, checking.sample(GRU, 200)))
+    findings = list(check.check(GRU, check.sample(GRU, 200)))
     assert [finding for finding in findings if not finding.passed] == []
     assert findings[-1].what == "results do not depend on how records arrive"

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from streamlearn.pipeline import load
-from streamlearn.recursive import RecursiveLeastSquares
+from streamlearn.estimators.least_squares import RecursiveLeastSquares
+from streamlearn.learning.learner import predict_then_learn
+from streamlearn.pipelines.registry import load
 
 
 @parametrize_with_checks([RecursiveLeastSquares()])
@@ -63,8 +64,8 @@ def test_five_years_ten_times_over_stay_finite(pm25_csv: str, forgetting: float)
     pm25 = load("pm25")
     learner = pm25.new_learner()
     seen = []
-    for record in islice(pm25.data.records(passes=1), 8760):
-        learner.test_then_train([pm25.codec.decode(msgspec.json.encode(record))], learner.version + 1)
+    for record in islice(pm25.dataset.records(passes=1), 8760):
+        predict_then_learn(learner, [pm25.codec.decode(msgspec.json.encode(record))], learner.version + 1)
         if learner._seen[-1] is not None:
             seen.append(learner._seen[-1][:2])
     rows = [(x, value - base) for (x, base), (_, value) in itertools.pairwise(seen)]

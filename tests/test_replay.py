@@ -8,8 +8,8 @@ from conftest import ROOT, free_port
 from producer.replay import _paced
 from streamlearn.datasets import digits
 from streamlearn.errors import BadRecord
-from streamlearn.messages import checked
 from streamlearn.settings import inherited
+from streamlearn.stream.records import check_size
 
 
 class FakeClock:
@@ -57,9 +57,9 @@ def test_each_pass_holds_every_digit_once_in_another_order() -> None:
 
 
 def test_a_record_over_the_limit_is_refused() -> None:
-    assert checked(b"x" * (1 << 20))
+    assert check_size(b"x" * (1 << 20))
     with pytest.raises(BadRecord, match="over the limit"):
-        checked(b"x" * ((1 << 20) + 1))
+        check_size(b"x" * ((1 << 20) + 1))
 
 
 def test_an_absent_broker_is_named_in_one_line() -> None:

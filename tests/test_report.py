@@ -15,23 +15,26 @@ from click.testing import CliRunner
 from conftest import ROOT
 from reported import Page, answered, hours, made_up, small
 
-from reports import breakdowns, calibration, page, sources
-from reports.contents import contents
-from reports.decisions import Decisions, decided, hardest
-from reports.drawing import inlined, svg
-from reports.forecasts import arranged
-from streamlearn import evaluation, figures
-from streamlearn.cli import main
-from streamlearn.drivers import Driver
+from streamlearn.cli.main import main
+from streamlearn.engine import evaluate
 from streamlearn.errors import BrokerUnavailable, DataUnavailable
-from streamlearn.pipeline import Pipeline, load
+from streamlearn.learning import curves
+from streamlearn.learning.drivers import Driver
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.display import Label
+from streamlearn.pipelines.registry import load
+from streamlearn.reports import breakdowns, calibration, page, sources
+from streamlearn.reports.contents import contents
+from streamlearn.reports.decisions import Decisions, decided, hardest
+from streamlearn.reports.figures.style import inlined, svg
+from streamlearn.reports.forecasts import arranged
 
 COUNT = 24 * 40
 
 
 @pytest.fixture(scope="module")
 def dust() -> Pipeline:
-    known = load("pm25").drivers
+    known = load("pm25").learning.drivers
     return small(hours(COUNT), drivers=(known[0], known[6], known[8]))
 
 
@@ -42,7 +45,7 @@ def found(dust: Pipeline) -> sources.Answered:
 
 @pytest.fixture(scope="module")
 def digits() -> sources.Answered:
-    return answered(small(list(load("digits").data.records(passes=1))[:600], "digits"), passes=2)  # type: ignore[union-attr]
+    return answered(small(list(load("digits").dataset.records(passes=1))[:600], "digits"), passes=2)  # type: ignore[union-attr]
 
 
 def rendered(found: sources.Answered, skip: int = 0) -> str:
@@ -54,7 +57,7 @@ def rendered(found: sources.Answered, skip: int = 0) -> str:
 def test_errors_are_those_of_the_learners_own_score(
     dust: Pipeline, found: sources.Answered, skip: int
 ) -> None:
-    score: Any = evaluation.evaluate(dust, skip=skip)
+    score: Any = evaluate.evaluate(dust, skip=skip)
     series = arranged(found, skip)
     for column, (name, errors) in enumerate(score.horizons.items()):
         assert str(series.horizons[column]) == name
@@ -144,7 +147,7 @@ def test_an_interval_is_that_of_the_forecast_page(found: sources.Answered) -> No
     series = arranged(found)
     low, high = calibration.intervals(series, 0.8)
     for now in (100, 500, 800):
-        spread = figures.spread(series.missed[max(0, now - calibration.RECENT + 1) : now + 1])
+        spread = curves.spread(series.missed[max(0, now - calibration.RECENT + 1) : now + 1])
         for column, horizon in enumerate(series.horizons):
             ends = np.maximum(series.forecasts[now, column] + spread[column], series.lowest)
             np.testing.assert_allclose([low[now + horizon, column], high[now + horizon, column]], ends)
@@ -215,10 +218,11 @@ def test_a_page_is_whole_and_asks_for_nothing(name: str, request: pytest.Fixture
 def test_what_comes_from_outside_is_escaped() -> None:
     hostile = '<script>alert("1")</script>&amp;</svg>$x^{'
     known = load("pm25")
-    shown = replace(known.shown, title=hostile, unit=hostile, bands_source=hostile)
-    drivers = (Driver("dew", hostile, hostile, lambda hour: hour.dew), known.drivers[6])
+    labels = {"dew": Label(hostile, hostile)}
+    display = replace(known.display, title=hostile, unit=hostile, bands_source=hostile, drivers=labels)
+    drivers = (Driver("dew", lambda hour: hour.dew), known.learning.drivers[6])
     text = rendered(
-        answered(replace(small(hours(300), shown=shown, drivers=drivers, horizons=(1, 6)), name=hostile))
+        answered(replace(small(hours(300), display=display, drivers=drivers, horizons=(1, 6)), name=hostile))
     )
     found = Page(text)
     assert found.wrong == []
@@ -271,7 +275,7 @@ def test_without_a_stack_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> 
     def away(*_: Any) -> None:
         raise BrokerUnavailable("Kafka at localhost:1 does not answer")
 
-    monkeypatch.setattr(sources.lineages, "current", away)
+    monkeypatch.setattr(sources.LineageRegister, "current", away)
     refused = CliRunner().invoke(main, ["report", "digits"])
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1), refused.output
     assert "`scripts/up`" in refused.stderr
@@ -281,7 +285,7 @@ def test_without_a_stack_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_pipeline_without_data_cannot_be_reported_offline() -> None:
     with pytest.raises(DataUnavailable, match="has no data set"):
-        answered(replace(load("digits"), data=None))
+        answered(replace(load("digits"), dataset=None))
 
 
 @pytest.mark.parametrize("pollution", [None, 5.0])

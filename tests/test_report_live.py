@@ -12,16 +12,19 @@ from conftest import Stack
 from reading import send
 from reported import answered, hours, small, wire
 
-from reports import sources
-from reports.decisions import decided
-from reports.forecasts import arranged
-from streamlearn import checkpoint
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.register import LineageRegister
+from streamlearn.broker.topics import ensure_topics
 from streamlearn.errors import DataUnavailable
-from streamlearn.lineage import Lineage
-from streamlearn.pipeline import Pipeline, load
-from streamlearn.store import Store
-from streamlearn.versions import About
-from topics import layout, lineages
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.registry import load
+from streamlearn.reports import sources
+from streamlearn.reports.decisions import decided
+from streamlearn.reports.forecasts import arranged
+from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
+from streamlearn.storage.versions import VersionInfo
+from streamlearn.stream.lineage import Lineage
 
 
 def own(pipeline: Pipeline) -> Pipeline:
@@ -32,9 +35,9 @@ def own(pipeline: Pipeline) -> Pipeline:
 
 def told(stack: Stack, pipeline: Pipeline, records: Sequence[Any], begin: int = 0) -> Lineage:
     """Send records, and for all from `begin` on the answers that a job would give, and the model."""
-    layout.ensure(stack.settings, pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
     first = send(stack.settings.kafka, pipeline.topic, wire(list(records)))
-    lineage = lineages.claim(stack.settings, pipeline, fresh=True)
+    lineage = LineageRegister(Broker(stack.settings), pipeline).claim(fresh=True)
     found = answered(pipeline)
     said = [
         {**answer, "offset": answer["offset"] + first, "lineage": lineage.id}
@@ -48,8 +51,8 @@ def told(stack: Stack, pipeline: Pipeline, records: Sequence[Any], begin: int = 
 
 def put(stack: Stack, pipeline: Pipeline, lineage: Lineage, learner: Any) -> None:
     store = Store.of(stack.settings)
-    data = checkpoint.dumps(learner, pipeline, lineage.id, stack.settings.checkpoint_key)
-    about = About(checkpoint.digest(data), learner.score.samples, learner.score.summary())
+    data = snapshot.dumps(learner, pipeline, lineage.id, stack.settings.checkpoint_key)
+    about = VersionInfo(snapshot.digest(data), learner.score.samples, learner.score.summary())
     store.admit(pipeline.name, lineage.id, lineage.epoch).save(learner.version, data, about)
     store.close()
 
@@ -80,7 +83,7 @@ def test_forecasts_in_kafka_make_the_arrays_that_an_offline_pass_makes(stack: St
 
 
 def test_digits_in_kafka_make_the_arrays_that_an_offline_pass_makes(stack: Stack) -> None:
-    records = list(load("digits").data.records(passes=1))[:500]  # type: ignore[union-attr]
+    records = list(load("digits").dataset.records(passes=1))[:500]  # type: ignore[union-attr]
     pipeline = own(small(records, "digits"))
     told(stack, pipeline, records)
     found, expected = decided(live(stack, pipeline)), decided(answered(pipeline))
@@ -96,6 +99,6 @@ def test_answers_whose_model_or_records_are_gone_say_so(stack: Stack) -> None:
     found = live(stack, pipeline)
     assert (found.learner, len(found.answers)) == (None, 99)
     assert found.notes == ("Redis holds no model of this lineage",)
-    lineages.end(stack.settings, pipeline)
+    LineageRegister(Broker(stack.settings), pipeline).end()
     with pytest.raises(DataUnavailable, match="no open lineage"):
         live(stack, pipeline)

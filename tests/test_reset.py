@@ -7,10 +7,11 @@ import urllib.request
 import redis
 from conftest import Stack
 
-from streamlearn import flink_api
-from streamlearn.pipeline import load
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.register import LineageRegister
+from streamlearn.operations import flink_api
+from streamlearn.pipelines.registry import load
 from streamlearn.waiting import wait_until
-from topics import lineages
 
 
 def served_lineage(stack: Stack) -> str:
@@ -34,7 +35,7 @@ def test_clearing_everything_is_refused_while_the_job_runs(stack: Stack) -> None
 def test_after_a_reset_a_new_lineage_begins_behind_the_old_one(stack: Stack) -> None:
     digits = load("digits")
     stack.streamlearn("replay", "digits", "--rate", "0", "--limit", "300")
-    old = lineages.current(stack.settings, digits)
+    old = LineageRegister(Broker(stack.settings), digits).current()
     assert old is not None
     wait_until(lambda: served_lineage(stack) == old.id, 60, "the old lineage to be served")
     with redis.Redis.from_url(stack.settings.redis) as client:
@@ -44,7 +45,7 @@ def test_after_a_reset_a_new_lineage_begins_behind_the_old_one(stack: Stack) -> 
         assert client.keys("streamlearn:digits:*") == []
         assert client.get("somebody:else") == b"1"
     stack.streamlearn("train", "digits")
-    new = lineages.current(stack.settings, digits)
+    new = LineageRegister(Broker(stack.settings), digits).current()
     assert new is not None
     assert new.id != old.id
     assert new.start > old.start

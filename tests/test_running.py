@@ -8,8 +8,8 @@ from planted import planted
 from scipy.linalg import solve_toeplitz
 from statsmodels.tsa.stattools import ccf
 
-from streamlearn.correlations import cross_correlation
-from streamlearn.running import ORDER, RunningCorrelations
+from streamlearn.lags.correlations import cross_correlation
+from streamlearn.lags.running import ORDER, RunningCorrelations
 
 LONGEST = 20
 

@@ -7,9 +7,10 @@ from helpers import put
 from test_forecast import PM25, learned, series
 from test_serving import MakeApp
 
-from streamlearn.lag_choice import by_correlations, leading_lag
-from streamlearn.lag_sets import written
-from streamlearn.store import Store
+from streamlearn.lags.choice import leading_lag
+from streamlearn.lags.lag_sets import format_lags
+from streamlearn.operations.lag_choice import choose_by_correlations
+from streamlearn.storage.store import Store
 from streamlearn.waiting import wait_until
 
 
@@ -31,8 +32,8 @@ def test_the_correlations_of_the_served_version_are_told(client: FlaskClient, st
     assert found is not None
     assert (found["model_version"], found["steps"], found["lags"][0]) == (600, 600, -48)
     assert "dew=0,3" in found["in_use"]
-    assert found["chosen"] == written(by_correlations(PM25, learner))
-    assert [one["driver"] for one in found["drivers"]] == [driver.name for driver in PM25.drivers]
+    assert found["chosen"] == format_lags(choose_by_correlations(PM25, learner))
+    assert [one["driver"] for one in found["drivers"]] == [driver.name for driver in PM25.learning.drivers]
     kinds = {"raw": learner.correlations.raw(), "prewhitened": learner.correlations.prewhitened()}
     for kind, expected in kinds.items():
         for told, one in zip(found["drivers"], expected, strict=True):

@@ -20,11 +20,11 @@ from conftest import ROOT, Server, free_port, running_server
 from helpers import LINEAGE, learner, put
 from sklearn.datasets import load_digits
 
-from stack.services import redis_server
-from streamlearn.learner import Learner
+from streamlearn.learning.learner import Learner, predict_then_learn
+from streamlearn.local.services import redis_server
 from streamlearn.pipelines import digits
 from streamlearn.settings import inherited
-from streamlearn.store import Store
+from streamlearn.storage.store import Store
 from streamlearn.waiting import wait_until
 
 StartServer = Callable[..., Server]
@@ -155,7 +155,7 @@ def constant(version: int) -> Learner:
     """A model that says version % 10 of everything, so that a torn one gives itself away."""
     made = digits.pipeline.new_learner(version=version - 1)
     records = [digits.Digit(x=[float(n % 17)] * 64, actual_y=version % 10) for n in range(1, 9)]
-    made.test_then_train(records, version)
+    predict_then_learn(made, records, version)
     return made
 
 

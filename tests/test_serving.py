@@ -9,12 +9,12 @@ from flask.testing import FlaskClient
 from helpers import learner
 from test_drawing import SVG
 
-from streamlearn import checkpoint
 from streamlearn.pipelines.digits import pipeline
-from streamlearn.store import Store
-from streamlearn.versions import About
+from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
+from streamlearn.storage.versions import VersionInfo
+from streamlearn.storage.writer import Writer
 from streamlearn.waiting import wait_until
-from streamlearn.writer import Writer
 
 MakeApp = Callable[..., Flask]
 
@@ -30,8 +30,8 @@ def client(make_app: MakeApp) -> FlaskClient:
 def write(store: Store, count: int, writer: Writer | None = None) -> Writer:
     """Write the model of `count` records as a worker would."""
     writer = writer or store.admit("digits", "aaaa", 1)
-    data = checkpoint.dumps(learner(count, cuts=range(256, count, 256)), pipeline, "aaaa")
-    writer.save(count, data, About(checkpoint.digest(data), count, {}))
+    data = snapshot.dumps(learner(count, cuts=range(256, count, 256)), pipeline, "aaaa")
+    writer.save(count, data, VersionInfo(snapshot.digest(data), count, {}))
     return writer
 
 
@@ -95,7 +95,7 @@ def test_the_last_good_model_stays_when_redis_is_emptied_or_the_snapshot_is_spoi
     store.clear()
     assert client.post("/predict", data={"imgStr": DRAWING}).status_code == 201
     writer = store.admit("digits", "aaaa", 1)
-    writer.save(120, b"spoiled", About("d", 120, {}))
+    writer.save(120, b"spoiled", VersionInfo("d", 120, {}))
     write(store, 0, writer)
     for cache in client.application.extensions["models"].values():
         cache.look()
@@ -107,7 +107,7 @@ def test_a_server_that_starts_beside_a_spoiled_version_serves_the_one_before(
     store: Store, make_app: MakeApp
 ) -> None:
     writer = write(store, 100)
-    writer.save(120, b"spoiled", About("d", 120, {}))
+    writer.save(120, b"spoiled", VersionInfo("d", 120, {}))
     assert version(make_app().test_client()) == 100
 
 

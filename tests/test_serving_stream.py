@@ -19,7 +19,7 @@ from conftest import ROOT, Stack
 from reading import Topic
 from sklearn.datasets import load_digits
 
-from streamlearn.cli import main
+from streamlearn.cli.main import main
 from streamlearn.pipelines import pm25
 from streamlearn.settings import inherited
 from streamlearn.waiting import wait_until
@@ -111,8 +111,8 @@ def test_feedback_by_the_id_of_a_prediction_of_any_process(learned: Stack) -> No
 
 
 def test_an_hour_is_fed_back_as_a_record(learned: Stack) -> None:
-    assert pm25.pipeline.data is not None
-    records = pm25.pipeline.data.records(seed=0, passes=1)
+    assert pm25.pipeline.dataset is not None
+    records = pm25.pipeline.dataset.records(seed=0, passes=1)
     hour = next(record for number, record in enumerate(records) if number == 200)
     sent = post(learned, "/v2/models/pm25/feedback", {"record": hour})
     answer = get(learned, f"/v2/models/pm25/versions?learned={sent['offset']}&wait=10")["learned"]

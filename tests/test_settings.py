@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from stack import secrets
 from streamlearn.errors import BadSetting
+from streamlearn.local import secrets
 from streamlearn.settings import Settings, variable
 
 

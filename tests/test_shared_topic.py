@@ -14,11 +14,12 @@ from reading import Topic, send
 
 from flink_jobs.submit import own_files
 from flink_jobs.tables import transactions
-from stack import chaos, up
-from stack.services import sources
-from streamlearn.pipeline import Pipeline, load
+from streamlearn.local import chaos, up
+from streamlearn.local.services import sources
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
-from streamlearn.store import Store
+from streamlearn.storage.store import Store
 from streamlearn.waiting import wait_until
 
 MODULE = '''
@@ -56,7 +57,7 @@ def test_a_topic_that_two_learn_from_is_fed_once() -> None:
     recurrent = load("streamlearn.pipelines.pm25_gru:pipeline")
     assert sources([digits, pm25, recurrent]) == [digits, pm25]
     assert sources([recurrent, digits, pm25]) == [recurrent, digits]
-    assert sources([replace(pm25, data=None), recurrent]) == [recurrent]
+    assert sources([replace(pm25, dataset=None), recurrent]) == [recurrent]
 
 
 def test_up_waits_for_all_that_learn_from_what_is_replayed() -> None:

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from conftest import ROOT, Stack, free_settings
 
-from stack import processes
-from stack.supervisor import Supervisor
-from streamlearn import flink_api
+from streamlearn.local import processes
+from streamlearn.local.supervisor import Supervisor
+from streamlearn.operations import flink_api
 from streamlearn.settings import Settings, inherited
 from streamlearn.waiting import wait_until
 

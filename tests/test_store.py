@@ -3,28 +3,28 @@
 import pytest
 
 from streamlearn.errors import Fenced, StoreUnavailable
-from streamlearn.redis_client import patiently
-from streamlearn.store import Store
-from streamlearn.versions import About
+from streamlearn.storage.redis_client import retry
+from streamlearn.storage.store import Store
+from streamlearn.storage.versions import VersionInfo
 
 
 def test_a_saved_version_is_the_head_and_can_be_read(store: Store) -> None:
     writer = store.admit("digits", "aaaa", 1)
-    assert store.to_serve("digits") is None
-    writer.save(10, b"ten", About("d10", 9, {}))
-    found = store.to_serve("digits")
+    assert store.served("digits") is None
+    writer.save(10, b"ten", VersionInfo("d10", 9, {}))
+    found = store.served("digits")
     assert found is not None
     head, data = found
     assert (head.lineage, head.version, head.digest, head.samples, data) == ("aaaa", 10, "d10", 9, b"ten")
-    assert store.to_serve("digits", head) == (head, None)
+    assert store.served("digits", head) == (head, None)
 
 
 def test_versions_are_kept_until_they_are_dropped(store: Store) -> None:
     writer = store.admit("digits", "aaaa", 1)
     for version in (9, 10, 100, 1000):
-        writer.save(version, str(version).encode(), About("d", 0, {}))
+        writer.save(version, str(version).encode(), VersionInfo("d", 0, {}))
     assert writer.versions() == [9, 10, 100, 1000]
-    writer.forget([9, 10])
+    writer.delete([9, 10])
     assert writer.roll_back(100) == 1
     assert writer.versions() == [100]
     assert writer.read(100) == b"100"
@@ -33,16 +33,16 @@ def test_versions_are_kept_until_they_are_dropped(store: Store) -> None:
 
 def test_of_two_live_writers_the_older_can_do_nothing(store: Store) -> None:
     old = store.admit("digits", "aaaa", 1)
-    old.save(10, b"ten", About("d", 0, {}))
+    old.save(10, b"ten", VersionInfo("d", 0, {}))
     new = store.admit("digits", "aaaa", 1)
     for act in (
-        lambda: old.save(20, b"x", About("d", 0, {})),
+        lambda: old.save(20, b"x", VersionInfo("d", 0, {})),
         lambda: old.roll_back(0),
-        lambda: old.forget([10]),
+        lambda: old.delete([10]),
     ):
         with pytest.raises(Fenced):
             act()
-    new.save(11, b"eleven", About("d", 0, {}))
+    new.save(11, b"eleven", VersionInfo("d", 0, {}))
     assert new.versions() == [10, 11]
 
 
@@ -56,7 +56,7 @@ def test_a_writer_of_an_older_submission_is_not_admitted(store: Store) -> None:
 def test_pipelines_do_not_fence_each_other(store: Store) -> None:
     digits = store.admit("digits", "aaaa", 1)
     store.admit("other", "aaaa", 9)
-    digits.save(1, b"x", About("d", 0, {}))
+    digits.save(1, b"x", VersionInfo("d", 0, {}))
 
 
 def test_clear_leaves_what_is_not_ours(store: Store, redis_url: str) -> None:
@@ -64,10 +64,10 @@ def test_clear_leaves_what_is_not_ours(store: Store, redis_url: str) -> None:
 
     with redis.Redis.from_url(redis_url) as client:
         client.set("somebody:else", "1")
-        store.admit("digits", "aaaa", 1).save(1, b"x", About("d", 0, {}))
-        store.admit("other", "aaaa", 1).save(1, b"x", About("d", 0, {}))
+        store.admit("digits", "aaaa", 1).save(1, b"x", VersionInfo("d", 0, {}))
+        store.admit("other", "aaaa", 1).save(1, b"x", VersionInfo("d", 0, {}))
         assert store.clear("digits") == 5
-        assert store.to_serve("other") is not None
+        assert store.served("other") is not None
         assert store.clear() == 5
         assert client.keys() == [b"somebody:else"]
     assert store.delete("somebody:else")
@@ -86,6 +86,6 @@ def test_an_absent_redis_is_named_and_waited_for() -> None:
             raise StoreUnavailable("away")
         return "here"
 
-    assert patiently(third_time, 10) == "here"
+    assert retry(third_time, 10) == "here"
     with pytest.raises(StoreUnavailable):
-        patiently(store.ping, 0)
+        retry(store.ping, 0)

@@ -18,15 +18,17 @@ from reading import Topic, send
 from test_topics import dropped
 
 from flink_jobs.names import checkpoint_root
-from stack import chaos, health, processes
-from stack.supervisor import Supervisor
-from streamlearn import flink_api
-from streamlearn.flink_api import job_name
-from streamlearn.pipeline import Pipeline, load
-from streamlearn.store import Store
-from streamlearn.versions import Restore
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.register import LineageRegister
+from streamlearn.local import chaos, health, processes
+from streamlearn.local.supervisor import Supervisor
+from streamlearn.operations import flink_api
+from streamlearn.operations.flink_api import job_name
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.registry import load
+from streamlearn.storage.store import Store
+from streamlearn.storage.versions import Restore
 from streamlearn.waiting import wait_until
-from topics import lineages
 
 DIGITS = load("digits")
 
@@ -177,7 +179,7 @@ def test_between_a_transactions_precommit_and_its_commit(stack: Stack) -> None:
 
 def frozen_before_the_commit(stack: Stack) -> bool:
     """Kill Flink with a complete checkpoint whose transaction is not committed; whether that was so."""
-    lineage = lineages.current(stack.settings, DIGITS)
+    lineage = LineageRegister(Broker(stack.settings), DIGITS).current()
     assert lineage is not None
     root = checkpoint_root(lineage, stack.settings) / str(lineage.epoch)
     before, broker = set(root.glob("*/chk-*/_metadata")), service(stack, "kafka")
@@ -186,7 +188,7 @@ def frozen_before_the_commit(stack: Stack) -> bool:
     broker.suspend()
     killed(stack, "taskmanager", "jobmanager")
     broker.resume()
-    answered = lineages.resume_at(stack.settings, DIGITS, lineage)
+    answered = LineageRegister(Broker(stack.settings), DIGITS).resume_at(lineage)
     wait_until(lambda: len(restores(stack)) > starts, 120, "the job to go on")
     return restores(stack)[-1].offset > answered
 
@@ -227,7 +229,7 @@ def test_a_rollback_is_obeyed_by_the_job_and_understood_by_verify(stack: Stack) 
 
 def test_a_forged_control_record_is_a_dead_letter(stack: Stack) -> None:
     dead = Topic(stack.settings.kafka, "handwritten_digit.dead_letter")
-    lineage = lineages.current(stack.settings, DIGITS)
+    lineage = LineageRegister(Broker(stack.settings), DIGITS).current()
     assert lineage is not None
     order = {"kind": "rollback", "lineage": lineage.id, "version": lineage.start}
     forged = json.dumps({"streamlearn_control": order, "mac": "00" * 32}, separators=(",", ":")).encode()
@@ -280,7 +282,7 @@ def cancel(stack: Stack) -> None:
 def test_without_any_checkpoint_it_goes_on_behind_its_answers_if_told_to(stack: Stack) -> None:
     with flowing(stack) as start:
         cancel(stack)
-        lineage = lineages.current(stack.settings, DIGITS)
+        lineage = LineageRegister(Broker(stack.settings), DIGITS).current()
         assert lineage is not None
         root = checkpoint_root(lineage, stack.settings)
         root.rename(root.with_suffix(".lost"))
@@ -294,7 +296,7 @@ def test_without_any_checkpoint_it_goes_on_behind_its_answers_if_told_to(stack: 
 
 
 def test_everything_killed_at_once_goes_on_where_it_was(stack: Stack, pm25_csv: str) -> None:
-    lineage = lineages.current(stack.settings, DIGITS)
+    lineage = LineageRegister(Broker(stack.settings), DIGITS).current()
     hours = end(stack, "pm25")
     with flowing(stack, load("pm25")) as start:
         supervisor = int((stack.settings.home / "run" / "supervisord.pid").read_text())
@@ -303,7 +305,7 @@ def test_everything_killed_at_once_goes_on_where_it_was(stack: Stack, pm25_csv: 
                 os.kill(pid, signal.SIGKILL)
     done = stack.run("scripts/up", "--detach", "--no-replay", timeout=600)
     assert "it runs" in done.stdout
-    assert lineages.current(stack.settings, DIGITS).id == lineage.id  # type: ignore[union-attr]
+    assert LineageRegister(Broker(stack.settings), DIGITS).current().id == lineage.id  # type: ignore[union-attr]
     sent(stack, 1000)
     verified(stack, since=start)
     verified(stack, "pm25", since=hours)

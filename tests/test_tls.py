@@ -20,14 +20,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from stack import chaos
-from stack.services import prepare
+from streamlearn.broker.broker import Broker
 from streamlearn.errors import BrokerUnavailable, StackError, StoreUnavailable
-from streamlearn.pipeline import load
+from streamlearn.local import chaos
+from streamlearn.local.services import prepare
+from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
-from streamlearn.store import Store
+from streamlearn.storage.store import Store
 from streamlearn.waiting import wait_until
-from topics import records
 
 # A client of kafka-python that is turned away leaves its socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
@@ -91,7 +91,7 @@ def test_who_has_no_password_or_trust_is_kept_out(guarded: Stack) -> None:
     wrong = [{"kafka_password": "no"}, {"tls_ca": ""}, {"kafka_security": "PLAINTEXT"}]
     with ThreadPoolExecutor() as trying:
         tries = [
-            trying.submit(records.oldest, replace(guarded.settings, **one), "handwritten_digit")  # type: ignore[arg-type]
+            trying.submit(Broker(replace(guarded.settings, **one)).oldest, "handwritten_digit")  # type: ignore[arg-type]
             for one in wrong
         ]
         kept_out = [isinstance(one.exception(), BrokerUnavailable) for one in tries]

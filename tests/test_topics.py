@@ -9,12 +9,15 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from reading import send
 
+from streamlearn.broker import kafka_journal
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.register import LineageRegister
+from streamlearn.broker.tail import Tail
+from streamlearn.broker.topics import ensure_topics
 from streamlearn.errors import LineageError, TopicRefused
-from streamlearn.pipeline import Pipeline
 from streamlearn.pipelines import digits
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.waiting import wait_until
-from topics import journal, layout, lineages, records
-from topics.tail import Tail
 
 
 @pytest.fixture
@@ -25,8 +28,8 @@ def pipeline() -> Pipeline:
 
 
 def test_missing_topics_are_made_with_one_partition(stack: Stack, pipeline: Pipeline) -> None:
-    layout.ensure(stack.settings, pipeline)
-    layout.ensure(stack.settings, pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
     admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
     names = [pipeline.topic, pipeline.prediction_topic, pipeline.dead_letter_topic]
     assert [len(topic["partitions"]) for topic in admin.describe_topics(names)] == [1, 1, 1]
@@ -38,11 +41,11 @@ def test_a_topic_with_more_partitions_is_refused(stack: Stack, pipeline: Pipelin
     admin.create_topics([NewTopic(pipeline.topic, num_partitions=3, replication_factor=1)])
     admin.close()
     with pytest.raises(TopicRefused, match="has 3 partitions; a pipeline learns from exactly one"):
-        layout.ensure(stack.settings, pipeline)
+        ensure_topics(Broker(stack.settings), pipeline)
 
 
 def test_reads_are_bounded_and_see_committed_transactions_only(stack: Stack, pipeline: Pipeline) -> None:
-    layout.ensure(stack.settings, pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
     producer = KafkaProducer(bootstrap_servers=stack.settings.kafka, transactional_id=pipeline.name)
     producer.init_transactions()
     for values, end in (([b"a", b"b"], producer.commit_transaction), ([b"lost"], producer.abort_transaction)):
@@ -55,66 +58,65 @@ def test_reads_are_bounded_and_see_committed_transactions_only(stack: Stack, pip
     send(stack.settings.kafka, pipeline.topic, [b"c"])
 
     def values(start: int | None = None, end: int | None = None) -> list[tuple[int, bytes]]:
-        return [(r.offset, r.value) for r in records.read(stack.settings, pipeline.topic, start, end)]
+        return [(r.offset, r.value) for r in Broker(stack.settings).read(pipeline.topic, start, end)]
 
     assert values() == [(0, b"a"), (1, b"b"), (5, b"c")]
     assert values(1, 5) == [(1, b"b")]
     assert values(2, 5) == []
-    assert records.stable_end(stack.settings, pipeline.topic) == 6
-    assert records.oldest(stack.settings, pipeline.topic) == 0
-    assert records.committed_offset(stack.settings, "nobody", pipeline.topic) is None
+    assert Broker(stack.settings).stable_end(pipeline.topic) == 6
+    assert Broker(stack.settings).oldest(pipeline.topic) == 0
+    assert Broker(stack.settings).committed_offset("nobody", pipeline.topic) is None
 
 
 def test_a_lineage_goes_on_until_it_is_ended(stack: Stack, pipeline: Pipeline) -> None:
-    layout.ensure(stack.settings, pipeline)
-    settings = stack.settings
-    assert lineages.current(settings, pipeline) is None
-    first = lineages.claim(settings, pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
+    assert LineageRegister(Broker(stack.settings), pipeline).current() is None
+    first = LineageRegister(Broker(stack.settings), pipeline).claim()
     assert (first.start, first.epoch, first.ended) == (0, 1, False)
-    second = lineages.claim(settings, pipeline)
+    second = LineageRegister(Broker(stack.settings), pipeline).claim()
     assert (second.id, second.epoch) == (first.id, 2)
-    ended = lineages.end(settings, pipeline)
+    ended = LineageRegister(Broker(stack.settings), pipeline).end()
     assert ended is not None
     assert (ended.id, ended.epoch, ended.ended) == (second.id, 3, True)
-    assert lineages.end(settings, pipeline) is None
-    third = lineages.claim(settings, pipeline)
+    assert LineageRegister(Broker(stack.settings), pipeline).end() is None
+    third = LineageRegister(Broker(stack.settings), pipeline).claim()
     assert third.id != first.id
     assert third.epoch == 4
 
 
 def test_other_parameters_do_not_continue_a_lineage(stack: Stack, pipeline: Pipeline) -> None:
-    layout.ensure(stack.settings, pipeline)
-    first = lineages.claim(stack.settings, pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
+    first = LineageRegister(Broker(stack.settings), pipeline).claim()
     changed = replace(pipeline, parameters={**pipeline.parameters, "alpha": 0.5})
     with pytest.raises(LineageError, match=r"is not what its lineage .* alpha was 0.01 and is 0.5.*--fresh"):
-        lineages.claim(stack.settings, changed)
-    fresh = lineages.claim(stack.settings, changed, fresh=True)
+        LineageRegister(Broker(stack.settings), changed).claim()
+    fresh = LineageRegister(Broker(stack.settings), changed).claim(fresh=True)
     assert fresh.id != first.id
     assert fresh.parameters["alpha"] == 0.5
 
 
 def test_another_way_of_learning_does_not_continue_a_lineage(stack: Stack, pipeline: Pipeline) -> None:
     """The same parameters, but the state would not fit."""
-    layout.ensure(stack.settings, pipeline)
-    lineages.claim(stack.settings, pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
+    LineageRegister(Broker(stack.settings), pipeline).claim()
     fewer = replace(pipeline, learning=replace(pipeline.learning, classes=(0, 1)))  # type: ignore[type-var]
     with pytest.raises(LineageError, match=r"classes was \[0, 1, 2.* and is \[0, 1\]"):
-        lineages.claim(stack.settings, fewer)
+        LineageRegister(Broker(stack.settings), fewer).claim()
 
 
 def test_of_two_submissions_at_once_the_first_has_the_epoch(
     stack: Stack, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The slower one read the register before the quicker one wrote to it."""
-    layout.ensure(stack.settings, pipeline)
-    before = lineages.claim(stack.settings, pipeline)
-    quicker = lineages.claim(stack.settings, pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
+    before = LineageRegister(Broker(stack.settings), pipeline).claim()
+    quicker = LineageRegister(Broker(stack.settings), pipeline).claim()
     answers = iter([before])
-    real = lineages.current
-    monkeypatch.setattr(lineages, "current", lambda *call: next(answers, None) or real(*call))
+    real = LineageRegister.current
+    monkeypatch.setattr(LineageRegister, "current", lambda register: next(answers, None) or real(register))
     with pytest.raises(LineageError, match=r"another submission .* was quicker"):
-        lineages.claim(stack.settings, pipeline)
-    assert real(stack.settings, pipeline) == quicker
+        LineageRegister(Broker(stack.settings), pipeline).claim()
+    assert real(LineageRegister(Broker(stack.settings), pipeline)) == quicker
 
 
 def answers(lineage: str, offsets: range) -> list[bytes | None]:
@@ -124,37 +126,37 @@ def answers(lineage: str, offsets: range) -> list[bytes | None]:
 def test_the_journal_merges_its_topics_from_where_it_is_asked_to_begin(
     stack: Stack, pipeline: Pipeline
 ) -> None:
-    layout.ensure(stack.settings, pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
     kafka, order = stack.settings.kafka, {"old": 0, "new": 1}
     send(kafka, pipeline.prediction_topic, [*answers("old", range(90)), *answers("new", range(90, 150))])
     send(kafka, pipeline.prediction_topic, [*answers("new", range(151, 200)), b"not ours", None])
     send(
         kafka, pipeline.dead_letter_topic, [*answers("old", range(90, 95)), *answers("new", range(150, 151))]
     )
-    with journal.journal(stack.settings, pipeline, "new", order, 120) as found:
-        topics = [found.take(n, 0).output.topic for n in range(120, 200)]  # type: ignore[union-attr]
+    with kafka_journal.open_journal(Broker(stack.settings), pipeline, "new", order, 120) as found:
+        answered_in = [found.take(n, 0).output.topic for n in range(120, 200)]  # type: ignore[union-attr]
         assert found.take(200, 0) is None
         assert (found.strays, found.cut_off, found.ahead) == ([], False, False)
-    assert topics == [
+    assert answered_in == [
         pipeline.dead_letter_topic if n == 150 else pipeline.prediction_topic for n in range(120, 200)
     ]
-    with journal.journal(stack.settings, pipeline, "old", order, 0) as found:
+    with kafka_journal.open_journal(Broker(stack.settings), pipeline, "old", order, 0) as found:
         assert all(found.take(n, 0) for n in range(95))
         assert found.take(95, 0) is None
-    assert journal.last_answered(stack.settings, pipeline, "new") == 199
-    assert journal.last_answered(stack.settings, pipeline, "old") == 94
-    assert journal.last_answered(stack.settings, pipeline, "none") is None
+    assert kafka_journal.last_answered(Broker(stack.settings), pipeline, "new") == 199
+    assert kafka_journal.last_answered(Broker(stack.settings), pipeline, "old") == 94
+    assert kafka_journal.last_answered(Broker(stack.settings), pipeline, "none") is None
 
 
 def test_a_journal_whose_beginning_kafka_has_dropped_says_so(stack: Stack, pipeline: Pipeline) -> None:
     """An old dead letter that is gone is no matter where the predictions still reach further back."""
-    layout.ensure(stack.settings, pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
     send(stack.settings.kafka, pipeline.dead_letter_topic, answers("one", range(3)))
     send(stack.settings.kafka, pipeline.prediction_topic, answers("one", range(3, 100)))
     dropped(stack, pipeline.dead_letter_topic, 3)
     dropped(stack, pipeline.prediction_topic, 50)
     for start, cut_off in ((0, True), (40, True), (60, False)):
-        with journal.journal(stack.settings, pipeline, "one", {"one": 0}, start) as found:
+        with kafka_journal.open_journal(Broker(stack.settings), pipeline, "one", {"one": 0}, start) as found:
             assert found.cut_off is cut_off, start
 
 
@@ -166,10 +168,10 @@ def dropped(stack: Stack, topic: str, before: int) -> None:
 
 
 def test_a_tail_reads_on_and_skips_what_came_too_fast(stack: Stack, pipeline: Pipeline) -> None:
-    tail = Tail(stack.settings, {pipeline.topic: 3, pipeline.dead_letter_topic: 0})
+    tail = Tail(Broker(stack.settings), {pipeline.topic: 3, pipeline.dead_letter_topic: 0})
     nothing = tail.look()
     assert (nothing.records[pipeline.topic], nothing.ends[pipeline.topic]) == ([], 0)
-    layout.ensure(stack.settings, pipeline)
+    ensure_topics(Broker(stack.settings), pipeline)
 
     def values() -> list[bytes]:
         return [record.value for record in tail.look().records[pipeline.topic]]
@@ -177,7 +179,7 @@ def test_a_tail_reads_on_and_skips_what_came_too_fast(stack: Stack, pipeline: Pi
     send(stack.settings.kafka, pipeline.topic, [b"1", b"2", b"3", b"4"])
     wait_until(lambda: tail.look().ends[pipeline.topic] == 4, 30, "the topic to be seen")
     tail.close()
-    tail = Tail(stack.settings, {pipeline.topic: 3, pipeline.dead_letter_topic: 0})
+    tail = Tail(Broker(stack.settings), {pipeline.topic: 3, pipeline.dead_letter_topic: 0})
     assert values() == [b"2", b"3", b"4"]
     assert values() == []
     send(stack.settings.kafka, pipeline.topic, [b"5"])

@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
 
-from streamlearn import checkpoint
+from streamlearn.engine import answering
+from streamlearn.engine.verify import Report
+from streamlearn.engine.verify import verify as run
 from streamlearn.errors import NothingToCompare
-from streamlearn.learner import Answer, RowLearner, Rows
-from streamlearn.pipeline import Pipeline
+from streamlearn.learning.learner import Answer
+from streamlearn.learning.tabular import Tabular, TabularLearner
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.digits import pipeline
-from streamlearn.store import Store
-from streamlearn.stream import Input, Output
-from streamlearn.verify import Report
-from streamlearn.verify import verify as run
+from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
+from streamlearn.stream.ports import Input, Output
 
 
 @pytest.fixture
@@ -167,11 +169,11 @@ def test_another_state_under_a_whole_snapshot_is_found(
 
     data = store.snapshot("digits", "aaaa", 500)
     assert data is not None
-    learner = checkpoint.loads(data, pipeline, "aaaa", KEY)
+    learner = snapshot.loads(data, pipeline, "aaaa", KEY)
     learner.model.coef_[3, 20] = np_next(learner.model.coef_[3, 20])
     learner.score.right += 1
     with redis.Redis.from_url(redis_url) as client:
-        client.set("streamlearn:digits:snapshot:aaaa:500", checkpoint.dumps(learner, pipeline, "aaaa", KEY))
+        client.set("streamlearn:digits:snapshot:aaaa:500", snapshot.dumps(learner, pipeline, "aaaa", KEY))
     report = verify()
     assert kinds(report) == [(500, "snapshot")]
     assert "score.right, state.model.coef_" in report.differences[0].detail
@@ -188,38 +190,30 @@ def test_a_snapshot_where_no_step_ended_is_found(honest: ListStream, verify: Ver
     assert (450, "snapshot") in kinds(run(pipeline, LINEAGE, honest, snapshots, key=KEY, wait_s=0))
 
 
-class TrainsFirst(RowLearner):
-    def test_then_train(self, records, version: int) -> list[Answer]:  # type: ignore[no-untyped-def]
-        self.learn(records, [{"predict_y": None}] * len(records))
-        self.version = version
-        return self.predict(records)
+def train_first(learner, records, version: int, predict) -> list[Answer]:  # type: ignore[no-untyped-def]
+    learner.learn(records, [{"predict_y": None}] * len(records))
+    learner.version = version
+    return learner.predict(records)  # type: ignore[no-any-return]
 
 
-class LearnsWhilePredicting(RowLearner):
+class LearnsWhilePredicting(TabularLearner):
     def predict(self, records) -> list[Answer]:  # type: ignore[no-untyped-def]
         self.learn(records, [{"predict_y": None}] * len(records))
         return super().predict(records)
 
 
-class Cheating(Rows):
-    def __init__(self, learner: type[RowLearner], how: Rows) -> None:
-        super().__init__(how.features, how.label, how.estimator, how.classes)
-        object.__setattr__(self, "kind", learner)
-
-    def new(self, parameters, version: int) -> RowLearner:  # type: ignore[no-untyped-def]
-        return self.kind(self, parameters, version)  # type: ignore[attr-defined,no-any-return]
+class Cheating(Tabular):
+    def new_learner(self, parameters, version: int) -> TabularLearner:  # type: ignore[no-untyped-def]
+        return LearnsWhilePredicting(self, parameters, version)
 
 
-def test_a_learner_that_trains_before_it_predicts_is_found(
-    make: Make,
-    stream: ListStream,
-    verify: Verify,
+def test_a_job_that_trains_before_it_predicts_is_found(
+    make: Make, stream: ListStream, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cheat = replace(pipeline, learning=Cheating(TrainsFirst, pipeline.learning))  # type: ignore[arg-type]
-    worker = make(pipeline=cheat)
-    worker._answering._test_then_train = TrainsFirst.test_then_train
-    commit(stream, worker, inputs(600), 100, 200)
-    report = verify(cheat)
+    with monkeypatch.context() as tampered:
+        tampered.setattr(answering, "predict_then_learn", train_first)
+        commit(stream, make(), inputs(600), 100, 200)
+    report = verify()
     assert report.exit_code == 1
     assert kinds(report)[0] == (0, "prediction")
 
@@ -229,7 +223,11 @@ def test_a_learner_that_learns_while_it_predicts_is_found(
     stream: ListStream,
     verify: Verify,
 ) -> None:
-    cheat = replace(pipeline, learning=Cheating(LearnsWhilePredicting, pipeline.learning))  # type: ignore[arg-type]
+    honest = pipeline.learning
+    assert isinstance(honest, Tabular)
+    cheat = replace(
+        pipeline, learning=Cheating(honest.features, honest.label, honest.estimator, honest.classes)
+    )
     commit(stream, make(pipeline=cheat), inputs(600), 100, 200)
     report = verify(cheat)
     assert report.exit_code == 1
@@ -267,7 +265,7 @@ def test_it_begins_before_the_version_that_a_control_record_goes_back_to(
     rows[700] = rollback(700, 200)
     worker = make()
     commit(stream, worker, rows, 200, 400, 600, 800)
-    worker.admit().forget([200])
+    worker.admit().delete([200])
     report = verify(last=250)
     assert (report.differences, report.start, report.controls) == ([], 0, 1)
     assert len(report.notes) == 1

@@ -7,12 +7,12 @@ import pytest
 from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, learner, rollback
 from msgspec.structs import replace
 
-from streamlearn import checkpoint
+from streamlearn.engine.worker import Worker
 from streamlearn.errors import BadSetting, Fenced, LineageError, StoreEmptied
 from streamlearn.pipelines.digits import pipeline
-from streamlearn.store import Store
-from streamlearn.stream import Input
-from streamlearn.worker import Worker
+from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
+from streamlearn.stream.ports import Input
 
 
 def answers(worker: Worker, rows: list[Input]) -> list[dict[str, object]]:
@@ -51,7 +51,7 @@ def test_a_worker_that_takes_over_goes_on_where_flink_resumes(make: Make) -> Non
         first.answer(rows[700:710])
 
 
-def snapshot(store: Store, version: int) -> bytes | None:
+def stored(store: Store, version: int) -> bytes | None:
     return store.snapshot("digits", "aaaa", version)
 
 
@@ -62,7 +62,7 @@ def test_an_emptied_redis_stops_the_writer_and_the_next_rebuilds_from_kafka(
     rows[130] = rows[130]._replace(value=b"broken")
     worker = make()
     kept = commit(stream, worker, rows[:700], 100, 131, 500)
-    expected = snapshot(store, 700)
+    expected = stored(store, 700)
     store.clear("digits")
     with pytest.raises(StoreEmptied):
         worker.answer(rows[700:710])
@@ -74,7 +74,7 @@ def test_an_emptied_redis_stops_the_writer_and_the_next_rebuilds_from_kafka(
     predictions = [p for p in kept + again if "predict_y" in p]
     assert [p["predict_y"] for p in predictions] == plain_loop.replay(predictions)
     store.clear("digits")
-    assert checkpoint.dumps(make()._resume(700), pipeline, "aaaa", KEY) == expected
+    assert snapshot.dumps(make()._resume(700), pipeline, "aaaa", KEY) == expected
 
 
 def test_what_the_newest_snapshot_lacks_is_learned_again(
@@ -109,9 +109,7 @@ def test_an_altered_snapshot_is_refused_and_the_one_before_it_used(
     assert "altered" in restore.refused["200"]
 
 
-@pytest.mark.parametrize(
-    "foreign", [b"", b"pickle me", checkpoint.dumps(learner(200), pipeline, "bbbb", KEY)]
-)
+@pytest.mark.parametrize("foreign", [b"", b"pickle me", snapshot.dumps(learner(200), pipeline, "bbbb", KEY)])
 def test_a_foreign_value_under_a_snapshot_is_refused(
     make: Make, store: Store, redis_url: str, stream: ListStream, foreign: bytes
 ) -> None:
@@ -166,21 +164,21 @@ def test_records_that_kafka_lost_cannot_be_learned_again(
 def test_a_rebuild_that_is_broken_off_goes_on_where_it_was(
     make: Make, store: Store, stream: ListStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamlearn.recovery._TELL_S", 0.0)
+    monkeypatch.setattr("streamlearn.engine.recovery._PROGRESS_INTERVAL_S", 0.0)
     rows = inputs(900)
     commit(stream, make(), rows[:700], 100, 200, 300, 400, 500)
     store.clear("digits")
     answers_before, stream.answers = stream.answers, stream.answers[:350]
     with pytest.raises(LineageError, match="offset 350 has no"):
         make().answer(rows[700:])
-    assert store.to_serve("digits") is None, "what is half rebuilt must not be served"
-    recovering = store.recovering("digits")
+    assert store.served("digits") is None, "what is half rebuilt must not be served"
+    recovering = store.recovery_progress("digits")
     assert recovering is not None
     assert "offset 300 of 0 to 700" in recovering
     stream.answers = answers_before
     make().answer(rows[700:])
     assert store.restores("digits")[-1].snapshot == 300
-    assert store.recovering("digits") is None
+    assert store.recovery_progress("digits") is None
 
 
 def test_offsets_that_kafka_does_not_hold_are_no_gap(make: Make, stream: ListStream) -> None:
@@ -288,9 +286,9 @@ def test_a_rollback_is_done_again_when_it_must_be_learned_again(
     rows = inputs(700)
     rows[450] = rollback(450, 200)
     commit(stream, make(), rows, 200, 400, 600)
-    expected = snapshot(store, 700)
+    expected = stored(store, 700)
     store.clear("digits")
-    assert checkpoint.dumps(make()._resume(700), pipeline, "aaaa", KEY) == expected
+    assert snapshot.dumps(make()._resume(700), pipeline, "aaaa", KEY) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
 
-from serving.inference import cache, settings
+from serving.models import find_cache, server_settings
 from serving.pages import language, views
 from serving.pages.feed import Feed
 from serving.pages.language import LANGUAGES, TAGS, chosen, gettext
 from serving.pages.watch import Watch
 from serving.pages.words import WORDS
-from serving.signature import windowed
+from serving.protocol.signature import is_windowed
 from streamlearn.errors import NoModel, UnknownPipeline
-from streamlearn.pipeline import Pipeline
 from streamlearn.pipelines import digits
-from streamlearn.store import Store
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.storage.store import Store
 
 blueprint = Blueprint("pages", __name__)
 
@@ -61,7 +61,7 @@ def _common() -> dict[str, Any]:
         "languages": LANGUAGES,
         "words": {name: gettext(text) for name, text in WORDS.items()},
         "navigation": _navigation(),
-        "flink_url": settings().flink,
+        "flink_url": server_settings().flink,
     }
 
 
@@ -92,7 +92,7 @@ def draw() -> str:
         "digits.html",
         name=digits.pipeline.name,
         model=views.model(_watch(digits.pipeline.name)),
-        feedback=settings().feedback == "on",
+        feedback=server_settings().feedback == "on",
     )
 
 
@@ -108,8 +108,8 @@ def forecasts() -> Any:
 @blueprint.get("/forecast/<name>")
 def forecast(name: str) -> str:
     """Show the past, the forecast from its end, and how good such forecasts are."""
-    pipeline = cache(name).pipeline
-    if not windowed(pipeline):
+    pipeline = find_cache(name).pipeline
+    if not is_windowed(pipeline):
         raise UnknownPipeline(f"{name} does not forecast")
     return render_template(
         "forecast.html",
@@ -134,8 +134,8 @@ def lagging() -> Any:
 @blueprint.get("/lags/<name>")
 def lags(name: str) -> str:
     """Show which drivers lead the value, and the lags that forecasts are made from."""
-    pipeline = cache(name).pipeline
-    if not pipeline.drivers:
+    pipeline = find_cache(name).pipeline
+    if not pipeline.learning.drivers:
         raise UnknownPipeline(f"{name} watches nothing that may drive its value")
     return render_template(
         "lags.html",
@@ -144,8 +144,8 @@ def lags(name: str) -> str:
         model=views.model(_watch(name)),
         shown=_shown(pipeline),
         drivers=[
-            {"name": driver.name, "title": gettext(driver.title or driver.name)}
-            for driver in pipeline.drivers
+            {"name": driver.name, "title": gettext(pipeline.display.driver(driver.name).title)}
+            for driver in pipeline.learning.drivers
         ],
     )
 
@@ -159,7 +159,7 @@ def pipelines() -> Any:
 @blueprint.get("/pipelines/<name>")
 def pipeline(name: str) -> str:
     """Show how one pipeline fares: its stream, its score, what went wrong, its parts."""
-    found = cache(name).pipeline
+    found = find_cache(name).pipeline
     return render_template(
         "pipeline.html",
         name=name,
@@ -179,7 +179,7 @@ def unknown(error: UnknownPipeline) -> tuple[str, int]:
 @blueprint.get("/live/<name>")
 def live(name: str) -> Response:
     """Send what goes on in one pipeline, as server-sent events."""
-    cache(name)
+    find_cache(name)
     feed = _all()[name].feed
     if request.args.get("once"):
         return Response(feed.newest(), content_type="application/json")
@@ -195,11 +195,11 @@ def _all() -> dict[str, Live]:
 
 
 def _forecasting() -> list[str]:
-    return [name for name, live in sorted(_all().items()) if windowed(live.watch.pipeline)]
+    return [name for name, live in sorted(_all().items()) if is_windowed(live.watch.pipeline)]
 
 
 def _driven() -> list[str]:
-    return [name for name, live in sorted(_all().items()) if live.watch.pipeline.drivers]
+    return [name for name, live in sorted(_all().items()) if live.watch.pipeline.learning.drivers]
 
 
 def _watch(name: str) -> Watch:
@@ -209,14 +209,14 @@ def _watch(name: str) -> Watch:
 def _latest(name: str) -> dict[str, Any] | None:
     """The newest forecast, for the page as it first appears."""
     try:
-        learner = cache(name).current().learner
+        learner = find_cache(name).current().learner
     except NoModel:
         return None
     return getattr(learner, "latest", None)
 
 
 def _shown(pipeline: Pipeline) -> dict[str, Any]:
-    found = asdict(pipeline.shown)
+    found = asdict(pipeline.display)
     found["bands_source"] = found["bands_source"] and gettext(found["bands_source"])
     for band in found["bands"]:
         band["name"] = gettext(band["name"])

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from serving.model_cache import Served
 from serving.pages.watch import Watch
-from streamlearn import figures
 from streamlearn.errors import NoModel
-from streamlearn.forecast import Forecast
-from streamlearn.learner import Rows
-from streamlearn.versions import Restore
+from streamlearn.learning import curves
+from streamlearn.learning.forecasting import Forecast
+from streamlearn.learning.tabular import Tabular
+from streamlearn.storage.versions import Restore
 
 WINDOW = 500
 """How many records a figure of rows is taken over."""
@@ -131,10 +131,10 @@ def message(watch: Watch) -> Message:
     flow, learning = watch.flow, watch.pipeline.learning
     answers = list(flow.answers)
     found = series_of(watch, answers) if isinstance(learning, Forecast) else None
-    curve = rows_curve(answers, learning) if isinstance(learning, Rows) else None
+    curve = rows_curve(answers, learning) if isinstance(learning, Tabular) else None
     outlook = errors = None
     if found is not None and isinstance(learning, Forecast):
-        missed, persistence = figures.errors(found, learning.horizons)
+        missed, persistence = curves.errors(found, learning.horizons)
         outlook = _outlook(found, missed, learning, answers[-1])
         errors = _errors(found, missed, persistence, learning.horizons)
         curve = _first(errors)
@@ -179,7 +179,7 @@ def model(watch: Watch) -> Model | None:
     )
 
 
-def rows_curve(answers: list[dict[str, Any]], how: Rows) -> Curve | None:
+def rows_curve(answers: list[dict[str, Any]], how: Tabular) -> Curve | None:
     """The share of right answers beside that of the commonest label; of a regression, its error."""
     label = how.label_field
     if label is None:
@@ -189,34 +189,38 @@ def rows_curve(answers: list[dict[str, Any]], how: Rows) -> Curve | None:
         return None
     truths, said = [one[label] for one in known], [one["predict_y"] for one in known]
     if how.classes is not None:
-        ours, theirs = figures.rolling_accuracy(truths, said, WINDOW)
+        ours, theirs = curves.rolling_accuracy(truths, said, WINDOW)
         named = "accuracy", "the commonest label"
     else:
         truth = np.array(truths, dtype=np.float64)
         last = np.concatenate([[np.nan], truth[:-1]])
         missed = np.stack([np.array(said, dtype=np.float64) - truth, last - truth], axis=1)
-        ours, theirs = figures.rolling_rmse(missed, WINDOW).T
+        ours, theirs = curves.rolling_rmse(missed, WINDOW).T
         named = "rmse", "the last value"
     # Figures of a few records only would show as leaps.
     first = min(WINDOW, len(known)) // 2
-    at = first + figures.thinned(len(known) - first, _POINTS)
+    at = first + curves.thinned(len(known) - first, _POINTS)
     x = [int(known[row]["offset"]) for row in at]
     return Curve(*named, WINDOW, x, plain(ours[at], 4), plain(theirs[at], 4))
 
 
-def series_of(watch: Watch, answers: list[dict[str, Any]]) -> figures.Series | None:
+def series_of(watch: Watch, answers: list[dict[str, Any]]) -> curves.Series | None:
     """The newest run of a forecasting pipeline's answers; None where they do not say what is forecast."""
-    how, shown = watch.pipeline.learning, watch.pipeline.shown
-    if not isinstance(how, Forecast) or not shown.value or shown.value not in watch.pipeline.echo:
+    how, shown = watch.pipeline.learning, watch.pipeline.display
+    if (
+        not isinstance(how, Forecast)
+        or not shown.value
+        or shown.value not in watch.pipeline.passthrough_fields
+    ):
         return None
     try:
-        return figures.series(answers, how.horizons, how.step, shown.value, how.length)
+        return curves.series(answers, how.horizons, how.step, shown.value, how.length)
     except AttributeError:
         return None  # its step is told by a field that its answers do not repeat
 
 
-def _outlook(found: figures.Series, missed: figures.Floats, how: Forecast, newest: dict[str, Any]) -> Outlook:
-    low, high = figures.spread(missed).T
+def _outlook(found: curves.Series, missed: curves.Floats, how: Forecast, newest: dict[str, Any]) -> Outlook:
+    low, high = curves.spread(missed).T
     forecast, last = found.forecasts[-1], int(found.steps[-1])
     return Outlook(
         ts=str(newest.get("ts", last)),
@@ -231,16 +235,16 @@ def _outlook(found: figures.Series, missed: figures.Floats, how: Forecast, newes
 
 
 def _errors(
-    found: figures.Series, missed: figures.Floats, persistence: figures.Floats, horizons: tuple[int, ...]
+    found: curves.Series, missed: curves.Floats, persistence: curves.Floats, horizons: tuple[int, ...]
 ) -> Errors:
-    ours = figures.rolling_rmse(missed, WEEK, at_least=24)
-    theirs = figures.rolling_rmse(persistence, WEEK, at_least=24)
-    at = figures.thinned(len(found.steps), _POINTS)
-    curves = [
+    ours = curves.rolling_rmse(missed, WEEK, at_least=24)
+    theirs = curves.rolling_rmse(persistence, WEEK, at_least=24)
+    at = curves.thinned(len(found.steps), _POINTS)
+    horizon_curves = [
         HorizonCurve(horizon, plain(ours[at, column]), plain(theirs[at, column]))
         for column, horizon in enumerate(horizons)
     ]
-    return Errors(WEEK, found.steps[at].tolist(), curves)
+    return Errors(WEEK, found.steps[at].tolist(), horizon_curves)
 
 
 def _first(errors: Errors) -> Curve:

@@ -15,14 +15,15 @@ from typing import Any
 import msgspec
 
 from serving.model_cache import ModelCache
-from streamlearn import flink_api
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.tail import Seen, Tail
 from streamlearn.errors import StreamlearnError
-from streamlearn.flink_api import Job, job_name
-from streamlearn.pipeline import Pipeline
+from streamlearn.operations import flink_api
+from streamlearn.operations.flink_api import Job, job_name
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
-from streamlearn.store import Store
-from streamlearn.versions import About, Restore
-from topics.tail import Seen, Tail
+from streamlearn.storage.store import Store
+from streamlearn.storage.versions import Restore, VersionInfo
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ CONTROLS = 10
 """How many offsets of obeyed control records are looked back on."""
 
 _LOOK_S = 1.0
+_CONNECT_MS = 2000
+"""Short: the next look comes soon, and a server that ends waits for those who connect."""
 _IDLE_S = 30.0
 """How long after the last watcher the looking goes on."""
 
@@ -81,7 +84,7 @@ class Watch:
         self.pipeline: Pipeline = models.pipeline
         self.models = models
         self.flow = Flow()
-        self.versions: dict[int, About] = {}
+        self.versions: dict[int, VersionInfo] = {}
         self.restores: list[Restore] = []
         self.progress: str | None = None
         """What a worker that learns again says of it."""
@@ -149,7 +152,7 @@ class Watch:
         if self._tail is None:
             mine = self.pipeline
             self._tail = Tail(
-                self._settings,
+                Broker(self._settings, connect_ms=_CONNECT_MS),
                 {
                     mine.topic: 0,
                     mine.prediction_topic: ANSWERS,
@@ -198,7 +201,7 @@ class Watch:
     def _redis(self) -> None:
         name = self.pipeline.name
         self.restores = self._store.restores(name)
-        self.progress = self._store.recovering(name)
+        self.progress = self._store.recovery_progress(name)
         self.versions = self.models.versions()
 
     def _flink(self) -> None:

@@ -1,1 +1,14 @@
-"""The built-in pipelines, one module each."""
+"""What is learned from: pipelines, and the registry of those there are.
+
+definition.py   what is fixed with a lineage, in plain values
+fingerprint.py  a fingerprint of code, so that an edit is noticed
+display.py      how a pipeline is shown
+base.py         `Pipeline`: topics, record type, learning
+registry.py     which pipelines there are, and how one is loaded
+digits.py, pm25.py, pm25_gru.py   those that come along
+"""
+
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.display import Band, Display, Label
+
+__all__ = ["Band", "Display", "Label", "Pipeline"]

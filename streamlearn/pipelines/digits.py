@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import SGDClassifier
 
 from streamlearn.datasets import digits as dataset
-from streamlearn.learner import Rows
-from streamlearn.pipeline import DataSet, Pipeline, Shown
+from streamlearn.datasets.base import DataSet
+from streamlearn.learning.tabular import Tabular
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.display import Display
 
 INK = 16.0
 """The largest pixel: every one of 4×4 points black."""
@@ -37,15 +39,16 @@ pipeline = Pipeline(
     topic="handwritten_digit",
     prediction_topic="digit_predict",
     record=Digit,
-    learning=Rows(
+    learning=Tabular(
         features=features,
-        label=lambda record: record.actual_y,
+        label="actual_y",
         estimator=SGDClassifier,
         classes=tuple(range(10)),
     ),
     # The tutorial's model: logistic regression, one class against the rest, with a sparse penalty.
     parameters={"loss": "log_loss", "penalty": "l1", "alpha": 0.01, "shuffle": False},
-    echo=("ts", "x", "actual_y"),
-    data=DataSet(dataset.records, dataset.SIZE),
-    shown=Shown(picture=(8, 8)),
+    passthrough_fields=("ts", "x", "actual_y"),
+    dataset=DataSet(dataset.records, dataset.SIZE),
+    display=Display(picture=(8, 8)),
+    revision="1",
 )

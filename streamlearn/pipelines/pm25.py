@@ -10,12 +10,14 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from streamlearn.datasets import pm25 as dataset
-from streamlearn.drivers import Driver
-from streamlearn.features import Window
-from streamlearn.forecast import Forecast
-from streamlearn.lag_sets import LagSet
-from streamlearn.pipeline import Band, DataSet, Pipeline, Shown
-from streamlearn.recursive import RecursiveLeastSquares
+from streamlearn.datasets.base import DataSet
+from streamlearn.estimators.least_squares import RecursiveLeastSquares
+from streamlearn.lags.lag_sets import LagSet
+from streamlearn.lags.windows import Window
+from streamlearn.learning.drivers import Driver
+from streamlearn.learning.forecasting import Forecast
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.display import Band, Display, Label
 
 HORIZONS = (1, 3, 6, 12, 24)
 """Hours ahead."""
@@ -27,7 +29,7 @@ WINDS = ("NW", "NE", "SE", "cv")
 SERIES = ("pollution", "dew", "temp", "press", "wnd_spd", "snow", "rain", *(f"wnd_dir={w}" for w in WINDS))
 """What the numbers of a reading are."""
 
-CHOSEN = LagSet.of(
+FIRST_LAGS = LagSet.of(
     SERIES,
     {
         "pollution": range(LAGS),
@@ -101,7 +103,7 @@ def features(window: Window, step: int, lags: LagSet) -> tuple[NDArray[np.float6
     Missing pollution is carried forward from the last reading, which is also what persistence forecasts
     (the second value, µg/m³). None where the window holds no reading at all.
     """
-    taken = lags.taken(window)
+    taken = lags.take(window)
     if taken is None:
         return None
     day, year = 2 * np.pi * step / 24, 2 * np.pi * step / (24 * 365.25)
@@ -116,21 +118,27 @@ def names(lags: LagSet) -> tuple[str, ...]:
     return ("1", *lags.names, *(f"sin({a})" for a in angles), *(f"cos({a})" for a in angles))
 
 
-def _from(wind: str) -> Driver:
-    title = "calm or changing wind" if wind == "cv" else f"wind from {wind}"
-    return Driver(f"wnd_dir={wind}", title, "0 or 1", lambda hour: float(hour.wnd_dir == wind))
+def _wind_driver(wind: str) -> Driver:
+    return Driver(f"wnd_dir={wind}", lambda hour: float(hour.wnd_dir == wind))
 
 
 DRIVERS: tuple[Driver, ...] = (
-    Driver("dew", "dew point", "°C", attrgetter("dew")),
-    Driver("temp", "temperature", "°C", attrgetter("temp")),
-    Driver("press", "pressure", "hPa", attrgetter("press")),
-    Driver("wnd_spd", "wind speed", "m/s, cumulated", attrgetter("wnd_spd")),
-    Driver("snow", "hours of snow", "h", attrgetter("snow")),
-    Driver("rain", "hours of rain", "h", attrgetter("rain")),
-    *map(_from, WINDS),
+    *(Driver(field, attrgetter(field)) for field in ("dew", "temp", "press", "wnd_spd", "snow", "rain")),
+    *map(_wind_driver, WINDS),
 )
 """The weather; each direction of the wind is a series of its own, 1 where it blew."""
+
+LABELS = {
+    "dew": Label("dew point", "°C"),
+    "temp": Label("temperature", "°C"),
+    "press": Label("pressure", "hPa"),
+    "wnd_spd": Label("wind speed", "m/s, cumulated"),
+    "snow": Label("hours of snow", "h"),
+    "rain": Label("hours of rain", "h"),
+    **{f"wnd_dir={wind}": Label(f"wind from {wind}", "0 or 1") for wind in WINDS[:3]},
+    "wnd_dir=cv": Label("calm or changing wind", "0 or 1"),
+}
+"""What the drivers are called for people."""
 
 pipeline = Pipeline(
     name="pm25",
@@ -146,15 +154,14 @@ pipeline = Pipeline(
         features=features,
         estimator=RecursiveLeastSquares,
         lowest=0.0,
-        lags=CHOSEN,
+        lags=FIRST_LAGS,
         names=names,
         drivers=DRIVERS,
     ),
     parameters={"ridge": 10.0, "forgetting": 1.0},
-    echo=("ts", "pollution"),
-    trusted_types=("streamlearn.recursive.RecursiveLeastSquares",),
-    data=DataSet(dataset.records, dataset.HOURS, dataset.prepare),
-    shown=Shown(
+    passthrough_fields=("ts", "pollution"),
+    dataset=DataSet(dataset.records, dataset.HOURS, dataset.prepare),
+    display=Display(
         value="pollution",
         title="PM2.5",
         unit="µg/m³",
@@ -162,5 +169,7 @@ pipeline = Pipeline(
         step_unit="h",
         bands=BANDS,
         bands_source="China's HJ 633-2012",
+        drivers=LABELS,
     ),
+    revision="1",
 )

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlearn.features import Window, carried_forward
-from streamlearn.forecast import Forecast
+from streamlearn.estimators.gru import GatedRecurrentUnit
+from streamlearn.lags.windows import Window, carry_forward
+from streamlearn.learning.forecasting import Forecast
 from streamlearn.pipelines import pm25
-from streamlearn.recurrent import GatedRecurrentUnit
 
 STEP_FIELDS = len(pm25.SERIES) + 4
 """Numbers that the network sees of an hour."""
@@ -24,11 +24,11 @@ def features(window: Window, step: int) -> tuple[NDArray[np.float64], float] | N
     What is missing is as it was last known. The second value is the last known pollution in µg/m³, which is
     what persistence forecasts. None where the window holds no pollution at all.
     """
-    pollution = carried_forward(window[:, 0])
+    pollution = carry_forward(window[:, 0])
     if pollution is None:
         return None
     hours = np.arange(len(window))
-    came = carried_forward(np.where(np.isnan(window[:, 1]), np.nan, hours))
+    came = carry_forward(np.where(np.isnan(window[:, 1]), np.nan, hours))
     assert came is not None, "the newest record is in the window, and its weather is known"
     turns = 2 * np.pi * (step - hours[::-1, None]) / np.array([24, 24 * 365.25])
     seen = [pollution[:, None] / 100, window[came.astype(int), 1:], np.sin(turns), np.cos(turns)]
@@ -58,5 +58,5 @@ pipeline = replace(
         "scale": 100.0,
         "seed": 0,
     },
-    trusted_types=("streamlearn.recurrent.GatedRecurrentUnit",),
+    revision="1",
 )

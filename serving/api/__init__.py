@@ -1,0 +1,1 @@
+"""Routes beside the protocol: feedback, versions, forecasts, lags, the description."""

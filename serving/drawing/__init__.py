@@ -1,0 +1,1 @@
+"""A drawing becomes a picture, a picture a digit."""

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol (V2) and the older V1."""

@@ -1,0 +1,118 @@
+"""The older protocol (V1): instances in, predictions out.
+
+https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, current_app, g, request
+
+from serving.models import call_model, find_cache, json_response, remember, resolve_model, server_settings
+from serving.openapi import describe_route
+from serving.protocol import signature
+from serving.protocol.tensors import decode_body
+from serving.protocol.v2 import ModelReady
+from streamlearn.errors import BadRequest, NoModel
+from streamlearn.pipelines.base import Pipeline
+
+blueprint = Blueprint("v1", __name__, url_prefix="/v1")
+
+
+class Models(msgspec.Struct):
+    """The names of all models."""
+
+    models: list[str]
+
+
+class PredictRequest(msgspec.Struct):
+    """Instances: each a record, or, where a record has one input only, that input.
+
+    For a pipeline that forecasts, each is a list of records, its window; an empty list stands for the stream.
+    """
+
+    instances: list[Any]
+
+
+class PredictResponse(msgspec.Struct):
+    """A prediction for each instance, and the version that made them."""
+
+    predictions: list[Any]
+    model_name: str
+    model_version: str
+    lineage: str
+    id: str
+
+
+@blueprint.get("/models")
+@describe_route(Models, tag="V1")
+def models() -> Response:
+    """Name the models."""
+    return json_response(Models(sorted(current_app.extensions["models"])))
+
+
+@blueprint.get("/models/<name>")
+@describe_route(ModelReady, errors=(404,), also={503: ModelReady}, tag="V1")
+def model(name: str) -> Response:
+    """Say whether a model is ready."""
+    try:
+        find_cache(name).current()
+    except NoModel:
+        return json_response(ModelReady(name, False), 503)
+    return json_response(ModelReady(name, True))
+
+
+@blueprint.post("/models/<name>:predict")
+@describe_route(PredictResponse, errors=(403, 404, 408, 413, 415, 503), tag="V1", json=PredictRequest)
+def predict(name: str) -> Response:
+    """Predict each instance."""
+    pipeline = find_cache(name).pipeline
+    body = decode_body(request.get_data(), PredictRequest, '{"instances": [...]}', field="instances")
+    if not 0 < len(body.instances) <= server_settings().http_rows:
+        raise BadRequest(f"there must be 1 to {server_settings().http_rows} instances", field="instances")
+    read = _window if signature.is_windowed(pipeline) else _record(pipeline)
+    windows = [
+        signature.of_objects(pipeline, read(one, f"instances[{number}]"), f"instances[{number}]")
+        for number, one in enumerate(body.instances)
+    ]
+    if sum(map(len, windows)) > server_settings().http_rows:
+        raise BadRequest(f"there are more than {server_settings().http_rows} records", field="instances")
+    served = resolve_model(name, None)
+    records = [record for window in windows for record in window]
+    if signature.is_windowed(pipeline):
+        answers = call_model(lambda: [served.learner.answer(window)[0] for window in windows])
+    else:
+        answers = call_model(lambda: served.learner.answer(records))
+    remember(name, g.request_id, served, records)
+    fields = pipeline.learning.answer_fields
+    only = fields[0] if len(fields) == 1 else None
+    return json_response(
+        PredictResponse(
+            predictions=[answer[only] if only else answer for answer in answers],
+            model_name=name,
+            model_version=str(served.head.version),
+            lineage=served.head.lineage,
+            id=g.request_id,
+        )
+    )
+
+
+def _window(instance: Any, field: str) -> list[Any]:
+    """The records of a window, as JSON objects."""
+    found = instance.get("records", [instance]) if isinstance(instance, dict) else instance
+    if not isinstance(found, list):
+        raise BadRequest("an instance is a list of records", field=field)
+    return found
+
+
+def _record(pipeline: Pipeline) -> Callable[[Any, str], list[Any]]:
+    """Return what makes a JSON object of an instance that is one record, or its only input."""
+    inputs, placeholder = signature.inputs(pipeline), signature.placeholder_label(pipeline)
+
+    def record(instance: Any, _: str) -> list[Any]:
+        if isinstance(instance, dict):
+            return [{**placeholder, **instance}]
+        return [{**placeholder, inputs[0].name: instance} if len(inputs) == 1 else instance]
+
+    return record

@@ -1,0 +1,222 @@
+"""Kafka, by one object that holds the connections to it.
+
+What the client library raises becomes `BrokerUnavailable`. Readers see committed transactions only, so the
+end of a topic is its last stable offset: what was written inside a transaction that is still open, or was
+aborted, is not there.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Self, TypeVar
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from streamlearn.errors import BrokerUnavailable
+from streamlearn.settings import Settings
+
+T = TypeVar("T")
+
+_CONNECT_MS = 10_000
+_POLL_MS = 500
+_SEND_S = 30.0
+
+# The library warns at every failed connection; we say once what is wrong, in one sentence.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+class Broker:
+    """The broker that the settings name.
+
+    The connection that answers short questions is opened at the first of them, kept, and opened anew when it
+    fails. Readers and producers have connections of their own, for the length of a `with`. Any thread may
+    ask.
+
+    Parameters
+    ----------
+    connect_ms
+        How long a connection may take, and a short question.
+    """
+
+    def __init__(self, settings: Settings, *, connect_ms: int = _CONNECT_MS) -> None:
+        self.settings = settings
+        self._connect_ms = connect_ms
+        self._lock = threading.RLock()
+        self._open = ExitStack()
+        self._clients: dict[type[Any], Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection that is kept; the next question opens another."""
+        with self._lock:
+            self._clients.clear()
+            opened, self._open = self._open, ExitStack()
+        with suppress(BrokerUnavailable):
+            opened.close()
+
+    def ping(self) -> None:
+        """Return once the broker has answered; raise `BrokerUnavailable` if it does not."""
+        self.topics()
+
+    def topics(self) -> list[str]:
+        """Return the names of all topics."""
+        return list(self.ask_admin(lambda admin: admin.list_topics()))
+
+    def partitions(self, topic: str) -> set[int]:
+        """Return the partitions of a topic; none where there is no such topic."""
+        return self._ask_consumer(lambda client: set(client.partitions_for_topic(topic) or ()))
+
+    def stable_end(self, topic: str) -> int:
+        """Return the last stable offset of a topic: every transaction below it is decided."""
+        partition = TopicPartition(topic, 0)
+        return self._ask_consumer(
+            lambda client: int(client.end_offsets([partition], timeout_ms=self._connect_ms)[partition])
+        )
+
+    def oldest(self, topic: str) -> int:
+        """Return the offset of the oldest record that a topic still holds, or its end if it holds none."""
+        partition = TopicPartition(topic, 0)
+        return self._ask_consumer(
+            lambda client: int(client.beginning_offsets([partition], timeout_ms=self._connect_ms)[partition])
+        )
+
+    def committed_offset(self, group: str, topic: str) -> int | None:
+        """Return the offset that a consumer group has committed, or None if it has not."""
+        offsets = self.ask_admin(lambda admin: admin.list_group_offsets({group: None}))
+        stored = offsets.get(group, {}).get(TopicPartition(topic, 0))
+        return None if stored is None or stored.offset < 0 else int(stored.offset)
+
+    def may_be_lost(self, topic: str, start: int, end: int) -> bool:
+        """Whether [start, end) holds records, or is older than all that Kafka still holds.
+
+        Else it is a hole: offsets that transaction markers took, or that compaction emptied.
+        """
+        if start >= end:
+            return False
+        return self.oldest(topic) > start or any(True for _ in self.read(topic, start, end))
+
+    def read(self, topic: str, start: int | None = None, end: int | None = None) -> Iterator[Any]:
+        """Yield the records of a topic's partition 0 with `start` ≤ offset < `end`, in order.
+
+        `start=None` is the oldest record that is kept; `end=None` is the last stable offset at the call.
+        Records have `offset`, `key`, `value` and `timestamp`.
+        """
+        partition = TopicPartition(topic, 0)
+        with self.consumer() as client:
+            client.assign([partition])
+            stop = client.end_offsets([partition])[partition] if end is None else end
+            if start is None:
+                client.seek_to_beginning(partition)
+            else:
+                client.seek(partition, start)
+            # The position moves over transaction markers, which are offsets without a record.
+            while client.position(partition) < stop:
+                for record in client.poll(timeout_ms=_POLL_MS).get(partition, ()):
+                    if record.offset >= stop:
+                        return
+                    yield record
+
+    def send(self, topic: str, value: bytes, *, key: bytes | None = None) -> int:
+        """Append one record to a topic's partition 0; return its offset once every replica has it."""
+        with self.producer() as client:
+            return int(client.send(topic, key=key, value=value, partition=0).get(timeout=_SEND_S).offset)
+
+    def ask_admin(self, question: Callable[[KafkaAdminClient], T]) -> T:
+        """Call `question` with the admin client that is kept."""
+        return self._ask(KafkaAdminClient, self._open_admin, question)
+
+    def _ask_consumer(self, question: Callable[[KafkaConsumer], T]) -> T:
+        return self._ask(KafkaConsumer, self.consumer, question)
+
+    def _ask(self, kind: type[Any], connect: Callable[[], Any], question: Callable[[Any], T]) -> T:
+        """Ask on the connection that is kept; if that has gone stale, once more on a new one."""
+        with self._lock:
+            if kind in self._clients:
+                with suppress(BrokerUnavailable), self.map_errors():
+                    return question(self._clients[kind])
+                self.close()
+            with self.map_errors():
+                client = self._clients[kind] = self._open.enter_context(connect())
+                return question(client)
+
+    @contextmanager
+    def map_errors(self) -> Iterator[None]:
+        """Raise `BrokerUnavailable` for what the client library raises inside."""
+        try:
+            yield
+        except (KafkaError, OSError) as error:
+            raise BrokerUnavailable(
+                f"Kafka at {self.settings.kafka} does not answer ({error or type(error).__name__});"
+                " is it running? `streamlearn status` tells"
+            ) from error
+
+    @contextmanager
+    def _open_admin(self) -> Iterator[KafkaAdminClient]:
+        with self.map_errors():
+            client = KafkaAdminClient(
+                bootstrap_servers=self.settings.kafka,
+                bootstrap_timeout_ms=self._connect_ms,
+                request_timeout_ms=self._connect_ms,
+                **_security(self.settings),
+            )
+            try:
+                yield client
+            finally:
+                client.close()
+
+    @contextmanager
+    def consumer(self, **options: Any) -> Iterator[KafkaConsumer]:
+        """Open a consumer that sees committed records only, for the length of a `with`."""
+        with self.map_errors():
+            client = KafkaConsumer(
+                bootstrap_servers=self.settings.kafka,
+                bootstrap_timeout_ms=self._connect_ms,
+                isolation_level="read_committed",
+                enable_auto_commit=False,
+                # An offset that Kafka no longer holds is an error, not a reason to read somewhere else.
+                auto_offset_reset="none",
+                **_security(self.settings),
+                **options,
+            )
+            try:
+                yield client
+            finally:
+                client.close(autocommit=False)
+
+    @contextmanager
+    def producer(self, **options: Any) -> Iterator[KafkaProducer]:
+        """Open an idempotent producer whose writes are acknowledged by every replica, flushed at the end."""
+        with self.map_errors():
+            client = KafkaProducer(
+                bootstrap_servers=self.settings.kafka,
+                bootstrap_timeout_ms=self._connect_ms,
+                acks="all",
+                enable_idempotence=True,
+                **_security(self.settings),
+                **options,
+            )
+            try:
+                yield client
+            finally:
+                client.close(timeout=self._connect_ms / 1000)
+
+
+def _security(settings: Settings) -> dict[str, Any]:
+    """Return the client's options for TLS and SASL."""
+    options: dict[str, Any] = {"security_protocol": settings.kafka_security}
+    if settings.kafka_security.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": settings.kafka_sasl,
+            "sasl_plain_username": settings.kafka_user,
+            "sasl_plain_password": settings.kafka_password,
+        }
+    if settings.kafka_security.endswith("SSL"):
+        options |= {"ssl_cafile": settings.tls_ca or None, "ssl_certfile": settings.tls_cert or None}
+    return options

@@ -1,0 +1,163 @@
+"""The register of lineages, in a Kafka topic of its own: outside of everything that a reset deletes.
+
+A lineage (`stream/lineage.py`) stays open until a reset ends it, and what ends it stands here. So a
+learner that is *new*, one whose snapshots were *lost*, and one that was *reset* never look alike.
+
+Each submission of a pipeline's job takes the next epoch. Two at once append the same epoch; the one that
+stands first in the topic has it, the other is refused.
+"""
+
+import uuid
+
+import msgspec
+
+from streamlearn.broker import kafka_journal
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.topics import LINEAGES
+from streamlearn.errors import Fenced, LineageError
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.definition import find_changes, is_edit
+from streamlearn.stream.lineage import Lineage
+
+
+def group_id(pipeline: Pipeline) -> str:
+    """Return the consumer group whose committed offset tells how far a pipeline's job has come."""
+    return f"streamlearn-{pipeline.name}"
+
+
+class LineageRegister:
+    """The lineages of one pipeline."""
+
+    def __init__(self, broker: Broker, pipeline: Pipeline) -> None:
+        self._broker = broker
+        self._pipeline = pipeline
+
+    def current(self) -> Lineage | None:
+        """Return the pipeline's newest lineage, open or ended; None if there has been none."""
+        # Of the entries with the highest epoch, the one that took it first.
+        return max(self._entries(), key=lambda entry: entry.epoch, default=None)
+
+    def order(self) -> dict[str, int]:
+        """Return the pipeline's lineages, numbered as they came."""
+        return {id_: number for number, id_ in enumerate(dict.fromkeys(e.id for e in self._entries()))}
+
+    def claim(self, *, fresh: bool = False, accept_edits: bool = False) -> Lineage:
+        """Take the next epoch of the open lineage, or open a new one.
+
+        A new one begins behind the last record that an earlier lineage has answered, else at the oldest
+        record. `fresh` ends the open lineage first; `accept_edits` goes on although code that decides
+        predictions has been edited.
+
+        Raises
+        ------
+        LineageError
+            The pipeline is not what its lineage began with, or another submission was quicker.
+        """
+        last = self.current()
+        claim, pipeline = uuid.uuid4().hex, self._pipeline
+        if last is None or last.ended or fresh:
+            entry = Lineage(
+                pipeline=pipeline.name,
+                reference=pipeline.reference,
+                id=uuid.uuid4().hex[:12],
+                parameters=dict(pipeline.parameters),
+                definition=pipeline.definition,
+                start=self._start_after(last),
+                epoch=1 if last is None else last.epoch + 1,
+                claim=claim,
+            )
+        else:
+            self._check_same(last, accept_edits=accept_edits)
+            entry = msgspec.structs.replace(
+                last,
+                reference=pipeline.reference,
+                definition=pipeline.definition,
+                epoch=last.epoch + 1,
+                claim=claim,
+            )
+        return self._append(entry)
+
+    def check_open(self, lineage: Lineage) -> None:
+        """Make sure that a submission is the newest; Redis knows as well, unless it was emptied.
+
+        Raises
+        ------
+        Fenced
+            The lineage was ended, or its job submitted again.
+        """
+        newest = self.current()
+        if newest is not None and newest.epoch > lineage.epoch:
+            raise Fenced(
+                f"submission {lineage.epoch} of {self._pipeline.name} is over:"
+                f" lineage {newest.id} {'was ended' if newest.ended else 'went on'} with {newest.epoch}"
+            )
+
+    def end(self) -> Lineage | None:
+        """End the open lineage, so that no submission of it counts any more; return it, or None.
+
+        Raises
+        ------
+        LineageError
+            A submission was quicker.
+        """
+        last = self.current()
+        if last is None or last.ended:
+            return None
+        return self._append(
+            msgspec.structs.replace(last, ended=True, epoch=last.epoch + 1, claim=uuid.uuid4().hex)
+        )
+
+    def resume_at(self, lineage: Lineage) -> int:
+        """Return the offset of the first record that a lineage has no committed answer to."""
+        answered = kafka_journal.last_answered(self._broker, self._pipeline, lineage.id)
+        return lineage.start if answered is None else max(lineage.start, answered + 1)
+
+    def _check_same(self, last: Lineage, *, accept_edits: bool) -> None:
+        """Make sure that a learner can go on: nothing that it is fixed to has changed."""
+        name, changes = self._pipeline.name, find_changes(last.definition, self._pipeline)
+        edits = {part for part, (before, now) in changes.items() if is_edit(before, now)}
+        if accept_edits:
+            changes = {part: change for part, change in changes.items() if part not in edits}
+        if not changes:
+            return
+        differences = "; ".join(
+            f"the code of {part} was edited" if part in edits else f"{part} was {before!r} and is {now!r}"
+            for part, (before, now) in changes.items()
+        )
+        advice = f"`streamlearn train {name} --fresh` opens a new one"
+        if edits == set(changes):
+            advice += (
+                f"; if the edit changes no prediction (`streamlearn verify {name}` tells),"
+                f" `streamlearn train {name} --accept-edits` goes on"
+            )
+        raise LineageError(f"{name} is not what its lineage {last.id} began with: {differences}. {advice}")
+
+    def _start_after(self, last: Lineage | None) -> int:
+        """Return where a new lineage begins: where the last one's answers end, or at the oldest record.
+
+        The committed offset may be a transaction ahead of the answers, or behind; it counts where there are
+        none.
+        """
+        broker, pipeline = self._broker, self._pipeline
+        oldest = broker.oldest(pipeline.topic)
+        if last is None:
+            return oldest
+        answered = kafka_journal.last_answered(broker, pipeline, last.id)
+        if answered is not None:
+            return max(oldest, answered + 1)
+        committed = broker.committed_offset(group_id(pipeline), pipeline.topic)
+        return max(oldest, last.start, committed or 0)
+
+    def _append(self, entry: Lineage) -> Lineage:
+        """Append an entry, and make sure that it is the one that took its epoch."""
+        key, value = entry.pipeline.encode(), msgspec.json.encode(entry)
+        self._broker.send(LINEAGES, value, key=key)
+        winner = self.current()
+        if winner is None or winner.claim != entry.claim:
+            raise LineageError(f"another submission of {self._pipeline.name} was quicker; it has the job now")
+        return entry
+
+    def _entries(self) -> list[Lineage]:
+        decode = msgspec.json.Decoder(Lineage).decode
+        key = self._pipeline.name.encode()
+        return [decode(record.value) for record in self._broker.read(LINEAGES) if record.key == key]

@@ -1,0 +1,142 @@
+"""What each record is answered: a prediction, a dead letter, or that a control record was obeyed.
+
+The job answers records as they come (`worker.py`); recovery and `verify` answer them again, cut as the
+journal says. All three do it here, so the same records, cut at the same places, have the same answers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby, islice
+from typing import Any
+
+from streamlearn.errors import BadRecord, ChangeRefused, LineageError
+from streamlearn.learning.learner import Answer, Learner, Predict, predict_then_learn
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.stream import control, records
+from streamlearn.stream.journal import AnsweredRecord
+from streamlearn.stream.ports import Input, Output
+
+StateAt = Callable[[int], Learner]
+"""Version → the learner as it was then, a copy; raises `LineageError` where there is none."""
+
+
+class Answering:
+    """Answers the records of one lineage, chunk by chunk.
+
+    Parameters
+    ----------
+    lineage
+        The lineage's id.
+    key
+        What control records are signed with.
+    state_at
+        Finds the version that a roll-back goes back to.
+    predict
+        What calls `learner.predict`; for those who look at what that call does.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        lineage: str,
+        key: str,
+        state_at: StateAt,
+        predict: Predict | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._lineage = lineage
+        self._key = key
+        self._state_at = state_at
+        self._predict = predict
+
+    def answer(
+        self, learner: Learner, chunk: Sequence[Input], version: int | None = None
+    ) -> tuple[Learner, list[Output]]:
+        """Predict, then learn a chunk that `cut_into_chunks` has cut.
+
+        Return the learner that goes on, and each record's answer, which names the learner's version, or
+        another `version` if one is given.
+        """
+        version = learner.version if version is None else version
+        if control.is_control(chunk[0].value):
+            return self._answer_control(learner, chunk[0], version)
+        decoded = [self._decode(learner, row) for row in chunk]
+        valid = [record for record in decoded if not isinstance(record, BadRecord)]
+        answers = iter(predict_then_learn(learner, valid, chunk[-1].offset + 1, self._predict))
+        return learner, [
+            self._dead_letter(row, version, record)
+            if isinstance(record, BadRecord)
+            else self._prediction(row, next(answers), version)
+            for row, record in zip(chunk, decoded, strict=True)
+        ]
+
+    def answer_again(
+        self, learner: Learner, chunk: Sequence[AnsweredRecord], version: int | None = None
+    ) -> tuple[Learner, list[Output]]:
+        """Answer a chunk of the journal again. Whether a control record was obeyed, the journal tells."""
+        row, entry = chunk[0]
+        if control.is_control(row.value) and entry and entry.output.topic == self._pipeline.dead_letter_topic:
+            learner.version = row.offset + 1
+            return learner, [entry.output]
+        return self.answer(learner, [row for row, _ in chunk], version)
+
+    def _answer_control(self, learner: Learner, row: Input, version: int) -> tuple[Learner, list[Output]]:
+        assert row.value is not None
+        try:
+            order = control.verify_and_read(row.value, self._key)
+            changed = self._obey(learner, order)
+        except BadRecord as error:
+            learner.version = row.offset + 1
+            return learner, [self._dead_letter(row, version, error)]
+        changed.version = row.offset + 1
+        obeyed = control.Obeyed(order, row.partition, row.offset, version, self._lineage)
+        return changed, [Output(records.encode(obeyed), self._pipeline.control_topic)]
+
+    def _obey(self, learner: Learner, order: control.Control) -> Learner:
+        if order.lineage != self._lineage:
+            raise BadRecord(f"a control record for lineage {order.lineage}, not for {self._lineage}")
+        if isinstance(order, control.Rollback):
+            return self._roll_back(learner, order)
+        try:
+            learner.change_setting(order.setting, order.value)
+        except ChangeRefused as error:
+            raise BadRecord(str(error)) from error
+        return learner
+
+    def _roll_back(self, learner: Learner, order: control.Rollback) -> Learner:
+        if order.version > learner.version:
+            raise BadRecord(f"version {order.version} is not there yet; the newest is {learner.version}")
+        if order.version == learner.version:
+            return learner
+        try:
+            return self._state_at(order.version)
+        except LineageError as error:
+            raise BadRecord(f"version {order.version} cannot be had: {error}") from error
+
+    def _decode(self, learner: Learner, row: Input) -> Any:
+        """Return the record, or why it cannot be taken."""
+        try:
+            record = self._pipeline.codec.decode(row.value)
+        except BadRecord as error:
+            return error
+        reason = learner.rejection_reason(record)
+        return BadRecord(reason) if reason else record
+
+    def _prediction(self, row: Input, answer: Answer, version: int) -> Output:
+        assert row.value is not None
+        value = self._pipeline.codec.encode(row.value, answer, self._stamp(row, version))
+        return Output(value, self._pipeline.prediction_topic)
+
+    def _dead_letter(self, row: Input, version: int, error: BadRecord) -> Output:
+        stamp = self._stamp(row, version)
+        value = records.encode_dead_letter(self._pipeline.topic, row.value, stamp, error)
+        return Output(value, self._pipeline.dead_letter_topic)
+
+    def _stamp(self, row: Input, version: int) -> records.Stamp:
+        return records.Stamp(row.partition, row.offset, version, self._lineage)
+
+
+def cut_into_chunks(rows: Sequence[Input], max_rows: int) -> Iterator[list[Input]]:
+    """Cut records into chunks of at most `max_rows`; a control record is a chunk of its own."""
+    for controls, run in groupby(rows, key=lambda row: control.is_control(row.value)):
+        while chunk := list(islice(run, 1 if controls else max_rows)):
+            yield chunk

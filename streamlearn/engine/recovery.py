@@ -1,0 +1,175 @@
+"""The learner that goes on at an offset: what a job does first after any start.
+
+The first record that Flink hands over says where it resumed. The learner that goes on there has learned
+every record of the lineage below that offset and none after it. It is the newest snapshot at or below the
+offset; what that one lacks is learned again from Kafka, cut as the committed journal says. Where Redis holds
+no snapshot that can be read, everything since the lineage's start is. Snapshots above the offset belong to
+answers that were never committed, and are forgotten.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamlearn.engine.answering import Answering
+from streamlearn.engine.relearning import relearn
+from streamlearn.errors import LineageError, SnapshotRefused
+from streamlearn.learning.learner import Learner
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.storage import snapshot
+from streamlearn.stream.lineage import Lineage
+from streamlearn.stream.ports import Stream
+
+_log = logging.getLogger(__name__)
+
+_PROGRESS_INTERVAL_S = 2.0
+
+
+class Snapshots(Protocol):
+    """The snapshots of one lineage, as recovery reads them; `storage/writer.py` has one."""
+
+    def versions(self) -> list[int]:
+        """Return the versions of the lineage that are kept, ascending."""
+        ...
+
+    def read(self, version: int) -> bytes | None:
+        """Return a snapshot's bytes, or None if it is not kept."""
+        ...
+
+
+@dataclass
+class Progress:
+    """How far a learner has been learned again; reported every other second."""
+
+    start: int
+    end: int
+    report: Callable[["Progress", Learner], None]
+    records: int = 0
+    at: int = 0
+    _reported: float = 0.0
+
+    def count(self, learner: Learner) -> None:
+        """Count a chunk, after which the learner is this."""
+        self.records += learner.version - max(self.at, self.start)
+        self.at = learner.version
+        if time.monotonic() - self._reported > _PROGRESS_INTERVAL_S:
+            self._reported = time.monotonic()
+            self.report(self, learner)
+
+    def __str__(self) -> str:
+        share = 100 * (self.at - self.start) / max(1, self.end - self.start)
+        return f"learning again from Kafka: offset {self.at} of {self.start} to {self.end}, {share:.0f} %"
+
+
+class Recovery:
+    """Finds and rebuilds the versions of one lineage; reads only, so anybody may."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        lineage: Lineage,
+        snapshots: Snapshots,
+        stream: Stream,
+        *,
+        key: str = "",
+        wait_s: float,
+        report_progress: Callable[[Progress, Learner], None] = lambda progress, learner: None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._lineage = lineage
+        self._snapshots = snapshots
+        self._stream = stream
+        self._key = key
+        self._wait_s = wait_s
+        self._report_progress = report_progress
+        self._answering = Answering(pipeline, lineage.id, key, self.state_at)
+        self.refused: dict[int, str] = {}
+        """Versions whose snapshots could not be read, and why."""
+        self.relearned = 0
+        """How many records were learned again."""
+        self.snapshot_version: int | None = None
+        """The version of the snapshot that the last search found; None: it found none."""
+
+    def restore_before(self, offset: int) -> Learner:
+        """Return the learner as it was before the record at `offset`.
+
+        Raises
+        ------
+        LineageError
+            It cannot be had: Kafka no longer holds what follows on any snapshot that can be read, or the
+            journal does not go so far within the time allowed.
+        """
+        learner, self.snapshot_version = self._newest(offset)
+        return self._relearn_up_to(offset, learner)
+
+    def _relearn_up_to(self, offset: int, learner: Learner) -> Learner:
+        if learner.version >= offset or not self._stream.may_be_lost(learner.version, offset):
+            return learner  # nothing but a hole lies between
+        _log.warning(
+            "%s: the newest snapshot is of version %d, Flink resumes at %d: learning again from Kafka",
+            self._pipeline.name,
+            learner.version,
+            offset,
+        )
+        progress = Progress(learner.version, offset, self._report_progress)
+        try:
+            with self._stream.journal(self._lineage.id, learner.version) as journal:
+                if journal.cut_off:
+                    raise LineageError("Kafka no longer holds the answers that follow on that version")
+                rows = self._stream.rows(learner.version, offset)
+                relearned = relearn(
+                    self._answering, learner, rows, journal, offset, self._wait_s, progress.count
+                )
+        except LineageError as error:
+            raise LineageError(
+                f"{self._pipeline.name} resumes at offset {offset}; the newest model of lineage"
+                f" {self._lineage.id} that can be read has learned up to {progress.start}, and what follows"
+                f" cannot be learned again: {error}. Kafka holds the records from {self._stream.oldest()} on;"
+                f" `streamlearn train {self._pipeline.name} --fresh` begins a new lineage"
+            ) from error
+        self.relearned += progress.records
+        return relearned
+
+    def state_at(self, version: int) -> Learner:
+        """Return the learner as it was at an earlier version.
+
+        Raises
+        ------
+        LineageError
+            There was no such version, or it cannot be had any more.
+        """
+        if version < self._lineage.start:
+            raise LineageError(f"the lineage begins at {self._lineage.start}")
+        learner, snapshot_version = self._newest(version)
+        if snapshot_version == version:
+            return learner
+        learner = self._relearn_up_to(version, learner)
+        if learner.version != version or not self._is_a_cut(version):
+            raise LineageError("no step ended there")
+        return learner
+
+    def _is_a_cut(self, version: int) -> bool:
+        """Whether the journal has a chunk that began at a version: then one ended there."""
+        with self._stream.journal(self._lineage.id, version) as journal:
+            row = next(iter(self._stream.rows(version, self._stream.end())), None)
+            entry = journal.take(row.offset, 0) if row else None
+            return entry is not None and entry.version == version
+
+    def _newest(self, offset: int) -> tuple[Learner, int | None]:
+        """Return the newest readable snapshot at or below an offset, else a learner that knows nothing."""
+        for version in reversed([version for version in self._snapshots.versions() if version <= offset]):
+            data = self._snapshots.read(version)
+            try:
+                if data is None:
+                    raise SnapshotRefused("its bytes are gone")
+                learner = snapshot.loads(data, self._pipeline, self._lineage.id, self._key)
+                if learner.version != version:
+                    raise SnapshotRefused(f"it is of version {learner.version}")
+            except SnapshotRefused as error:
+                self.refused[version] = str(error)
+                _log.error("%s: version %d is refused: %s", self._pipeline.name, version, error)
+                continue
+            return learner, version
+        return self._pipeline.new_learner(self._lineage.parameters, self._lineage.start), None

@@ -1,0 +1,366 @@
+"""The same fold, repeated offline and compared with what the stream has answered.
+
+Every record of the lineage must have exactly one committed answer, byte for byte the one that an offline pass
+over the topic gives, cut at the same places; and wherever Redis keeps a version, the model, its window and
+its scores must be those that the pass has there. It runs beside a live job, up to what is committed, in
+constant memory.
+
+What a learner does is taken from the learner; that its predictions change nothing in it is checked here.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+
+from streamlearn.engine.answering import Answering
+from streamlearn.errors import LineageError, NothingToCompare, SnapshotRefused
+from streamlearn.learning.learner import Answer, Learner
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.storage import snapshot
+from streamlearn.stream.control import Rollback
+from streamlearn.stream.journal import AnsweredRecord, journaled_chunks
+from streamlearn.stream.lineage import Lineage
+from streamlearn.stream.ports import Entry, Input, Journal, Output, Stream
+
+_MAX_DIFFERENCES = 20
+_SETTLE_S = 5.0
+
+
+class Difference(msgspec.Struct):
+    """Something that is not as it should be."""
+
+    offset: int
+    """Of the record; of a snapshot, its version."""
+    kind: str
+    """missing, doubled, version, prediction, dead letter, control, snapshot, learner"""
+    detail: str
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What was compared, and how it came out."""
+
+    pipeline: str
+    lineage: str
+    start: int
+    """The first offset compared."""
+    end: int
+    """The offset after the last one compared."""
+    begun_from: int | None = None
+    """The version of the snapshot that the pass began from; None: the lineage's start."""
+    predictions: int = 0
+    dead_letters: int = 0
+    controls: int = 0
+    chunks: int = 0
+    snapshots: int = 0
+    """Versions in Redis that were compared with the pass."""
+    unanswered: int = 0
+    """Offsets after the last committed answer: not answered yet."""
+    different: int = 0
+    """How many differences there are in all."""
+    differences: list[Difference] = []
+    """The first of them."""
+    notes: list[str] = []
+
+    @property
+    def records(self) -> int:
+        """How many records were compared."""
+        return self.predictions + self.dead_letters + self.controls
+
+    @property
+    def missing(self) -> str | None:
+        """What is missing for a comparison; None if everything is there."""
+        if not self.records and not self.different:
+            return "the lineage has no committed answer yet"
+        if not self.snapshots and not self.different:
+            return "Redis keeps no version of this lineage that could be compared with the pass"
+        return None
+
+    @property
+    def exit_code(self) -> int:
+        """0: everything is equal; 1: something differs; 2: there was nothing to compare."""
+        return 1 if self.different else 2 if self.missing else 0
+
+    def add_difference(self, offset: int, kind: str, detail: str) -> None:
+        """Count a difference, and keep it if it is among the first."""
+        self.different += 1
+        if len(self.differences) < _MAX_DIFFERENCES:
+            self.differences.append(Difference(offset, kind, detail))
+
+
+def verify(
+    pipeline: Pipeline,
+    lineage: Lineage,
+    stream: Stream,
+    snapshots: dict[int, bytes],
+    *,
+    key: str = "",
+    last: int | None = None,
+    wait_s: float = 30.0,
+    report_progress: Callable[[int, int], None] = lambda at, end: None,
+) -> Report:
+    """Compare a lineage with an offline pass over its records.
+
+    Parameters
+    ----------
+    snapshots
+        The versions that Redis keeps of the lineage.
+    key
+        What snapshots and control records are signed with.
+    last
+        Compare about so many records only, from the newest snapshot before them.
+    wait_s
+        How long to wait for the answers that Flink has counted as committed, in seconds.
+    report_progress
+        Called with the offset reached and the one to reach.
+
+    Raises
+    ------
+    NothingToCompare
+        Kafka holds neither the lineage's start nor what a snapshot would be continued with.
+    """
+    # In this order: what is committed now must be answered below.
+    committed = max(lineage.start, stream.committed() or 0)
+    end = stream.end()
+    with ExitStack() as journals:
+        wanted = lineage.start if last is None else max(lineage.start, max(committed, end) - last)
+        learner, journal, notes = _find_beginning(pipeline, lineage, stream, snapshots, key, wanted, journals)
+        report = Report(
+            pipeline=pipeline.name,
+            lineage=lineage.id,
+            start=learner.version,
+            end=learner.version,
+            begun_from=learner.version if learner.version > lineage.start else None,
+            notes=notes,
+        )
+        offline_pass = _Pass(pipeline, lineage, stream, snapshots, key, report)
+        answered = _pair_with_answers(stream.rows(learner.version, end), journal, committed, wait_s)
+        offline_pass.run(learner, answered, journal, lambda at: report_progress(at, end))
+        report.unanswered = max(0, end - report.end)
+    return report
+
+
+class _Pass:
+    """The offline pass, and the differences that it finds."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        lineage: Lineage,
+        stream: Stream,
+        snapshots: dict[int, bytes],
+        key: str,
+        report: Report,
+    ) -> None:
+        self._pipeline = pipeline
+        self._lineage = lineage
+        self._snapshots = snapshots
+        self._key = key
+        self._report = report
+        self._rollback_targets = {version for _, version in _rollbacks(stream, lineage)}
+        self._own_snapshots: dict[int, bytes] = {}
+        self._reached: set[int] = set()
+        self._answering = Answering(pipeline, lineage.id, key, self._state_at, self._predict)
+
+    def run(
+        self,
+        learner: Learner,
+        answered: Iterator[AnsweredRecord],
+        journal: Journal,
+        report_progress: Callable[[int], None],
+    ) -> None:
+        """Answer everything again, comparing as it goes."""
+        first_version = learner.version
+        self._compare_snapshot(learner)
+        for chunk in journaled_chunks(answered, learner.version):
+            learner = self._compare_chunk(learner, chunk)
+            self._count_strays(journal, chunk)
+            self._compare_snapshot(learner)
+            report_progress(learner.version)
+        journal.take(self._report.end, 0)
+        self._count_strays(journal, [])
+        between = (version for version in self._snapshots if first_version < version < self._report.end)
+        for version in sorted(set(between) - self._reached):
+            self._report.add_difference(version, "snapshot", "no step of the journal ended at this version")
+
+    def _compare_chunk(self, learner: Learner, chunk: list[AnsweredRecord]) -> Learner:
+        report, version = self._report, learner.version
+        answered = next((entry for _, entry in chunk if entry), None)
+        if answered and answered.version != version:
+            report.add_difference(
+                chunk[0][0].offset,
+                "version",
+                f"answered by version {answered.version}; what was learned before it makes version {version}",
+            )
+        learner, outputs = self._answering.answer_again(
+            learner, chunk, answered.version if answered else None
+        )
+        for (row, entry), output in zip(chunk, outputs, strict=True):
+            self._compare_answer(row, entry, output)
+        report.chunks += 1
+        report.end = learner.version
+        return learner
+
+    def _compare_answer(self, row: Input, entry: Entry | None, expected: Output) -> None:
+        report = self._report
+        if entry is None:
+            report.add_difference(row.offset, "missing", "the record has no answer")
+            return
+        kinds = {
+            self._pipeline.prediction_topic: ("prediction", "predictions"),
+            self._pipeline.dead_letter_topic: ("dead letter", "dead_letters"),
+            self._pipeline.control_topic: ("control", "controls"),
+        }
+        kind, counter = kinds[entry.output.topic]
+        setattr(report, counter, getattr(report, counter) + 1)
+        if entry.output != expected:
+            report.add_difference(row.offset, kind, _describe_difference(entry.output, expected))
+
+    def _count_strays(self, journal: Journal, chunk: Sequence[AnsweredRecord]) -> None:
+        """Answers that no record asked for: those of a record that has been answered are doubled."""
+        ahead = []
+        for stray in journal.strays:
+            if stray.offset >= self._report.end and chunk:
+                ahead.append(stray)
+            elif stray.offset < self._report.end:
+                where = f"in {stray.output.topic}"
+                self._report.add_difference(
+                    stray.offset, "doubled", f"an answer too many {where}, or its record is gone"
+                )
+        journal.strays[:] = ahead
+
+    def _compare_snapshot(self, learner: Learner) -> None:
+        """Compare with the snapshot of this version, and keep what a control record will go back to."""
+        version = learner.version
+        stored = self._snapshots.get(version)
+        if stored is None and version not in self._rollback_targets:
+            return
+        data = snapshot.dumps(learner, self._pipeline, self._lineage.id, self._key)
+        if version in self._rollback_targets:
+            self._own_snapshots[version] = data
+        if stored is not None and version > self._report.start:
+            self._reached.add(version)
+            self._report.snapshots += 1
+            if stored != data:
+                self._compare_state(learner, stored)
+
+    def _compare_state(self, learner: Learner, stored: bytes) -> None:
+        """Compare state with state: other libraries may have written the same in other bytes."""
+        try:
+            other = snapshot.loads(stored, self._pipeline, self._lineage.id, self._key)
+        except SnapshotRefused as error:
+            self._report.add_difference(learner.version, "snapshot", str(error))
+            return
+        if self._digest(other) != self._digest(learner):
+            parts = snapshot.find_differences(other, learner) or ["state"]
+            shown = ", ".join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
+            self._report.add_difference(learner.version, "snapshot", f"the snapshot differs in {shown}")
+
+    def _state_at(self, version: int) -> Learner:
+        data = self._own_snapshots.get(version) or self._snapshots.get(version)
+        if data is None:
+            raise LineageError("no step of the journal ended there")
+        return snapshot.loads(data, self._pipeline, self._lineage.id, self._key)
+
+    def _predict(self, learner: Learner, records: Sequence[Any]) -> list[Answer]:
+        """Predict, and check now and then that predicting has changed nothing."""
+        checked = self._report.chunks.bit_count() == 1 or not self._report.chunks
+        before = self._digest(learner) if checked else ""
+        answers = learner.predict(records)
+        if checked and self._digest(learner) != before:
+            offset = self._report.end
+            self._report.add_difference(offset, "learner", "predicting changes the learner")
+        return answers
+
+    def _digest(self, learner: Learner) -> str:
+        return snapshot.digest(snapshot.dumps(learner, self._pipeline, self._lineage.id))
+
+
+def _find_beginning(
+    pipeline: Pipeline,
+    lineage: Lineage,
+    stream: Stream,
+    snapshots: dict[int, bytes],
+    key: str,
+    wanted: int,
+    journals: ExitStack,
+) -> tuple[Learner, Journal, list[str]]:
+    """Return the learner to begin with, at most at `wanted` where that can be, and the journal from there."""
+    notes: list[str] = []
+    oldest = stream.oldest()
+    below = sorted((v for v in snapshots if lineage.start < v <= wanted), reverse=True)
+    above = sorted(v for v in snapshots if v > max(wanted, lineage.start))
+    rollbacks = _rollbacks(stream, lineage)
+    for version in [*below, lineage.start, *above]:
+        lost = [
+            target for offset, target in rollbacks if offset >= version > target and target not in snapshots
+        ]
+        if lost:
+            note = (
+                f"a control record goes back to version {lost[0]}, which is not kept: it begins before that"
+            )
+            notes += [note] if note not in notes else []
+            continue
+        if version < oldest and stream.may_be_lost(version, oldest):
+            notes.append(f"Kafka no longer holds what follows on version {version}")
+            continue
+        try:
+            learner = (
+                pipeline.new_learner(lineage.parameters, version)
+                if version == lineage.start
+                else snapshot.loads(snapshots[version], pipeline, lineage.id, key)
+            )
+        except SnapshotRefused as error:
+            notes.append(f"version {version} cannot be begun from: {error}")
+            continue
+        journal = journals.enter_context(stream.journal(lineage.id, version))
+        if journal.cut_off:
+            notes.append(f"Kafka no longer holds the answers that follow on version {version}")
+            continue
+        return learner, journal, notes
+    raise NothingToCompare("; ".join(notes) or "there is nothing to begin from")
+
+
+def _rollbacks(stream: Stream, lineage: Lineage) -> list[tuple[int, int]]:
+    """Return where control records went back, and to which version."""
+    return [
+        (obeyed.offset, obeyed.control.version)
+        for obeyed in stream.obeyed_controls(lineage.id)
+        if isinstance(obeyed.control, Rollback)
+    ]
+
+
+def _pair_with_answers(
+    rows: Iterator[Input], journal: Journal, committed: int, wait_s: float
+) -> Iterator[AnsweredRecord]:
+    """AnsweredRecord records with their answers, up to the last one that is committed.
+
+    Having waited once for nothing, it waits no more: then answers are missing, not late.
+    """
+    settle_s = _SETTLE_S
+    for row in rows:
+        entry = journal.take(row.offset, wait_s if row.offset < committed else 0)
+        if entry is None and not journal.ahead:
+            if row.offset >= committed:
+                return
+            wait_s = 0
+        elif entry is None:
+            # The answers of one transaction become visible topic by topic.
+            entry = journal.take(row.offset, settle_s)
+            settle_s = settle_s if entry else 0
+        yield row, entry
+
+
+def _describe_difference(actual: Output, expected: Output) -> str:
+    """Describe in words in what an answer differs."""
+    if actual.topic != expected.topic:
+        return f"answered in {actual.topic}, expected in {expected.topic}"
+    try:
+        answer, wanted = msgspec.json.decode(actual.value), msgspec.json.decode(expected.value)
+        names = [name for name in {**answer, **wanted} if answer.get(name) != wanted.get(name)]
+    except (msgspec.DecodeError, AttributeError):
+        names = []
+    if not names:
+        return "the same values in other bytes"
+    return "; ".join(f"{name} is {answer.get(name)!r}, expected {wanted.get(name)!r}" for name in names)

@@ -1,0 +1,1 @@
+"""Which series leads which, and by how many steps."""

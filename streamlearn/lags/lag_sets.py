@@ -1,0 +1,154 @@
+"""Which lags of which series a forecast is made from.
+
+In text, as commands read and write it, one series after another: `pollution=0-24 dew=0,3`; `*` is every
+series. Lag 0 is the newest step, lag 3 the one three steps before it. The first series is the one that is
+forecast.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlearn.errors import BadLags
+from streamlearn.lags.windows import Window, carry_forward
+
+Floats = NDArray[np.float64]
+
+_DIGITS = 4
+"""A lag that is written with more of them is a slip of the pen."""
+
+
+class Lagged(NamedTuple):
+    """What a set takes from a window, in the order of `LagSet.names`."""
+
+    own: Floats
+    """Of the series that is forecast; what is missing is carried forward."""
+    now: Floats
+    """The newest of the others; what is missing is 0."""
+    changes: Floats
+    """Theirs since then; since a missing one, 0."""
+    last: float
+    """The last known value of the series that is forecast."""
+
+
+@dataclass(frozen=True)
+class LagSet:
+    """Lags for each series of a window; features are made from it in the order of `names`."""
+
+    series: tuple[str, ...]
+    """The names of a reading's numbers; the first is the one that is forecast."""
+    lags: tuple[tuple[int, ...], ...]
+    """For each series, ascending; empty: it is not used."""
+
+    @classmethod
+    def of(cls, series: Sequence[str], chosen: Mapping[str, Iterable[int]], length: int) -> "LagSet":
+        """Make a set for windows of `length` steps.
+
+        Raises
+        ------
+        BadLags
+            A series is not there, a lag does not fit the window, or nothing is chosen.
+        """
+        for name in chosen:
+            if name not in series:
+                raise BadLags(f"there is no series {name!r}; there are: {', '.join(series)}")
+        lags = tuple(tuple(sorted(set(chosen.get(name, ())))) for name in series)
+        for name, found in zip(series, lags, strict=True):
+            if found and not 0 <= found[0] <= found[-1] < length:
+                wrong = found[0] if found[0] < 0 else found[-1]
+                raise BadLags(f"{name} has no lag {wrong}: a window holds the lags 0 to {length - 1}")
+        if not lags[0]:
+            raise BadLags(f"{series[0]} is what is forecast: at least one of its lags is needed")
+        for name, found in zip(series[1:], lags[1:], strict=True):
+            if found and found[0] != 0:
+                raise BadLags(f"{name} needs lag 0 too: an older one enters as the change since then")
+        return cls(tuple(series), lags)
+
+    @property
+    def chosen(self) -> dict[str, list[int]]:
+        """The lags by series, those that are used."""
+        return {name: list(lags) for name, lags in zip(self.series, self.lags, strict=True) if lags}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is, such as `pollution[-3]` or `dew[0]-dew[-3]`."""
+        own = [f"{self.series[0]}[{-lag}]" for lag in self.lags[0]]
+        now = [f"{self.series[column]}[0]" for column in self._now]
+        since = [f"{self.series[c]}[0]-{self.series[c]}[{-lag}]" for lag, c in self._since.T.tolist()]
+        return (*own, *now, *since)
+
+    def take(self, window: Window) -> Lagged | None:
+        """Take the lags from a window; None where it holds no value of the first series at all."""
+        known = carry_forward(window[:, 0])
+        if known is None:
+            return None
+        now, (lags, columns) = window[-1], self._since
+        changes: Floats = np.nan_to_num(now[columns] - window[-1 - lags, columns])
+        return Lagged(known[self._own], np.nan_to_num(now[self._now]), changes, float(known[-1]))
+
+    @cached_property
+    def _own(self) -> NDArray[np.int64]:
+        return -1 - np.array(self.lags[0], dtype=np.int64)
+
+    @cached_property
+    def _now(self) -> NDArray[np.int64]:
+        return np.array([c for c, lags in enumerate(self.lags) if c and lags], dtype=np.int64)
+
+    @cached_property
+    def _since(self) -> NDArray[np.int64]:
+        """Lags above 0 and their columns, shape (2, n), ordered by lag."""
+        pairs = [(lag, c) for c, lags in enumerate(self.lags) if c for lag in lags if lag]
+        return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
+
+
+def parse(text: str, series: Sequence[str]) -> dict[str, list[int]]:
+    """Read a set of lags of `series` as people write it; what is said of one series outweighs `*`.
+
+    Raises
+    ------
+    BadLags
+        It cannot be understood.
+
+    >>> parse("*=0 pollution=0-2,5", ["pollution", "wnd_dir=NW"])
+    {'pollution': [0, 1, 2, 5], 'wnd_dir=NW': [0]}
+    """
+    found: dict[str, list[int]] = {}
+    for part in text.split():
+        name, _, lags = part.rpartition("=")
+        if not name or name in found:
+            raise BadLags(f"{part!r} is not a series and its lags, each once, such as dew=0-3,6")
+        found[name] = [lag for run in lags.split(",") for lag in _run(run, part)]
+    if "*" in found:
+        found = dict.fromkeys(series, found.pop("*")) | found
+    return found
+
+
+def format_lags(chosen: Mapping[str, Sequence[int]]) -> str:
+    """Write a set as `parse` reads it.
+
+    >>> format_lags({"pollution": [0, 1, 2, 5], "dew": [0, 3]})
+    'pollution=0-2,5 dew=0,3'
+    """
+    return " ".join(f"{name}={_runs(lags)}" for name, lags in chosen.items())
+
+
+def _run(text: str, part: str) -> range:
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise BadLags(f"{part!r}: {text!r} is neither a lag nor a run of them such as 0-24")
+    if max(len(first), len(last)) > _DIGITS:
+        raise BadLags(f"{part!r}: {text!r} is larger than any window")
+    lags = range(int(first), int(last if dash else first) + 1)
+    if not lags:
+        raise BadLags(f"{part!r}: a run goes from the smaller lag to the larger, not as {text!r}")
+    return lags
+
+
+def _runs(lags: Sequence[int]) -> str:
+    edges = [i for i, lag in enumerate(lags) if i == 0 or lags[i - 1] != lag - 1]
+    runs = [lags[a:b] for a, b in zip(edges, [*edges[1:], len(lags)], strict=True)]
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

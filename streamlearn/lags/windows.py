@@ -1,0 +1,41 @@
+"""The lag window: the last readings of a series, the same for training and for serving.
+
+A window is an array of shape (length, n_fields), the newest reading last; a reading that is missing, or came
+from no record at all, is NaN.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Window = NDArray[np.float64]
+
+
+def empty_window(length: int, fields: int) -> Window:
+    """A window in which everything is missing."""
+    return np.full((length, fields), np.nan)
+
+
+def push(window: Window, rows: NDArray[np.float64]) -> Window:
+    """Return the window after `rows`, shape (n, n_fields), have come in; the oldest fall out.
+
+    >>> push(np.array([[1.0], [2.0], [3.0]]), np.array([[4.0]])).ravel().tolist()
+    [2.0, 3.0, 4.0]
+    """
+    longer: Window = np.concatenate([window, rows])
+    return longer[-len(window) :]
+
+
+def carry_forward(series: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Fill each missing value with the one before it, and those before the first known with that one.
+
+    None if nothing is known.
+
+    >>> carry_forward(np.array([np.nan, 1.0, np.nan, 3.0])).tolist()
+    [1.0, 1.0, 1.0, 3.0]
+    """
+    known = np.flatnonzero(~np.isnan(series))
+    if not known.size:
+        return None
+    before = np.searchsorted(known, np.arange(len(series)), side="right") - 1
+    filled: NDArray[np.float64] = series[known[np.maximum(before, 0)]]
+    return filled

@@ -1,0 +1,17 @@
+"""Predict, score, then learn: the learners, their metrics, and the API to write one of your own.
+
+learner.py      the extension API: `Learning`, `Learner`, and the one prequential loop
+drivers.py      exogenous variables
+tabular.py      records that stand for themselves
+forecasting.py  a series, several steps ahead
+metrics.py      prequential scores
+curves.py       rolling metrics, made from committed answers
+blas.py         one BLAS thread
+"""
+
+from streamlearn.learning.drivers import Driver
+from streamlearn.learning.forecasting import Forecast
+from streamlearn.learning.learner import Answer, Learner, Learning, OutputField, SeriesSpec
+from streamlearn.learning.tabular import Tabular
+
+__all__ = ["Answer", "Driver", "Forecast", "Learner", "Learning", "OutputField", "SeriesSpec", "Tabular"]

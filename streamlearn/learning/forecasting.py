@@ -1,0 +1,415 @@
+"""Learning to forecast a series several steps ahead; each label is learned when its step arrives.
+
+For a record of step t (an hour, say), with horizons h:
+
+1. forecast value(t+h) for each h, from the window of readings up to t, by the models as they are;
+2. the value of t, if there is one, is the label of what was seen at t−h: score the forecast made then, beside
+   persistence, and learn it;
+3. remember what was seen at t.
+
+The models learn the change from the last known value: one that knows nothing is persistence.
+
+What drives the value is watched beside it (`running.py`). Which lags the features are made from is part of
+the state, since they can be chosen anew while it learns (`use_lags`).
+
+Time runs forward. Steps that are left out count as missing. A step that is repeated, or is late by less than
+a window, is refused. A jump by a window or more, ahead or back, begins the window anew; the models stay: so
+one wild date costs a window of forecasts, and a data set that is replayed again is learned again.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlearn.errors import BadLags, NoModel
+from streamlearn.lags.lag_sets import LagSet
+from streamlearn.lags.running import RunningCorrelations
+from streamlearn.lags.windows import Window, empty_window, push
+from streamlearn.learning.drivers import Driver
+from streamlearn.learning.learner import (
+    Answer,
+    EstimatorFactory,
+    Floats,
+    LatestForecast,
+    Learner,
+    Learning,
+    OutputField,
+    SeriesSpec,
+)
+from streamlearn.learning.metrics import HorizonErrors
+
+Features = tuple[Floats, float]
+"""What an estimator sees of a window, shape (n_features,), and the last known value, in its own unit."""
+
+LAGS_SETTING = "lags"
+"""The setting that a control record can change while learning goes on."""
+
+
+class StepFunction(Protocol):
+    """A record → the number of its step, such as hours since 1970; time runs forward."""
+
+    def __call__(self, record: Any, /) -> int:
+        """Return the number of the record's step."""
+        ...
+
+
+class ReadingFunction(Protocol):
+    """A record → its numbers; the first is the value that is forecast, in its own unit."""
+
+    def __call__(self, record: Any, /) -> Floats:
+        """Return the reading, shape (n_fields,); what is missing is NaN."""
+        ...
+
+
+class WindowFeatureFunction(Protocol):
+    """A window of readings → features, the same for training and serving.
+
+    It is called with the window, shape (length, n_fields), the newest reading last; the step of that reading;
+    and, where the pipeline has `lags`, the set that is in use.
+    """
+
+    def __call__(self, window: Window, step: int, /, *lags: Any) -> Features | None:
+        """Return the features and the last known value; None where no value is known."""
+        ...
+
+
+class FeatureNames(Protocol):
+    """A set of lags → what each feature is called."""
+
+    def __call__(self, lags: LagSet, /) -> Sequence[str]:
+        """Return one name a feature, in the features' order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Forecast(Learning):
+    """How to learn a series: its readings, what features they make, and an estimator for each horizon.
+
+    Parameters
+    ----------
+    horizons
+        Steps ahead, ascending.
+    length
+        Steps in the window that features see; more than the longest horizon.
+    fields
+        Numbers in one reading; the first is the one that is forecast.
+    step, reading, features
+        See their protocols.
+    estimator
+        Makes a new regressor from the pipeline's parameters; it learns the change from the last known value.
+    lowest
+        No forecast is below this.
+    lags
+        The lags that a lineage begins with; None: the features choose for themselves.
+    names
+        The features' names by the lags in use; what has the same name is carried over to another set.
+    drivers
+        The exogenous variables, correlated with the value as it comes, by up to `longest_lag` steps both
+        ways.
+    """
+
+    horizons: tuple[int, ...]
+    length: int
+    fields: int
+    step: StepFunction
+    reading: ReadingFunction
+    features: WindowFeatureFunction
+    estimator: EstimatorFactory
+    lowest: float = -np.inf
+    lags: LagSet | None = None
+    names: FeatureNames | None = None
+    drivers: tuple[Driver, ...] = ()
+    longest_lag: int = 48
+
+    kind = "forecast"
+    answer_fields = ("forecast",)
+    max_chunk_rows = 1
+
+    @property
+    def series(self) -> SeriesSpec:
+        """What is forecast, and how far."""
+        return SeriesSpec(self.horizons, self.step, self._value_of, self.length, self.lowest)
+
+    def _value_of(self, record: Any) -> float:
+        return float(self.reading(record)[0])
+
+    @property
+    def first_lags(self) -> LagSet | None:
+        """The lags that a lineage begins with."""
+        return self.lags
+
+    def new_learner(self, parameters: Mapping[str, Any], version: int) -> "ForecastLearner":
+        """Make a learner that has learned nothing."""
+        return ForecastLearner(self, parameters, version)
+
+    def definition(self) -> dict[str, Any]:
+        """Return all parameters but those that this pipeline does not use."""
+        definition: dict[str, Any] = {
+            "horizons": self.horizons,
+            "length": self.length,
+            "fields": self.fields,
+            "step": self.step,
+            "reading": self.reading,
+            "features": self.features,
+            "estimator": self.estimator,
+            "lowest": self.lowest if np.isfinite(self.lowest) else None,
+        }
+        if self.lags is not None:
+            definition |= {
+                "lags": {"series": self.lags.series, "lags": self.lags.lags},
+                "names": self.names,
+            }
+        if self.drivers:
+            definition |= {
+                "drivers": [driver.name for driver in self.drivers],
+                "longest_lag": self.longest_lag,
+            }
+        return definition
+
+    def output_fields(self, parameters: Mapping[str, Any]) -> list[OutputField]:
+        """Return one number a horizon, such as `h24`."""
+        return [OutputField(f"h{horizon}", "FP64", (1,)) for horizon in self.horizons]
+
+
+class SeenStep(NamedTuple):
+    """What was seen at a step whose labels are still to come, and what was forecast there."""
+
+    x: Floats
+    base: float
+    """The last known value then: persistence's forecast."""
+    forecast: list[float | None]
+    """One value a horizon."""
+
+
+class Look(NamedTuple):
+    """A record in its window."""
+
+    window: Window
+    seen: list[SeenStep | None]
+    """What was seen at each step of the window before the record's own."""
+    features: Features | None
+
+
+class ForecastLearner(Learner):
+    """Learns as its `Forecast` says; answers `{"forecast": {"1": …, …}}`, null where it cannot say yet."""
+
+    max_chunk_rows = 1
+
+    def __init__(self, spec: Forecast, parameters: Mapping[str, Any], version: int) -> None:
+        super().__init__(parameters, version)
+        self._spec = spec
+        self.score: Any = HorizonErrors.of(spec.horizons)
+        self.latest = None
+        self.lags = spec.lags
+        self.correlations = RunningCorrelations(len(spec.drivers), spec.longest_lag) if spec.drivers else None
+        self._models: list[Any] = [None] * len(spec.horizons)
+        self._newest_step: int | None = None
+        # Long enough to make features of every step whose label is still to come.
+        self._window = empty_window(2 * spec.length - 1, spec.fields)
+        self._seen: list[SeenStep | None] = [None] * spec.length
+        self._looked_at: tuple[Any, Look] | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether a label of any horizon has been learned."""
+        return any(model is not None for model in self._models)
+
+    def rejection_reason(self, record: Any) -> str | None:
+        """Return why a record cannot be taken after those before."""
+        late = self._steps_late(record)
+        if late is not None and 0 <= late < self._spec.length:
+            return f"its time was answered already or is {late} steps late: time runs forward"
+        return None
+
+    def predict(self, records: Sequence[Any]) -> list[Answer]:
+        """Forecast from the stream's next record, one at a time."""
+        (record,) = records
+        return [{"forecast": self._by_horizon(self._forecast(self._look_at(record).features))}]
+
+    def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
+        """Score and learn the record's value, and move the window on to it."""
+        (record,), (answer,) = records, answers
+        look, step = self._look_at(record), self._spec.step(record)
+        self._learn_value(look)
+        if self.correlations is not None:
+            drivers = [driver.value_of(record) for driver in self._spec.drivers]
+            self.correlations.add(step, np.array(drivers, dtype=np.float64), float(look.window[-1, 0]))
+        forecast = list(answer["forecast"].values())
+        seen = None if look.features is None else SeenStep(*look.features, forecast)
+        self._window, self._newest_step = look.window, step
+        self._seen = [*look.seen, seen][-self._spec.length :]
+        self.latest = LatestForecast(ts=getattr(record, "ts", str(step)), forecast=answer["forecast"])
+        self._looked_at = None
+
+    def answer(self, records: Sequence[Any]) -> list[Answer]:
+        """Forecast from a window of records of one's own; one answer, from the newest of them.
+
+        With no records, from the stream's own state.
+        """
+        if not self.trained:
+            raise NoModel("no forecast can be made yet: nothing has been learned")
+        if not records:
+            if self.latest is None:
+                raise NoModel("no forecast can be made yet: no record has come")
+            return [{"forecast": self.latest["forecast"]}]
+        spec = self._spec
+        window, before = empty_window(spec.length, spec.fields), None
+        for record in sorted(records, key=spec.step):
+            step = spec.step(record)
+            window = push(window, self._readings(record, 1 if before is None else max(step - before, 1)))
+            before = step
+        assert before is not None
+        return [{"forecast": self._by_horizon(self._forecast(self._features(window, before)))}]
+
+    def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        """One array of shape (1,) a horizon, such as `h24`; NaN where nothing can be said yet."""
+        forecast: dict[str, float | None] = self.answer(records)[0]["forecast"]
+        return {f"h{horizon}": np.array([value], dtype=np.float64) for horizon, value in forecast.items()}
+
+    def change_setting(self, name: str, value: Any) -> None:
+        """Change the lags, given as series → lags: see `use_lags`."""
+        if name != LAGS_SETTING:
+            return super().change_setting(name, value)
+        return self.use_lags(value)
+
+    def use_lags(self, lags_by_series: Mapping[str, Sequence[int]]) -> None:
+        """Make features from other lags from now on; what was learned of those that stay is kept.
+
+        The steps whose labels are still to come are looked at anew, so that they can be learned.
+
+        Raises
+        ------
+        BadLags
+            It has no lags to choose, or not these; nothing has changed.
+        """
+        spec = self._spec
+        if self.lags is None or spec.names is None:
+            raise BadLags("this pipeline does not choose its lags")
+        lags = LagSet.of(self.lags.series, lags_by_series, spec.length)
+        models = copy.deepcopy(self._models)
+        column_of = {name: column for column, name in enumerate(spec.names(self.lags))}
+        kept_columns = [column_of.get(name) for name in spec.names(lags)]
+        for model in models:
+            if model is not None and not hasattr(model, "reselect"):
+                raise BadLags(f"{type(model).__name__} cannot change its features while it learns")
+            if model is not None:
+                model.reselect(kept_columns)
+        self._models, self.lags = models, lags
+        self._seen = [self._look_again(steps_back) for steps_back in reversed(range(spec.length))]
+
+    def state(self) -> dict[str, Any]:
+        """Models, lags, window, what was seen and forecast at each of its steps, and running correlations."""
+        return {
+            "models": self._models,
+            "lags": None if self.lags is None else self.lags.chosen,
+            "step": self._newest_step,
+            "window": self._window,
+            "seen": [None if seen is None else list(seen) for seen in self._seen],
+            "latest": self.latest,
+            "correlations": None if self.correlations is None else self.correlations.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` has returned; before format 3 it had neither lags nor correlations."""
+        self._models = state["models"]
+        self._newest_step = state["step"]
+        self._window = empty_window(*self._window.shape)
+        self._window[-len(state["window"]) :] = state["window"]
+        self._seen = [None if seen is None else SeenStep(*seen) for seen in state["seen"]]
+        self.latest = state["latest"]
+        if self.lags is not None and "lags" in state:
+            self.lags = LagSet.of(self.lags.series, state["lags"], self._spec.length)
+        if self.correlations is not None and "correlations" in state:
+            self.correlations.restore(state["correlations"])
+
+    def _look_at(self, record: Any) -> Look:
+        """Put the record into the window; learning takes what predicting has looked at."""
+        if self._looked_at is not None and self._looked_at[0] is record:
+            return self._looked_at[1]
+        spec, step, late = self._spec, self._spec.step(record), self._steps_late(record)
+        begins_anew = late is None or abs(late) >= spec.length
+        seen: list[SeenStep | None] = [None] * spec.length if begins_anew else self._seen
+        gap = 1 if begins_anew or late is None else -late
+        window = empty_window(*self._window.shape) if begins_anew else self._window
+        window = push(window, self._readings(record, gap))
+        seen = [*seen, *([None] * (gap - 1))][-spec.length :]
+        look = Look(window, seen, self._features(window, step))
+        self._looked_at = record, look
+        return look
+
+    def _look_again(self, steps_back: int) -> SeenStep | None:
+        """Look at an older step by the lags of now; what was forecast there stays."""
+        seen = self._seen[-1 - steps_back]
+        if seen is None or self._newest_step is None:
+            return None
+        window = self._window[: len(self._window) - steps_back]
+        features = self._features(window, self._newest_step - steps_back)
+        return None if features is None else SeenStep(*features, seen.forecast)
+
+    def _features(self, window: Window, step: int) -> Features | None:
+        newest = window[-self._spec.length :]
+        return self._spec.features(newest, step, *(() if self.lags is None else (self.lags,)))
+
+    def _learn_value(self, look: Look) -> None:
+        """Score and learn the newest value for every horizon h, with what was seen h steps before it.
+
+        Where the value was missing then, persistence had nothing to say, and neither is scored.
+        """
+        value = float(look.window[-1, 0])
+        if np.isnan(value):
+            return
+        for number, horizon in enumerate(self._spec.horizons):
+            seen = look.seen[-horizon]
+            if seen is None:
+                continue
+            forecast = seen.forecast[number]
+            if forecast is not None and not np.isnan(look.window[-1 - horizon, 0]):
+                errors = self.score.horizons[str(horizon)]
+                errors.add(truth=value, predicted=forecast, baseline=seen.base)
+            if self._models[number] is None:
+                self._models[number] = self._spec.estimator(**self.parameters)
+                self._models[number].partial_fit(seen.x[None, :], np.array([value - seen.base]))
+            else:
+                _learn_one(self._models[number], seen.x, value - seen.base)
+
+    def _forecast(self, features: Features | None) -> list[float | None]:
+        """Forecast one value a horizon; None where it cannot be said."""
+        if features is None:
+            return [None] * len(self._models)
+        x, base = features
+        return [
+            None if model is None else max(self._spec.lowest, base + _predict_one(model, x))
+            for model in self._models
+        ]
+
+    def _by_horizon(self, forecast: list[float | None]) -> dict[str, float | None]:
+        return {str(horizon): value for horizon, value in zip(self._spec.horizons, forecast, strict=True)}
+
+    def _readings(self, record: Any, gap: int) -> Floats:
+        """The record's reading, after `gap − 1` missing ones."""
+        readings = np.full((min(gap, self._spec.length), self._spec.fields), np.nan)
+        readings[-1] = self._spec.reading(record)
+        return readings
+
+    def _steps_late(self, record: Any) -> int | None:
+        """By how many steps the record is behind the newest one; negative if it is ahead."""
+        return None if self._newest_step is None else self._newest_step - self._spec.step(record)
+
+
+def _predict_one(model: Any, x: Floats) -> float:
+    """Predict one row, by the estimator's own quick way where it has one."""
+    if hasattr(model, "predict_one"):
+        return float(model.predict_one(x))
+    return float(model.predict(x[None, :])[0])
+
+
+def _learn_one(model: Any, x: Floats, target: float) -> None:
+    """Learn one row, by the estimator's own quick way where it has one."""
+    if hasattr(model, "learn_one"):
+        model.learn_one(x, target)
+    else:
+        model.partial_fit(x[None, :], np.array([target]))

@@ -1,0 +1,292 @@
+"""The extension API: how a pipeline learns (`Learning`), and what learns (`Learner`).
+
+A learner is the fold of its records, cut into chunks. In five lines, for one chunk of labelled records::
+
+    y_hat = model.predict(x)            # by the model as it was before the chunk
+    score.add(y, y_hat)
+    model.partial_fit(x, y)
+    version = offset of the chunk's last record + 1
+
+`predict_then_learn` is that loop, the only one. Two kinds of learning come with streamlearn: `tabular.py`
+learns records that stand for themselves, `forecasting.py` a series. Where chunks are cut, and what happens
+between them, is decided in `engine/`; how a learner is stored is in `storage/snapshot.py`. Nothing here reads
+a clock or an unseeded random source.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamlearn.errors import ChangeRefused
+from streamlearn.lags.lag_sets import LagSet
+from streamlearn.lags.running import RunningCorrelations
+from streamlearn.learning.drivers import Driver
+from streamlearn.learning.metrics import Score
+
+Answer = dict[str, Any]
+"""What a learner says about one record: the fields that its prediction adds to the record's."""
+
+Floats = NDArray[np.float64]
+
+
+class Estimator(Protocol):
+    """What learns from arrays, as in scikit-learn: `SGDClassifier`, `GaussianNB`, …
+
+    `x` has shape (n_rows, n_features). A classifier's `partial_fit` is also given `classes`.
+    """
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> Any:  # noqa: N803 (scikit-learn's name)
+        """Learn the rows, `y` of shape (n_rows,)."""
+        ...
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
+        """Predict the rows, shape (n_rows,)."""
+        ...
+
+
+class EstimatorFactory(Protocol):
+    """What makes a new estimator from a pipeline's parameters; usually its class."""
+
+    def __call__(self, *args: Any, **parameters: Any) -> Any:
+        """Make an `Estimator` that has learned nothing."""
+        ...
+
+
+class LatestForecast(TypedDict):
+    """The forecast from the stream's newest record."""
+
+    ts: str
+    """The record's own time, as it stands in the record."""
+    forecast: dict[str, float | None]
+    """Horizon in steps, as text, → the value; None where it cannot be said yet."""
+
+
+@dataclass(frozen=True)
+class OutputField:
+    """One array of `Learner.outputs`, as the Open Inference Protocol describes it."""
+
+    name: str
+    datatype: str
+    """`FP64`, `INT64`, `BOOL` or `BYTES` (text)."""
+    shape: tuple[int, ...]
+    """−1 stands for the number of answers."""
+
+
+@dataclass(frozen=True)
+class SeriesSpec:
+    """What a kind of learning that forecasts tells about its series."""
+
+    horizons: tuple[int, ...]
+    """Steps ahead, ascending."""
+    step: Callable[[Any], int]
+    """One record → the number of its step; time runs forward."""
+    value_of: Callable[[Any], float]
+    """One record → the value that is forecast, in its own unit; NaN where it is missing."""
+    window_length: int
+    """Steps in the window that a forecast is made from."""
+    lowest: float = -np.inf
+    """No forecast is below this, in the value's unit."""
+
+
+class Learning(ABC):
+    """How a pipeline learns. Make one of the kinds that come with streamlearn, or derive one of your own.
+
+    It is immutable, makes learners, and declares what the rest of the program may do with them. What a kind
+    does not have stays as it is here: None, or empty. Pages, server, reports and checks ask for these
+    attributes only, never for the class, so a kind of your own is treated like those that come along.
+    """
+
+    kind: ClassVar[str]
+    """A name that never changes, whatever becomes of the class: it stands in the register of lineages."""
+    answer_fields: ClassVar[tuple[str, ...]]
+    """The fields that a prediction adds to its record."""
+    max_chunk_rows: ClassVar[int | None] = None
+    """Most records in one step; 1 where one record decides whether the next can be taken. None: any number.
+    Most records in one step; 1 where one record decides whether the next can be taken. None: any number."""
+
+    classes: tuple[Any, ...] | None = None
+    """Every class of a classification; None for everything else."""
+    drivers: tuple[Driver, ...] = ()
+    """The exogenous variables that are correlated with the value as it comes."""
+
+    @property
+    def label_field(self) -> str | None:
+        """The field of a record that holds the label as it stands; None where there is no such field."""
+        return None
+
+    def label_of(self, record: Any) -> Any:
+        """Return a record's label, or None where it has none, or where this kind has no labels."""
+        return getattr(record, self.label_field) if self.label_field else None
+
+    def features_of(self, records: Sequence[Any]) -> NDArray[Any] | None:
+        """Return the features, shape (n_records, n_features); None where a record has none by itself."""
+        return None
+
+    @property
+    def series(self) -> SeriesSpec | None:
+        """What is forecast, and how far; None for kinds that do not forecast.
+
+        Where it is given, the records of one request are one window, answered once.
+        """
+        return None
+
+    @property
+    def first_lags(self) -> LagSet | None:
+        """The lags that a lineage begins with; None for kinds whose lags cannot be changed."""
+        return None
+
+    @abstractmethod
+    def new_learner(self, parameters: Mapping[str, Any], version: int) -> "Learner":
+        """Make a learner that has learned nothing; its first record has the offset `version`."""
+
+    @abstractmethod
+    def definition(self) -> dict[str, Any]:
+        """Return everything that decides predictions, by name: plain values, classes and functions.
+
+        It is compared when a lineage goes on: see `streamlearn/pipelines/definition.py`. What only people see
+        does not belong here.
+        """
+
+    @abstractmethod
+    def output_fields(self, parameters: Mapping[str, Any]) -> list[OutputField]:
+        """Describe the arrays that a learner's `outputs` returns."""
+
+
+class Learner(ABC):
+    """Something that is learned from a stream, its version and its prequential score.
+
+    **Order of calls.** For each chunk of the stream: `rejection_reason` for each record by itself, `predict`,
+    `learn` with the same list and what `predict` has returned, and then `version` is set. Between chunks
+    `state` is stored; `restore` is called at most once, on a new learner, before anything else. `answer` and
+    `outputs` may come at any time in between, but only on a learner that no stream is learned by.
+
+    **Threads.** A job calls all methods on one thread. A server calls `answer` and `outputs` on many, of a
+    learner that nothing else changes: they must not write to it.
+
+    **Not promised.** How many records a chunk holds, unless `Learning.max_chunk_rows` says so; that `predict`
+    is followed by `learn`; that records have labels. A learner must give the same results from the same calls
+    in any process: no clock, no unseeded random source, no order of a set.
+
+    Attributes
+    ----------
+    version
+        The learner has learned every labelled record with an offset below this one, and no other.
+    parameters
+        What it was made with; fixed with the lineage.
+    score
+        How well its predictions were, each scored before its record was learned.
+    latest
+        The forecast from the newest record; None for learners that do not forecast, or not yet.
+    lags
+        The lags that features are made from; None where they cannot be changed.
+    model
+        The estimator, where it is one; None before it has learned, and for learners with none or several.
+    correlations
+        How each driver goes along with the value; None for learners without drivers.
+    """
+
+    score: Score
+    model: Any = None
+    latest: LatestForecast | None = None
+    lags: LagSet | None = None
+    correlations: RunningCorrelations | None = None
+    max_chunk_rows: int | None = None
+    """Most records in one call of `predict` and `learn`; see `Learning.max_chunk_rows`."""
+
+    def __init__(self, parameters: Mapping[str, Any], version: int) -> None:
+        self.parameters = dict(parameters)
+        self.version = version
+
+    @property
+    @abstractmethod
+    def trained(self) -> bool:
+        """Whether there is a model to answer with."""
+
+    @abstractmethod
+    def predict(self, records: Sequence[Any]) -> list[Answer]:
+        """Answer the stream's next records, by the models as they are; nothing changes by it."""
+
+    @abstractmethod
+    def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
+        """Score `answers`, which `predict` gave for the stream's next records, then learn the records."""
+
+    @abstractmethod
+    def answer(self, records: Sequence[Any]) -> list[Answer]:
+        """Answer records that are not of the stream.
+
+        Raises
+        ------
+        NoModel
+            Nothing has been learned yet.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return all that decides what comes next, but for the score: estimators and arrays by name."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` has returned."""
+
+    def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        """Answer records that are not of the stream, as arrays by name; the first axis counts the answers.
+
+        Raises
+        ------
+        NoModel
+            Nothing has been learned yet.
+        """
+        answers = self.answer(records)
+        return {name: np.array([answer[name] for answer in answers]) for name in answers[0]}
+
+    def rejection_reason(self, record: Any) -> str | None:
+        """Return why a valid record cannot be taken after those before, or None if it can."""
+        return None
+
+    def change_setting(self, name: str, value: Any) -> None:
+        """Change a setting while learning goes on, as a control record asks; see `stream/control.py`.
+
+        Raises
+        ------
+        ChangeRefused
+            There is no such setting, or it cannot have this value; nothing has changed.
+        """
+        raise ChangeRefused(f"this pipeline does not choose its {name}")
+
+
+Predict = Callable[[Learner, Sequence[Any]], list[Answer]]
+
+
+def predict_then_learn(
+    learner: Learner, records: Sequence[Any], version: int, predict: Predict | None = None
+) -> list[Answer]:
+    """Predict a chunk, score it, learn it, and move on to `version`; return the answers.
+
+    It is a function, not a method: that a record is predicted before it is learned is not for a learner to
+    change.
+
+    Parameters
+    ----------
+    records
+        The chunk's valid records in order of offset; may be empty. Those without a label are predicted and
+        not learned.
+    version
+        The offset after the chunk's last record, valid or not.
+    predict
+        What calls `learner.predict`; for those who look at what that call does.
+    """
+    if version <= learner.version:
+        raise ValueError(f"version {version} does not come after {learner.version}")
+    answers: list[Answer] = []
+    size = learner.max_chunk_rows or len(records) or 1
+    for start in range(0, len(records), size):
+        part = records[start : start + size]
+        predicted = learner.predict(part) if predict is None else predict(learner, part)
+        learner.learn(part, predicted)
+        answers += predicted
+    learner.version = version
+    return answers

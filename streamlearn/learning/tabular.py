@@ -1,0 +1,184 @@
+"""Learning records that stand for themselves: rows of a table, classified or regressed on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlearn.errors import NoModel
+from streamlearn.learning.learner import Answer, EstimatorFactory, Learner, Learning, OutputField
+from streamlearn.learning.metrics import Accuracy, Errors
+
+
+class FeatureFunction(Protocol):
+    """Records → what the estimator sees of them; the same call serves training and serving."""
+
+    def __call__(self, records: Sequence[Any], /) -> NDArray[Any]:
+        """Return an array of shape (n_records, n_features), the rows in the order of the records."""
+        ...
+
+
+class LabelFunction(Protocol):
+    """A record → its label, for labels that are derived from several fields."""
+
+    def __call__(self, record: Any, /) -> Any:
+        """Return the label, or None where the record has none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tabular(Learning):
+    """How to learn records that stand for themselves: features, a label, an estimator with `partial_fit`.
+
+    With `classes` it is a classification, scored by accuracy; without, a regression, scored by RMSE and MAE
+    beside a baseline that predicts the label that came last.
+
+    Parameters
+    ----------
+    features
+        Makes an array (n_records, n_features) of records.
+    label
+        The name of the record's field that holds the label, as the struct calls it; or a function for a label
+        that is derived. A record whose label is None is predicted and not learned.
+    estimator
+        Makes a new estimator from the pipeline's parameters; usually its class.
+    classes
+        Every class that a label can have; None for a regression.
+    """
+
+    features: FeatureFunction
+    label: str | LabelFunction
+    estimator: EstimatorFactory
+    classes: tuple[Any, ...] | None = None
+
+    kind = "tabular"
+    answer_fields = ("predict_y",)
+
+    @property
+    def label_field(self) -> str | None:
+        """The field that holds the label; None where the label is derived."""
+        return self.label if isinstance(self.label, str) else None
+
+    def label_of(self, record: Any) -> Any:
+        """Return a record's label, or None where it has none."""
+        return getattr(record, self.label) if isinstance(self.label, str) else self.label(record)
+
+    def features_of(self, records: Sequence[Any]) -> NDArray[Any]:
+        """Return the records' features, shape (n_records, n_features)."""
+        return self.features(records)
+
+    def new_learner(self, parameters: Mapping[str, Any], version: int) -> "TabularLearner":
+        """Make a learner that has learned nothing."""
+        return TabularLearner(self, parameters, version)
+
+    def definition(self) -> dict[str, Any]:
+        """Return features, label, estimator and classes."""
+        return {
+            "features": self.features,
+            "label": self.label,
+            "estimator": self.estimator,
+            "classes": self.classes,
+        }
+
+    def output_fields(self, parameters: Mapping[str, Any]) -> list[OutputField]:
+        """Return the prediction and, for classifiers that have them, the probabilities of the classes."""
+        if self.classes is None:
+            return [OutputField("predict_y", "FP64", (-1,))]
+        integers = all(isinstance(label, int) for label in self.classes)
+        outputs = [OutputField("predict_y", "INT64" if integers else "BYTES", (-1,))]
+        if hasattr(self.estimator(**parameters), "predict_proba"):
+            outputs.append(OutputField("probabilities", "FP64", (-1, len(self.classes))))
+        return outputs
+
+
+class TabularLearner(Learner):
+    """Learns as its `Tabular` says; answers `{"predict_y": …}`, null before the first labelled record.
+
+    Attributes
+    ----------
+    model
+        The estimator; None before the first labelled record.
+    """
+
+    def __init__(self, spec: Tabular, parameters: Mapping[str, Any], version: int) -> None:
+        super().__init__(parameters, version)
+        self._spec = spec
+        self.score: Any = Errors() if spec.classes is None else Accuracy.of(spec.classes)
+        self.model = None
+        self._last_label: float | None = None
+        self._predicted: tuple[Sequence[Any], NDArray[Any]] | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether a labelled record has been learned."""
+        return self.model is not None
+
+    def predict(self, records: Sequence[Any]) -> list[Answer]:
+        """Predict the records' labels, null while nothing has been learned."""
+        if self.model is None:
+            return [{"predict_y": None} for _ in records]
+        return self._predict(self._features(records))
+
+    def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
+        """Score and learn the records that have a label."""
+        labels = [self._spec.label_of(record) for record in records]
+        rows = [row for row, label in enumerate(labels) if label is not None]
+        if rows:
+            truths = [labels[row] for row in rows]
+            self._score(truths, [answers[row]["predict_y"] for row in rows])
+            self._partial_fit(self._features(records)[rows], np.array(truths))
+        self._predicted = None
+
+    def answer(self, records: Sequence[Any]) -> list[Answer]:
+        """Predict the labels of records that are not of the stream."""
+        self._check_trained()
+        return self._predict(self._spec.features(records))
+
+    def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        """`predict_y`, shape (n,), and `probabilities`, shape (n, n_classes), if the estimator has them."""
+        self._check_trained()
+        x = self._spec.features(records)
+        outputs = {"predict_y": np.asarray(self.model.predict(x))}
+        if self._spec.classes is not None and hasattr(self.model, "predict_proba"):
+            outputs["probabilities"] = np.asarray(self.model.predict_proba(x))
+        return outputs
+
+    def state(self) -> dict[str, Any]:
+        """The estimator, and the label that came last."""
+        return {"model": self.model, "last": self._last_label}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` has returned."""
+        self.model, self._last_label = state["model"], state["last"]
+
+    def _features(self, records: Sequence[Any]) -> NDArray[Any]:
+        """The chunk's features; learning takes those that predicting has made."""
+        if self._predicted is None or self._predicted[0] is not records:
+            self._predicted = records, self._spec.features(records)
+        return self._predicted[1]
+
+    def _predict(self, x: NDArray[Any]) -> list[Answer]:
+        return [{"predict_y": label} for label in self.model.predict(x).tolist()]
+
+    def _partial_fit(self, x: NDArray[Any], labels: NDArray[Any]) -> None:
+        if self.model is None:
+            self.model = self._spec.estimator(**self.parameters)
+        if self._spec.classes is None:
+            self.model.partial_fit(x, labels)
+        else:
+            self.model.partial_fit(x, labels, classes=np.array(self._spec.classes))
+
+    def _score(self, truths: list[Any], predictions: list[Any]) -> None:
+        if self._spec.classes is not None:
+            self.score.add(truths, predictions)
+            return
+        for truth, predicted in zip(truths, predictions, strict=True):
+            if predicted is not None and self._last_label is not None:
+                self.score.add(truth=truth, predicted=predicted, baseline=self._last_label)
+            self._last_label = float(truth)
+
+    def _check_trained(self) -> None:
+        if self.model is None:
+            raise NoModel("no labelled record has been learned yet")

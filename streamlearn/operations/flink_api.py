@@ -1,0 +1,98 @@
+"""The few calls to Flink's REST interface that submitting, watching and showing a job need."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+from streamlearn.errors import FlinkUnavailable
+from streamlearn.settings import Settings
+
+_TIMEOUT_S = 5.0
+_RECENT_S = 60.0
+
+ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the JobManager knows it."""
+
+    id: str
+    name: str
+    state: str
+    started_ms: int
+
+    @property
+    def live(self) -> bool:
+        """Whether the job runs, or will again without a hand."""
+        return self.state not in ENDED
+
+
+def job_name(pipeline: str) -> str:
+    """Return what a pipeline's job is called in Flink.
+
+    >>> job_name("digits")
+    'digits: learn'
+    """
+    return f"{pipeline}: learn"
+
+
+def call(settings: Settings, path: str, *, method: str = "GET", body: Any = None) -> Any:
+    """Call Flink's REST interface and return its JSON.
+
+    Raises
+    ------
+    FlinkUnavailable
+        Flink does not answer, or answers with an error.
+    """
+    request = urllib.request.Request(  # noqa: S310 (the address is the operator's own setting)
+        settings.flink.rstrip("/") + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
+            text = response.read()
+            return json.loads(text) if text else {}
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise FlinkUnavailable(f"Flink at {settings.flink} does not answer {path}: {error}") from error
+
+
+def newest_job(settings: Settings, name: str) -> Job | None:
+    """Return the job of that name that was started last, or None if the JobManager knows none."""
+    return max(_jobs(settings, name), key=lambda job: (job.live, job.started_ms), default=None)
+
+
+def live_jobs(settings: Settings, name: str) -> list[Job]:
+    """Return the jobs of that name that run, or will again, the newest first."""
+    return sorted((job for job in _jobs(settings, name) if job.live), key=lambda job: -job.started_ms)
+
+
+def trouble(settings: Settings, job: Job) -> str | None:
+    """Return why a job waits to be restarted, or was within the last minute, in one line."""
+    found = call(settings, f"/jobs/{job.id}/exceptions?maxExceptions=1")
+    entries = found.get("exceptionHistory", {}).get("entries", [])
+    if not entries:
+        return None
+    if job.state == "RUNNING" and time.time() - entries[0].get("timestamp", 0) / 1000 > _RECENT_S:
+        return None
+    lines = [line.strip() for line in entries[0].get("stacktrace", "").splitlines() if line.strip()]
+    ours = [line for line in lines if line.startswith("streamlearn.errors.")]
+    return str((ours or lines or [entries[0].get("exceptionName", "unknown")])[0])
+
+
+def cancel(settings: Settings, job: Job) -> None:
+    """Ask Flink to cancel a job."""
+    call(settings, f"/jobs/{job.id}", method="PATCH", body={})
+
+
+def _jobs(settings: Settings, name: str) -> list[Job]:
+    return [
+        Job(job["jid"], job["name"], job["state"], job["start-time"])
+        for job in call(settings, "/jobs/overview")["jobs"]
+        if job["name"] == name
+    ]

@@ -1,0 +1,91 @@
+"""What a pipeline is: its topics, the type of its records, and how it learns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from streamlearn.datasets.base import DataSet
+from streamlearn.learning.learner import Learner, Learning
+from streamlearn.pipelines import definition
+from streamlearn.pipelines.display import Display
+from streamlearn.stream.records import CONTROL_SUFFIX, DEAD_LETTER_SUFFIX, Codec
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One stream of records and what learns from it.
+
+    Parameters
+    ----------
+    name
+        What it is called everywhere: in Flink, in Redis, in the server's routes.
+    topic
+        Where its records come from; several pipelines may learn from one topic.
+    prediction_topic
+        Where its predictions go.
+    record
+        The msgspec struct that a record must fit; what does not is a dead letter.
+    learning
+        How it learns: `Tabular`, `Forecast`, or a kind of your own.
+    parameters
+        What the estimator is made with, the seed included; fixed with the lineage.
+    passthrough_fields
+        The fields of a record, by their names in JSON, that its prediction repeats.
+    chunk_rows
+        Most records in one predict-then-learn step; 1 makes results independent of how records arrive.
+    trusted_types
+        Types inside the learner's state that neither skops nor streamlearn knows, but may be loaded.
+    dataset
+        What `streamlearn replay` sends.
+    display
+        How pages show it; nothing of it decides a prediction.
+    revision
+        Your own word for what decides predictions (record, features, label). With one, you promise that the
+        same revision predicts the same, and their code may be rearranged; without, every edit of their code
+        is noticed when a lineage goes on. See `streamlearn/pipelines/definition.py`.
+    reference
+        By what `load` finds it again, in any process; set by `load`.
+    """
+
+    name: str
+    topic: str
+    prediction_topic: str
+    record: type[Any]
+    learning: Learning
+    parameters: Mapping[str, Any]
+    passthrough_fields: tuple[str, ...] = ()
+    chunk_rows: int | None = None
+    trusted_types: tuple[str, ...] = ()
+    dataset: DataSet | None = None
+    display: Display = Display()
+    revision: str | None = None
+    reference: str = ""
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Where records that cannot be taken are kept."""
+        return self.topic + DEAD_LETTER_SUFFIX
+
+    @property
+    def control_topic(self) -> str:
+        """Where control records that were obeyed are reported."""
+        return self.topic + CONTROL_SUFFIX
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Reads this pipeline's records and writes its predictions."""
+        return Codec(self.record, self.passthrough_fields, self.learning.answer_fields)
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What is fixed with a lineage, by name: a learner that began with other values cannot go on."""
+        return definition.describe(self.learning, self.record, self.parameters, self.revision)
+
+    def chunk_limit(self, limit: int) -> int:
+        """Return how many records are predicted and learned in one step, if the settings allow `limit`."""
+        return min(most for most in (limit, self.chunk_rows, self.learning.max_chunk_rows) if most)
+
+    def new_learner(self, parameters: Mapping[str, Any] | None = None, version: int = 0) -> Learner:
+        """Make a learner that has learned nothing."""
+        return self.learning.new_learner(self.parameters if parameters is None else parameters, version)

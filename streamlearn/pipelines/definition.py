@@ -1,0 +1,98 @@
+"""What is fixed with a lineage: everything about a pipeline that decides its predictions.
+
+A definition is plain JSON. It stands in the register of lineages, and a lineage goes on only with a pipeline
+of the same definition. It names no module's path, so code can be moved:
+
+- a kind of learning by the name that it declares (`Learning.kind`);
+- classes, such as estimators, by their package and name: `sklearn.SGDClassifier`;
+- the record type and functions by a fingerprint of their code (`fingerprint.py`), so that an edit is noticed;
+  or,
+  where the pipeline has a `revision`, by that alone.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from streamlearn.learning.learner import Learning
+from streamlearn.pipelines.fingerprint import fingerprint, stable_name
+
+if TYPE_CHECKING:
+    from streamlearn.pipelines.base import Pipeline
+
+_FORMAT = 2
+_CODE = "code "
+"""What stands before a fingerprint."""
+_FIRST_KINDS = {"streamlearn.learner.Rows": "tabular", "streamlearn.forecast.Forecast": "forecast"}
+"""What kinds of learning are called in definitions of format 1."""
+
+
+def describe(
+    learning: Learning, record: type[Any], parameters: Mapping[str, Any], revision: str | None
+) -> dict[str, Any]:
+    """Return a pipeline's definition."""
+    definition = {"definition_format": _FORMAT, "learning": learning.kind, **parameters}
+    for name, value in {"record": record, **learning.definition()}.items():
+        if _is_code(name, value):
+            if revision is None:
+                definition[name] = _CODE + fingerprint(value)
+        else:
+            definition[name] = stable_name(value) if callable(value) else value
+    if revision is not None:
+        definition["revision"] = revision
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(definition))
+    return plain
+
+
+def find_changes(before: Mapping[str, Any], pipeline: "Pipeline") -> dict[str, tuple[Any, Any]]:
+    """Return what is not as it was in a lineage's definition: name → (before, now).
+
+    A definition of format 1 named functions by their modules' paths, which tells nothing of an edit: of those
+    only the names are compared.
+    """
+    now: Mapping[str, Any] = pipeline.definition
+    if "definition_format" not in before:
+        before, now = _name_as_in_format_1(before, now, pipeline)
+    return {
+        name: (before.get(name), now.get(name))
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
+    }
+
+
+def is_edit(before: Any, now: Any) -> bool:
+    """Whether a change is an edit of code, which need not change any prediction."""
+    return str(before).startswith(_CODE) and str(now).startswith(_CODE)
+
+
+def _is_code(name: str, value: Any) -> bool:
+    """Whether a part is the author's own code; other classes are somebody's, under a name that stays."""
+    return callable(value) and (name == "record" or not isinstance(value, type))
+
+
+def _name_as_in_format_1(
+    before: Mapping[str, Any], now: Mapping[str, Any], pipeline: "Pipeline"
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return both definitions with classes and functions by package and name."""
+    parts = {"record": pipeline.record, **pipeline.learning.definition()}
+    code = {name: value for name, value in parts.items() if callable(value)}
+    then = {name: _shorten(value) if name in code else value for name, value in before.items()}
+    then["learning"] = _FIRST_KINDS.get(before["learning"], _shorten(before["learning"]).rpartition(".")[2])
+    today = {name: value for name, value in now.items() if name not in ("definition_format", "revision")}
+    today |= {name: stable_name(value) for name, value in code.items()}
+    # A lambda had no name of its own, so it cannot be compared with anything.
+    nameless = {name for name, value in before.items() if str(value).endswith("<lambda>")}
+    return (
+        {name: value for name, value in then.items() if name not in nameless},
+        {name: value for name, value in today.items() if name not in nameless},
+    )
+
+
+def _shorten(path: Any) -> str:
+    """Turn a module's path and a name into a package and a name.
+
+    >>> _shorten("sklearn.linear_model._stochastic_gradient.SGDClassifier")
+    'sklearn.SGDClassifier'
+    """
+    return f"{str(path).partition('.')[0]}.{str(path).rpartition('.')[2]}"

@@ -1,0 +1,65 @@
+"""Which pipelines there are: those installed, and those named as `package.module:object`.
+
+The built-in ones are modules beside this one. One of your own is a `Pipeline` in a module of your own,
+registered under the entry-point group `streamlearn.pipelines`, or named where it is used
+(`docs/your-own-pipeline.md`).
+"""
+
+import sys
+from dataclasses import replace
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from streamlearn.errors import UnknownPipeline
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.settings import Settings
+
+GROUP = "streamlearn.pipelines"
+
+
+def registered_names() -> list[str]:
+    """Return the names of the registered pipelines, sorted."""
+    return sorted(entry_points(group=GROUP).names)
+
+
+def load_all(settings: Settings) -> list[Pipeline]:
+    """Load every pipeline that the whole stack runs: those registered, and those that the settings name."""
+    named = [reference.strip() for reference in settings.pipelines.split(",") if reference.strip()]
+    return [load(reference) for reference in [*registered_names(), *named]]
+
+
+def load(reference: str) -> Pipeline:
+    """Load a pipeline: a registered one by its name, any other as `package.module:object`.
+
+    Modules are looked for where Python does and in the current folder.
+
+    Raises
+    ------
+    UnknownPipeline
+        There is none.
+    """
+    if ":" in reference:
+        return _import(reference)
+    for entry in entry_points(group=GROUP, name=reference):
+        return _with_reference(entry.load(), reference)
+    raise UnknownPipeline(
+        f"no pipeline is called {reference!r}; there are: {', '.join(registered_names())}."
+        " One of your own is named as package.module:object"
+    )
+
+
+def _import(reference: str) -> Pipeline:
+    module, _, attribute = reference.partition(":")
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.append(folder)
+    try:
+        return _with_reference(getattr(import_module(module), attribute), reference)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UnknownPipeline(f"{reference} cannot be loaded: {error}") from error
+
+
+def _with_reference(loaded: object, reference: str) -> Pipeline:
+    if not isinstance(loaded, Pipeline):
+        raise UnknownPipeline(f"{reference} is a {type(loaded).__name__}, not a Pipeline")
+    return replace(loaded, reference=reference)

@@ -1,0 +1,1 @@
+"""What is drawn: one style for all."""

@@ -1,0 +1,1 @@
+"""Model versions: their bytes, and where they are kept."""

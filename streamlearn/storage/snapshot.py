@@ -1,0 +1,276 @@
+"""Learner ⇄ bytes. The format, in order, integers little-endian:
+
+    6 bytes   magic, ``b"slsnap"``
+    u16       format version, 4
+    u32       length of the header
+    header    JSON: pipeline, lineage, version, parameters, score, libraries
+    rest      what `Learner.state` returns, as a canonical skops archive
+    32 bytes  HMAC-SHA256 of everything before it with STREAMLEARN_CHECKPOINT_KEY, or zeros without that key
+    32 bytes  SHA-256 of everything before it, the snapshot's digest
+
+Until format 3 estimators of streamlearn's own are named by their modules' paths, since then by `streamlearn`
+and their class: both are found by the class's name, so code can be moved. In format 2 a forecast's state
+lacks lags and correlations: it goes on with its pipeline's lags, and its correlations begin there. Format 1
+also lacks the HMAC. With a key set, what is not signed with it is refused.
+
+The same state gives the same bytes in any process: skops names parts by memory address and stamps its zip
+with the time, so `_canonicalize` renumbers the parts in reading order and fixes the stamp. Arrays that are
+one object stay one object. No part is a pickle, and nothing is decoded before digest and signature have
+been checked.
+
+Raise the format version when a reader of the old one could misread the new; `loads` keeps reading every
+older version, or says that the snapshot must be rebuilt.
+"""
+
+import hashlib
+import hmac
+import io
+import json
+import logging
+import struct
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.metadata import version as installed
+from typing import Any
+
+import msgspec
+import numpy as np
+import skops.io
+
+from streamlearn import estimators
+from streamlearn.errors import SnapshotRefused
+from streamlearn.learning.learner import Learner
+from streamlearn.pipelines.base import Pipeline
+
+_log = logging.getLogger(__name__)
+
+MAGIC = b"slsnap"
+FORMAT = 4
+_PREFIX = struct.Struct("<6sHI")
+_DIGEST_BYTES = 32
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_OWN_MODULE = "streamlearn"
+"""The module by which snapshots name estimators of streamlearn's own."""
+
+
+class Header(msgspec.Struct, forbid_unknown_fields=True):
+    """What a snapshot tells about itself, before its state is read."""
+
+    pipeline: str
+    lineage: str
+    version: int
+    parameters: dict[str, Any]
+    score: dict[str, Any]
+    libraries: dict[str, str]
+
+
+def dumps(learner: Learner, pipeline: Pipeline, lineage: str, key: str = "") -> bytes:
+    """Write a learner's full training state, signed with `key` if there is one."""
+    header = msgspec.json.encode(
+        Header(
+            pipeline=pipeline.name,
+            lineage=lineage,
+            version=learner.version,
+            parameters=learner.parameters,
+            score=msgspec.to_builtins(learner.score),
+            libraries=_libraries(),
+        ),
+        order="sorted",
+    )
+    payload = _canonicalize(skops.io.dumps(learner.state()))
+    body = _PREFIX.pack(MAGIC, FORMAT, len(header)) + header + payload
+    body += _mac(body, key) if key else bytes(_DIGEST_BYTES)
+    return body + hashlib.sha256(body).digest()
+
+
+def digest(data: bytes) -> str:
+    """Return the digest that a snapshot carries, in hexadecimal; `loads` checks it."""
+    return data[-_DIGEST_BYTES:].hex()
+
+
+def loads(data: bytes, pipeline: Pipeline, lineage: str, key: str = "") -> Learner:
+    """Read a learner back.
+
+    Raises
+    ------
+    SnapshotRefused
+        The bytes are truncated or altered, not signed with `key`, of a newer format, or of another pipeline
+        or lineage; or the libraries installed cannot read them.
+    """
+    header, payload = _open(data, key)
+    if (header.pipeline, header.lineage) != (pipeline.name, lineage):
+        raise SnapshotRefused(
+            f"the snapshot is of {header.pipeline} in lineage {header.lineage},"
+            f" not of {pipeline.name} in {lineage}"
+        )
+    learner = pipeline.new_learner(header.parameters, header.version)
+    try:
+        state = skops.io.loads(_locate_types(payload), trusted=_trusted_types(pipeline))
+        learner.score = msgspec.convert(header.score, type(learner.score))
+        learner.restore(state)
+    except Exception as error:  # skops raises many kinds, all of which mean the same to us
+        raise SnapshotRefused(
+            f"the snapshot's state cannot be read{_describe_other_libraries(header)}: {error}"
+        ) from error
+    if others := _describe_other_libraries(header):
+        _log.info("version %d of %s was read, although%s", header.version, pipeline.name, others)
+    return learner
+
+
+def _describe_other_libraries(header: Header) -> str:
+    """Name the libraries that wrote a snapshot, where they are not those installed."""
+    return "".join(
+        f", written by {name} {version} (installed is {_libraries().get(name, 'none')})"
+        for name, version in header.libraries.items()
+        if version != _libraries().get(name)
+    )
+
+
+def lineage_of(data: bytes, key: str = "") -> str:
+    """Return the lineage that a snapshot is of.
+
+    Raises
+    ------
+    SnapshotRefused
+        It is truncated, altered, foreign or not signed with `key`.
+    """
+    return _open(data, key)[0].lineage
+
+
+def find_differences(left: Learner, right: Learner) -> list[str]:
+    """Name the parts in which two learners differ, as far as they have names."""
+    pairs = [("version", left.version, right.version), ("parameters", left.parameters, right.parameters)]
+    pairs += [("score", msgspec.to_builtins(left.score), msgspec.to_builtins(right.score))]
+    pairs += [("state", left.state(), right.state())]
+    return [path for name, a, b in pairs for path in _differing_paths(name, a, b)]
+
+
+def _differing_paths(path: str, left: Any, right: Any) -> Iterator[str]:
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        same = np.shape(left) == np.shape(right) and np.asarray(left).tobytes() == np.asarray(right).tobytes()
+        yield from () if same else (path,)
+    elif isinstance(left, dict) and isinstance(right, dict):
+        for key in sorted({*left, *right}, key=str):
+            yield from _differing_paths(f"{path}.{key}", left.get(key), right.get(key))
+    elif isinstance(left, list | tuple) and isinstance(right, list | tuple) and len(left) == len(right):
+        for number, (a, b) in enumerate(zip(left, right, strict=True)):
+            yield from _differing_paths(f"{path}[{number}]", a, b)
+    elif type(left) is type(right) and hasattr(left, "__dict__"):
+        yield from _differing_paths(path, vars(left), vars(right))
+    elif type(left) is type(right) and vars(type(left)).get("__eq__") is None and not _is_plain(left):
+        return  # opaque: nothing can be seen from here
+    elif not (left == right or (left != left and right != right)):
+        yield path
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str | bytes | np.generic)
+
+
+def untrusted_types(learner: Learner, pipeline: Pipeline) -> list[str]:
+    """Return the types in a learner's state that a pipeline must list as trusted and does not, sorted."""
+    unknown = skops.io.get_untrusted_types(data=skops.io.dumps(learner.state()))
+    return sorted(set(unknown) - set(_trusted_types(pipeline)))
+
+
+def _trusted_types(pipeline: Pipeline) -> list[str]:
+    return [
+        *pipeline.trusted_types,
+        *(f"{known.__module__}.{name}" for name, known in estimators.KNOWN.items()),
+    ]
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    return {name: installed(name) for name in ("numpy", "scikit-learn", "skops")}
+
+
+def _open(data: bytes, key: str) -> tuple[Header, bytes]:
+    if len(data) < _PREFIX.size + 2 * _DIGEST_BYTES or not data.startswith(MAGIC):
+        raise SnapshotRefused("these bytes are not a snapshot")
+    _, number, length = _PREFIX.unpack_from(data)
+    if number > FORMAT:
+        raise SnapshotRefused(f"the snapshot has format {number}; this program reads up to {FORMAT}")
+    body = data[:-_DIGEST_BYTES]
+    if hashlib.sha256(body).digest() != data[-_DIGEST_BYTES:]:
+        raise SnapshotRefused("the snapshot is truncated or altered: its digest does not match")
+    body, mac = (body, b"") if number == 1 else (body[:-_DIGEST_BYTES], body[-_DIGEST_BYTES:])
+    if key and not hmac.compare_digest(mac, _mac(body, key)):
+        raise SnapshotRefused("the snapshot is not signed with the STREAMLEARN_CHECKPOINT_KEY that is set")
+    payload = body[_PREFIX.size + length :]
+    try:
+        return msgspec.json.decode(body[_PREFIX.size : _PREFIX.size + length], type=Header), payload
+    except msgspec.DecodeError as error:
+        raise SnapshotRefused(f"the snapshot's header cannot be read: {error}") from error
+
+
+def _mac(body: bytes, key: str) -> bytes:
+    return hmac.digest(key.encode(), b"streamlearn snapshot\0" + body, "sha256")
+
+
+def _canonicalize(archive: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        schema = json.loads(source.read("schema.json"))
+        parts = {name: source.read(name) for name in source.namelist() if name != "schema.json"}
+    numbers: dict[Any, int] = {}
+    renamed: dict[str, str] = {}
+    _renumber(schema, numbers, renamed)
+    _rename_modules(schema, lambda module, name: _OWN_MODULE)
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
+        for name, new in renamed.items():
+            copy.writestr(zipfile.ZipInfo(new, _EPOCH), parts[name])
+        copy.writestr(zipfile.ZipInfo("schema.json", _EPOCH), json.dumps(schema, separators=(",", ":")))
+    return target.getvalue()
+
+
+def _renumber(node: Any, numbers: dict[Any, int], renamed: dict[str, str]) -> None:
+    """Replace memory addresses by numbers in reading order, in place."""
+    if isinstance(node, list):
+        for child in node:
+            _renumber(child, numbers, renamed)
+    elif isinstance(node, dict):
+        if "__id__" in node:
+            # Whether two equal numbers or strings are one object is chance, so each gets its own number.
+            shared = node["__id__"] if node.get("__loader__") != "JsonNode" else object()
+            node["__id__"] = numbers.setdefault(shared, len(numbers))
+        if isinstance(node.get("file"), str):
+            renamed.setdefault(node["file"], f"{len(renamed)}{node['file'][node['file'].rindex('.') :]}")
+            node["file"] = renamed[node["file"]]
+        for child in node.values():
+            _renumber(child, numbers, renamed)
+
+
+def _locate_types(archive: bytes) -> bytes:
+    """Return an archive in which types of streamlearn's own are named by where they are now."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        schema = source.read("schema.json")
+        if b'"streamlearn' not in schema:
+            return archive
+        parts = {name: source.read(name) for name in source.namelist()}
+    tree = json.loads(schema)
+    _rename_modules(tree, _module_of)
+    parts["schema.json"] = json.dumps(tree).encode()
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
+        for name, part in parts.items():
+            copy.writestr(name, part)
+    return target.getvalue()
+
+
+def _module_of(module: str, name: str) -> str:
+    return str(estimators.KNOWN[name].__module__) if name in estimators.KNOWN else module
+
+
+def _rename_modules(node: Any, rename: Callable[[str, str], str]) -> None:
+    """Replace the modules of types of streamlearn's own, in place."""
+    if isinstance(node, list):
+        for child in node:
+            _rename_modules(child, rename)
+    elif isinstance(node, dict):
+        module, name = node.get("__module__"), node.get("__class__")
+        if isinstance(module, str) and module.partition(".")[0] == _OWN_MODULE and name in estimators.KNOWN:
+            node["__module__"] = rename(module, name)
+        for child in node.values():
+            _rename_modules(child, rename)

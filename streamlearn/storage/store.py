@@ -1,0 +1,209 @@
+"""Model versions in Redis, as readers see them; `writer.py` writes them.
+
+    streamlearn:{pipeline}:fence               the newest writer's token
+    streamlearn:{pipeline}:head                hash: the newest version (lineage, version, digest, …)
+    streamlearn:{pipeline}:pin                 hash: the version to serve instead, its bytes included
+    streamlearn:{pipeline}:versions:{lineage}  sorted set: offsets of the snapshots kept
+    streamlearn:{pipeline}:about:{lineage}     hash: version → `VersionInfo`
+    streamlearn:{pipeline}:snapshot:{lineage}:{version}   the bytes (see `snapshot.py`)
+    streamlearn:{pipeline}:restores            list: what every start of a worker found, the newest last
+    streamlearn:{pipeline}:recovery            the progress of a worker that is learning again
+
+Redis holds snapshots only; what is true is in Kafka. A pin changes what is served, not what is
+learned, and holds its own copy: what is trimmed or rolled back stays served until it is unpinned.
+"""
+
+from typing import Any
+
+import msgspec
+
+from streamlearn.errors import Fenced
+from streamlearn.settings import Settings
+from streamlearn.storage.redis_client import FAILURES, PREFIX, connect, map_exceptions
+from streamlearn.storage.versions import Head, Restore, VersionInfo
+from streamlearn.storage.writer import Writer
+
+_EPOCH_BITS = 32
+
+_ADMIT = """
+local last = tonumber(redis.call('GET', KEYS[1]) or '0')
+local floor = tonumber(ARGV[1])
+if last >= tonumber(ARGV[2]) then return -1 end
+local token = math.max(last, floor) + 1
+redis.call('SET', KEYS[1], string.format('%.0f', token))
+return token
+"""
+
+_SERVED = """
+local function of(key)
+  return redis.call('HMGET', key, 'lineage', 'version', 'digest', 'samples', 'time')
+end
+local head, pinned = of(KEYS[1]), 1
+if not head[1] then head, pinned = of(KEYS[2]), 0 end
+if not head[1] then return false end
+head[6] = pinned
+if head[1] == ARGV[1] and head[3] == ARGV[2] then return head end
+if pinned == 1 then
+  head[7] = redis.call('HGET', KEYS[1], 'data')
+else
+  head[7] = redis.call('GET', KEYS[3] .. head[1] .. ':' .. head[2])
+end
+return head
+"""
+
+
+class Store:
+    """A connection to Redis. Methods raise `StoreUnavailable` when it does not answer."""
+
+    def __init__(self, url: str, ca: str = "", cert: str = "") -> None:
+        self._redis: Any = connect(url, ca, cert)
+        self._served = self._redis.register_script(_SERVED)
+        self._subscriptions: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Store":
+        """Connect as the settings say."""
+        return cls(settings.redis, settings.tls_ca, settings.tls_cert)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for subscription in self._subscriptions.values():
+            subscription.close()
+        self._redis.close()
+
+    def ping(self) -> None:
+        """Return once Redis has answered; raise `StoreUnavailable` if it does not."""
+        with map_exceptions():
+            self._redis.ping()
+
+    def admit(self, pipeline: str, lineage: str, epoch: int) -> "Writer":
+        """Admit a new writer, shutting out every earlier one.
+
+        `epoch` counts the submissions of the pipeline's job; a writer of an older submission is refused.
+
+        Raises
+        ------
+        Fenced
+            A writer of a newer submission has been admitted.
+        """
+        with map_exceptions():
+            token = self._redis.eval(
+                _ADMIT, 1, f"{PREFIX}{pipeline}:fence", epoch << _EPOCH_BITS, (epoch + 1) << _EPOCH_BITS
+            )
+        if int(token) < 0:
+            raise Fenced(f"a newer job of {pipeline} has taken over")
+        return Writer(self._redis, pipeline, lineage, int(token))
+
+    def served(self, pipeline: str, known: Head | None = None) -> tuple[Head, bytes | None] | None:
+        """Return the version to serve and, unless it is still `known`, its bytes; None if there is none.
+
+        That is the pinned one, else the newest.
+        """
+        with map_exceptions():
+            reply = self._served(
+                keys=[f"{PREFIX}{pipeline}:{key}" for key in ("pin", "head", "snapshot:")],
+                args=[known.lineage, known.digest] if known else ["", ""],
+            )
+        if not reply:
+            return None
+        *fields, pinned = reply[:6]
+        return _read_head(fields, pinned=bool(pinned)), reply[6] if len(reply) > 6 else None
+
+    def newest(self, pipeline: str) -> Head | None:
+        """Return the newest version, whether another is pinned or not; None if there is none."""
+        with map_exceptions():
+            fields = self._redis.hmget(
+                f"{PREFIX}{pipeline}:head", "lineage", "version", "digest", "samples", "time"
+            )
+        return _read_head(fields) if fields[0] else None
+
+    def pinned_snapshot(self, pipeline: str) -> bytes | None:
+        """Return the bytes of the version that is pinned; None if none is."""
+        with map_exceptions():
+            data: bytes | None = self._redis.hget(f"{PREFIX}{pipeline}:pin", "data")
+        return data
+
+    def pin(self, pipeline: str, head: Head, data: bytes) -> None:
+        """Serve this version, whatever is learned meanwhile."""
+        fields = {"lineage": head.lineage, "version": head.version, "digest": head.digest}
+        fields |= {"samples": head.samples, "time": head.time_s, "data": data}
+        with map_exceptions(), self._redis.pipeline(transaction=True) as transaction:
+            transaction.delete(f"{PREFIX}{pipeline}:pin")
+            transaction.hset(f"{PREFIX}{pipeline}:pin", mapping=fields)
+            transaction.publish(f"{PREFIX}{pipeline}:head", head.digest)
+            transaction.execute()
+
+    def unpin(self, pipeline: str) -> bool:
+        """Serve the newest version again; return whether one was pinned."""
+        with map_exceptions(), self._redis.pipeline(transaction=True) as transaction:
+            transaction.delete(f"{PREFIX}{pipeline}:pin")
+            transaction.publish(f"{PREFIX}{pipeline}:head", "")
+            return bool(transaction.execute()[0])
+
+    def wait_for_head(self, pipeline: str, timeout_s: float) -> None:
+        """Return when a new head of the pipeline is announced, or after `timeout_s` seconds at the latest.
+
+        Raises
+        ------
+        StoreUnavailable
+            Redis does not answer; the next call listens anew.
+        """
+        with map_exceptions():
+            try:
+                if pipeline not in self._subscriptions:
+                    self._subscriptions[pipeline] = self._redis.pubsub(ignore_subscribe_messages=True)
+                    self._subscriptions[pipeline].subscribe(f"{PREFIX}{pipeline}:head")
+                self._subscriptions[pipeline].get_message(timeout=timeout_s)
+            except FAILURES:
+                self._subscriptions.pop(pipeline).close()
+                raise
+
+    def versions(self, pipeline: str, lineage: str) -> dict[int, VersionInfo]:
+        """Return the versions of a lineage that are kept, ascending, and what is known of each."""
+        with map_exceptions():
+            by_version = self._redis.hgetall(f"{PREFIX}{pipeline}:about:{lineage}")
+        return {
+            int(version): msgspec.json.decode(by_version[version], type=VersionInfo)
+            for version in sorted(by_version, key=int)
+        }
+
+    def version_info(self, pipeline: str, lineage: str, version: int) -> VersionInfo | None:
+        """Return what is known of one version, or None if it is not kept."""
+        with map_exceptions():
+            encoded = self._redis.hget(f"{PREFIX}{pipeline}:about:{lineage}", version)
+        return None if encoded is None else msgspec.json.decode(encoded, type=VersionInfo)
+
+    def snapshot(self, pipeline: str, lineage: str, version: int) -> bytes | None:
+        """Return a version's bytes, or None if it is not kept."""
+        with map_exceptions():
+            data: bytes | None = self._redis.get(f"{PREFIX}{pipeline}:snapshot:{lineage}:{version}")
+            return data
+
+    def restores(self, pipeline: str) -> list[Restore]:
+        """Return what every start of the pipeline's worker found, the newest last."""
+        with map_exceptions():
+            entries = self._redis.lrange(f"{PREFIX}{pipeline}:restores", 0, -1)
+        return [msgspec.json.decode(entry, type=Restore) for entry in entries]
+
+    def recovery_progress(self, pipeline: str) -> str | None:
+        """Return the progress of a worker that is learning again, in words; None if there is none."""
+        with map_exceptions():
+            progress = self._redis.get(f"{PREFIX}{pipeline}:recovery")
+        return None if progress is None else str(progress.decode())
+
+    def clear(self, pipeline: str | None = None) -> int:
+        """Delete everything of one pipeline, or of all; return how many keys went."""
+        pattern = f"{PREFIX}{pipeline}:*" if pipeline else f"{PREFIX}*"
+        with map_exceptions():
+            return sum(self._redis.delete(key) for key in self._redis.scan_iter(pattern, count=1000))
+
+    def delete(self, key: str) -> bool:
+        """Delete one key by its full name; return whether it was there."""
+        with map_exceptions():
+            return bool(self._redis.delete(key))
+
+
+def _read_head(fields: list[bytes], *, pinned: bool = False) -> Head:
+    """Read what stands in the hash of a head or a pin."""
+    lineage, version, digest, samples, time_s = fields
+    return Head(lineage.decode(), int(version), digest.decode(), int(samples), int(time_s), pinned=pinned)

@@ -1,0 +1,48 @@
+"""Model versions described: which is served, what is known of each, what a worker found as it started."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+
+class Restore(msgspec.Struct):
+    """What a worker found as it started."""
+
+    lineage: str
+    offset: int
+    """Where Flink resumed."""
+    snapshot: int | None
+    """The version of the snapshot that was taken; None: it began at the lineage's start."""
+    relearned: int
+    """How many offsets were learned again from Kafka."""
+    dropped: int
+    """How many versions were dropped: their answers were never committed."""
+    refused: dict[str, str]
+    """Versions whose snapshots could not be read, and why."""
+    time_s: float
+    """When, in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A version to serve: which it is, and when it was written (seconds since 1970)."""
+
+    lineage: str
+    version: int
+    digest: str
+    samples: int
+    time_s: int
+    pinned: bool = False
+    """Whether it is served because somebody wants it so, not because it is the newest."""
+
+
+class VersionInfo(msgspec.Struct):
+    """What is known of a version without reading it."""
+
+    digest: str
+    samples: int
+    """How many predictions its score counts."""
+    score: dict[str, float | None]
+    """The score's figures by name."""
+    time_s: int = 0
+    """When it was written, in seconds since 1970, by Redis' clock."""

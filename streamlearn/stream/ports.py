@@ -1,0 +1,91 @@
+"""What the engine asks of Kafka: a pipeline's records, and the journal of how they were answered.
+
+The journal is every answer that is committed: predictions, dead letters, and control records that were
+obeyed, each with the version that gave it. A run of answers with one version is one chunk: one step of
+predicting, then learning (`journal.py`). `broker/kafka_stream.py` reads both from Kafka.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from streamlearn.stream.control import Obeyed
+
+
+class Input(NamedTuple):
+    """A record as it stands in the input topic."""
+
+    partition: int
+    offset: int
+    value: bytes | None
+
+
+class Output(NamedTuple):
+    """An answer, and the topic that it goes to."""
+
+    value: bytes
+    topic: str
+
+
+class Entry(NamedTuple):
+    """A committed answer."""
+
+    offset: int
+    """That of the record answered."""
+    version: int
+    """The version that answered it."""
+    lineage: str
+    output: Output
+
+
+class Journal(Protocol):
+    """The committed answers of one lineage, taken in the order of their records."""
+
+    strays: list[Entry]
+    """Answers that were skipped: nobody asked for them, or not again. The caller empties it."""
+    cut_off: bool
+    """Whether Kafka may have dropped answers that belong to its beginning."""
+
+    @property
+    def ahead(self) -> bool:
+        """Whether later answers than the one that was last asked for are known."""
+        ...
+
+    def take(self, offset: int, wait_s: float) -> Entry | None:
+        """Return the answer to the record at `offset`, or None if it has none.
+
+        While all that is committed is older, wait for more, for at most `wait_s` seconds.
+        """
+        ...
+
+
+class Stream(Protocol):
+    """One pipeline's topics. Every method may raise `BrokerUnavailable`."""
+
+    def oldest(self) -> int:
+        """Return the offset of the oldest record that Kafka still holds."""
+        ...
+
+    def end(self) -> int:
+        """Return the offset after the last record."""
+        ...
+
+    def may_be_lost(self, start: int, end: int) -> bool:
+        """Whether [start, end) held records that Kafka holds no more, or holds some: if not, it is a hole."""
+        ...
+
+    def committed(self) -> int | None:
+        """Return the offset below which Flink will never resume, or None while it is unknown."""
+        ...
+
+    def rows(self, start: int, end: int) -> Iterator[Input]:
+        """Yield the records with start ≤ offset < end that Kafka holds."""
+        ...
+
+    def obeyed_controls(self, lineage: str) -> list[Obeyed]:
+        """Return the control records that a lineage has obeyed."""
+        ...
+
+    def journal(self, lineage: str, start: int) -> AbstractContextManager[Journal]:
+        """Open the journal of a lineage, at the answers to the records from `start` on."""
+        ...

@@ -1,0 +1,137 @@
+"""Wire records ⇄ typed structs: what comes out of a topic and what goes into one (JSON, msgspec).
+
+A record that cannot be read becomes a dead letter: the bytes as received, where they stood, and why.
+Which fields a pipeline's records have is in `pipelines/`; what each is answered is in `engine/answering.py`.
+"""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from streamlearn.errors import BadRecord
+
+DEAD_LETTER_SUFFIX = ".dead_letter"
+CONTROL_SUFFIX = ".control"
+
+MAX_RECORD_BYTES = 1 << 20
+"""The largest record that a pipeline takes (1 MiB). Kafka's own limit is on what it gets compressed."""
+
+encode = msgspec.json.Encoder().encode
+
+
+def check_size(value: bytes) -> bytes:
+    """Return a record's bytes if a pipeline takes so many.
+
+    Raises
+    ------
+    BadRecord
+        There are more than 1 MiB of them.
+    """
+    if len(value) > MAX_RECORD_BYTES:
+        raise BadRecord(f"the value of {len(value)} bytes is over the limit of {MAX_RECORD_BYTES}")
+    return value
+
+
+class DeadLetter(msgspec.Struct, rename={"version": "model_version"}):
+    """A record that was not learned.
+
+    `version` and `lineage` tell at which version of the learner it stood. `value` is base64, as the bytes may
+    be anything, or null as it was; of a value over the limit it is the first MiB. `length` is how many bytes
+    were received.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    value: str | None
+    length: int
+    version: int
+    lineage: str
+
+
+class Stamp(msgspec.Struct, rename={"version": "model_version"}):
+    """Where a record stood and which model answered it; every answer carries these fields."""
+
+    partition: int
+    offset: int
+    version: int
+    lineage: str
+
+
+class Codec:
+    """Reads the records of one pipeline and writes its predictions.
+
+    Parameters
+    ----------
+    record
+        The struct that a record must fit.
+    passthrough_fields
+        The fields of the record that its prediction repeats, byte for byte as received.
+    answer_fields
+        The fields that the learner adds, such as `predict_y`.
+    """
+
+    def __init__(
+        self, record: type[Any], passthrough_fields: Sequence[str], answer_fields: Sequence[str]
+    ) -> None:
+        self._record = msgspec.json.Decoder(record)
+        fields = [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in passthrough_fields]
+        self._passthrough = msgspec.json.Decoder(msgspec.defstruct("Passthrough", fields))
+        self._passthrough_fields = tuple(passthrough_fields)
+        self._prediction = msgspec.defstruct(
+            "Prediction",
+            [
+                *[(name, Any, msgspec.UNSET) for name in (*passthrough_fields, *answer_fields)],
+                *[(name, Any) for name in ("partition", "offset", "model_version", "lineage")],
+            ],
+            kw_only=True,
+        )
+
+    def decode(self, value: bytes | None) -> Any:
+        """Read one record.
+
+        Raises
+        ------
+        BadRecord
+            `value` is null, is not JSON, or does not fit the record type.
+        """
+        if value is None:
+            raise BadRecord("the value is null")
+        try:
+            return self._record.decode(check_size(value))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRecord(str(error) or "the value cannot be decoded") from error
+
+    def encode(self, value: bytes, answer: dict[str, Any], stamp: Stamp) -> bytes:
+        """Write the prediction for a record that `decode` has accepted."""
+        raw = self._passthrough.decode(value)
+        return encode(
+            self._prediction(
+                **{name: getattr(raw, name) for name in self._passthrough_fields},
+                **answer,
+                partition=stamp.partition,
+                offset=stamp.offset,
+                model_version=stamp.version,
+                lineage=stamp.lineage,
+            )
+        )
+
+
+def encode_dead_letter(topic: str, value: bytes | None, stamp: Stamp, error: BadRecord) -> bytes:
+    """Write the dead letter for a record that could not be taken."""
+    kept = None if value is None else base64.b64encode(value[:MAX_RECORD_BYTES]).decode("ascii")
+    return encode(
+        DeadLetter(
+            topic=topic,
+            partition=stamp.partition,
+            offset=stamp.offset,
+            reason=str(error),
+            value=kept,
+            length=len(value or b""),
+            version=stamp.version,
+            lineage=stamp.lineage,
+        )
+    )
