@@ -10,17 +10,18 @@ help, which `docs/settings.md` repeats (a test compares them).
 >>> Settings.load({"STREAMLEARN_HTTP_PORT": "many"})
 Traceback (most recent call last):
     ...
-streamlearn.errors.BadSetting: STREAMLEARN_HTTP_PORT='many' is not a whole number
+streamlearn.errors.BadSetting: STREAMLEARN_HTTP_PORT='many' is not a whole number; the default is 8066
 """
 
-import math
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import unquote, urlsplit
+
+import msgspec
+from msgspec import Meta
 
 from streamlearn.errors import BadSetting
 
@@ -30,19 +31,15 @@ SECRETS = "secrets.env"
 """The file in the home folder that holds what nobody else should know, as lines NAME=value."""
 
 
-def _option(
-    default: Any, text: str, *, secret: bool = False, least: float = 0, most: float = math.inf, form: str = ""
-) -> Any:
-    """A setting; a number is from `least` to `most`, a text fits the regular expression `form`."""
-    bounds = {"least": least, "most": most, "form": form}
-    return field(default=default, repr=not secret, metadata={"help": text, **bounds})
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+Address = Annotated[str, Meta(pattern=r"^[^:/\s]+:\d+$")]
 
 
-def _port(default: int, text: str) -> Any:
-    return _option(default, text, least=1, most=65535)
-
-
-_ADDRESS = r"[^:/\s]+:\d+"
+def _option(default: Any, help_text: str, *, secret: bool = False) -> Any:
+    """Declare a setting; its type says which values it can have."""
+    return field(default=default, repr=not secret, metadata={"help": help_text, "secret": secret})
 
 
 @dataclass(frozen=True)
@@ -52,14 +49,13 @@ class Settings:
     home: Path = _option(Path(".streamlearn"), "folder for everything the local stack writes")
     cache: Path = _option(Path(".streamlearn/cache"), "folder for what is downloaded once: jars, data sets")
     secrets_file: str = _option("", "file with what is not in the environment; empty: secrets.env under home")
-    kafka: str = _option("localhost:9092", "Kafka bootstrap server, host:port", form=_ADDRESS)
-    kafka_security: str = _option(
+    kafka: Address = _option("localhost:9092", "Kafka bootstrap server, host:port")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _option(
         "PLAINTEXT",
         "how Kafka is talked to: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
-        form="PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL",
     )
-    kafka_sasl: str = _option(
-        "PLAIN", "SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", form="PLAIN|SCRAM-SHA-(256|512)"
+    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _option(
+        "PLAIN", "SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
     )
     kafka_user: str = _option("", "user for SASL")
     kafka_password: str = _option("", "password for SASL", secret=True)
@@ -67,71 +63,75 @@ class Settings:
         "", "PEM file of the authorities trusted for TLS, Kafka's and Redis'; empty: the system's"
     )
     tls_cert: str = _option("", "PEM file with one's own certificate and its key, for TLS that asks for it")
-    kafka_controller_port: int = _port(9093, "port of the local broker's own KRaft controller")
-    redis: str = _option(
+    kafka_controller_port: Port = _option(9093, "port of the local broker's own KRaft controller")
+    redis: Annotated[str, Meta(pattern=r"^rediss?://\S+$")] = _option(
         "redis://localhost:6379/0",
         "Redis URL with its password, `rediss://` for TLS; `streamlearn up` makes a password for its own",
         secret=True,
-        form=r"rediss?://\S+",
     )
-    redis_wait_s: float = _option(90.0, "seconds a job waits for an absent Redis before Flink restarts it")
+    redis_wait_s: Seconds = _option(90.0, "seconds a job waits for an absent Redis before Flink restarts it")
     checkpoint_key: str = _option(
         "",
         "key that signs snapshots and control records; `streamlearn up` makes one where none is set",
         secret=True,
     )
-    journal_wait_s: float = _option(
+    journal_wait_s: Seconds = _option(
         60.0, "seconds a worker that starts waits for the answers before its first record to be committed"
     )
-    lost_input: str = _option(
+    lost_input: Literal["stop", "continue"] = _option(
         "stop",
         "when Kafka has lost records that were not yet learned: stop with an error, or continue and count",
-        form="stop|continue",
     )
-    flink: str = _option(
-        "http://localhost:8081", "Flink's REST address and web UI", form=r"https?://" + _ADDRESS
+    flink: Annotated[str, Meta(pattern=r"^https?://[^:/\s]+:\d+$")] = _option(
+        "http://localhost:8081", "Flink's REST address and web UI"
     )
-    flink_rpc_port: int = _port(6123, "port on which the local JobManager and TaskManager meet")
-    flink_slots: int = _option(4, "task slots of the local TaskManager; a pipeline takes one")
-    jobmanager_metrics_port: int = _port(9249, "port of the JobManager's Prometheus metrics")
-    taskmanager_metrics_port: int = _port(9250, "port of the TaskManager's Prometheus metrics")
+    flink_rpc_port: Port = _option(6123, "port on which the local JobManager and TaskManager meet")
+    flink_slots: Annotated[int, Meta(ge=0)] = _option(
+        4, "task slots of the local TaskManager; a pipeline takes one"
+    )
+    jobmanager_metrics_port: Port = _option(9249, "port of the JobManager's Prometheus metrics")
+    taskmanager_metrics_port: Port = _option(9250, "port of the TaskManager's Prometheus metrics")
     pipelines: str = _option("", "pipelines of your own to run: package.module:object, comma-separated")
-    checkpoint_interval_ms: int = _option(
+    checkpoint_interval_ms: Annotated[int, Meta(ge=0)] = _option(
         1000, "milliseconds between Flink checkpoints; predictions can be read after each"
     )
     checkpoint_dir: str = _option("", "where Flink keeps checkpoints; empty: the folder flink/ under home")
-    bundle_time_ms: int = _option(30, "milliseconds a record may wait for others before it is predicted")
-    chunk_rows: int = _option(256, "most records in one predict-then-learn call", least=1)
+    bundle_time_ms: Annotated[int, Meta(ge=0)] = _option(
+        30, "milliseconds a record may wait for others before it is predicted"
+    )
+    chunk_rows: Count = _option(256, "most records in one predict-then-learn call")
     http_host: str = _option("127.0.0.1", "address the server listens on")
-    http_port: int = _port(8066, "port the server listens on")
-    http_workers: int = _option(2, "server processes", least=1)
+    http_port: Port = _option(8066, "port the server listens on")
+    http_workers: Count = _option(2, "server processes")
     http_hosts: str = _option(
         "",
         "names by which the server may be called, comma-separated; empty: this machine's own where it listens"
         " only there, else any",
     )
-    http_body_mb: int = _option(16, "largest body of a request, in MiB", least=1)
-    http_rows: int = _option(10_000, "most rows or records in one request", least=1)
-    http_timeout_s: float = _option(30.0, "seconds in which a request must have come in whole", least=0.1)
-    ready_age_s: float = _option(
+    http_body_mb: Count = _option(16, "largest body of a request, in MiB")
+    http_rows: Count = _option(10_000, "most rows or records in one request")
+    http_timeout_s: Annotated[float, Meta(ge=0.1)] = _option(
+        30.0, "seconds in which a request must have come in whole"
+    )
+    ready_age_s: Seconds = _option(
         0.0, "seconds after which a model that nothing was added to is not ready; 0: never"
     )
     api_token: str = _option(
         "", "token that requests which change something must bring; empty: none is needed", secret=True
     )
-    feedback: str = _option("on", "whether clients may send labelled records: on or off", form="on|off")
-    feedback_per_minute: int = _option(
-        600, "most requests with feedback that one client may send in a minute", least=1
+    feedback: Literal["on", "off"] = _option("on", "whether clients may send labelled records: on or off")
+    feedback_per_minute: Count = _option(
+        600, "most requests with feedback that one client may send in a minute"
     )
-    model_poll_ms: int = _option(
-        250, "milliseconds after which the server looks for a newer model that nobody announced", least=1
+    model_poll_ms: Count = _option(
+        250, "milliseconds after which the server looks for a newer model that nobody announced"
     )
     pm25_csv: str = _option("", "a local copy of the PM2.5 data; empty: it is fetched once")
     pm25_url: str = _option(
         "https://archive.ics.uci.edu/ml/machine-learning-databases/00381/PRSA_data_2010.1.1-2014.12.31.csv",
         "where the PM2.5 data is fetched from",
     )
-    replay_rate: float = _option(10.0, "records a second of `streamlearn replay`; 0: as fast as possible")
+    replay_rate: Seconds = _option(10.0, "records a second of `streamlearn replay`; 0: as fast as possible")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -143,10 +143,9 @@ class Settings:
             A value cannot be converted.
         """
         environ = os.environ if environ is None else environ
-        told = cls(**_values(environ))
-        return cls(
-            **_values({**kept(told.secrets), **{name: text for name, text in environ.items() if text}})
-        )
+        first = cls(**_convert(environ))
+        given = {name: text for name, text in environ.items() if text}
+        return cls(**_convert({**read_variables(first.secrets), **given}))
 
     @property
     def secrets(self) -> Path:
@@ -207,8 +206,8 @@ def preset(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
 
 
-def kept(path: Path) -> dict[str, str]:
-    """Return what a file of lines NAME=value holds; nothing where there is no file."""
+def read_variables(path: Path) -> dict[str, str]:
+    """Return the variables in a file of lines NAME=value; none where there is no file."""
     try:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
@@ -219,22 +218,42 @@ def kept(path: Path) -> dict[str, str]:
     return {name: value for name, equals, value in pairs if equals}
 
 
-def _values(environ: Mapping[str, str]) -> dict[str, Any]:
-    named = {option: environ.get(variable(option.name)) for option in fields(Settings)}
-    return {option.name: _convert(option, text) for option, text in named.items() if text}
+def _convert(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Read the settings that are set, by msgspec's own conversion of texts."""
+    types = get_type_hints(Settings, include_extras=True)
+    values = {}
+    for option in fields(Settings):
+        if text := environ.get(variable(option.name)):
+            values[option.name] = _convert_one(option, types[option.name], text)
+    return values
 
 
-def _convert(option: Any, text: str) -> Any:
-    name, kind, bounds = variable(option.name), type(option.default), option.metadata
+def _convert_one(option: "Field[Any]", kind: Any, text: str) -> Any:
     try:
-        value = kind(text)
-    except ValueError:
-        expected = {int: "a whole number", float: "a number"}.get(kind, f"a {kind.__name__}")
-        raise BadSetting(f"{name}={text!r} is not {expected}") from None
-    if kind in (int, float) and not value >= bounds["least"]:
-        raise BadSetting(f"{name}={text!r} is not at least {bounds['least']}")
-    if kind in (int, float) and not value <= bounds["most"]:
-        raise BadSetting(f"{name}={text!r} is more than {bounds['most']}")
-    if bounds["form"] and not re.fullmatch(bounds["form"], text):
-        raise BadSetting(f"{name} is not of the form of its default, {option.default!r}")
-    return value
+        return msgspec.convert(text, kind, strict=False, dec_hook=lambda wanted, value: wanted(value))
+    except msgspec.ValidationError as error:
+        # A secret must not be shown, and a text in the wrong form may hold one.
+        shown = "" if option.metadata["secret"] else f"={text!r}"
+        reason = _describe(kind, str(error))
+        raise BadSetting(
+            f"{variable(option.name)}{shown} {reason}; the default is {option.default}"
+        ) from None
+
+
+def _describe(kind: Any, error: str) -> str:
+    """Turn msgspec's reason into words for people who set variables.
+
+    >>> _describe(int, "Expected `int`, got `str`"), _describe(Count, "Expected `int` >= 1")
+    ('is not a whole number', 'is not at least 1')
+    """
+    if ">= " in error:
+        return f"is not at least {error.rpartition('>= ')[2]}"
+    if "<= " in error:
+        return f"is more than {error.rpartition('<= ')[2]}"
+    if "`int`" in error:
+        return "is not a whole number"
+    if "`float`" in error:
+        return "is not a number"
+    if "enum" in error:
+        return f"is none of {', '.join(kind.__args__)}"
+    return "does not have the form that is expected"

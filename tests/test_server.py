@@ -414,7 +414,7 @@ def _counts(server: Server) -> dict[str, float]:
     [
         ({"STREAMLEARN_HTTP_PORT": "many"}, "STREAMLEARN_HTTP_PORT='many' is not a whole number"),
         ({"STREAMLEARN_HTTP_WORKERS": "0"}, "STREAMLEARN_HTTP_WORKERS='0' is not at least 1"),
-        ({"STREAMLEARN_FEEDBACK": "maybe"}, "STREAMLEARN_FEEDBACK is not of the form of its default, 'on'"),
+        ({"STREAMLEARN_FEEDBACK": "maybe"}, "is none of on, off; the default is on"),
         ({"STREAMLEARN_HTTP_HOST": "256.1.1.1"}, "STREAMLEARN_HTTP_HOST='256.1.1.1'"),
         ({"STREAMLEARN_HTTP_PORT": "99999"}, "STREAMLEARN_HTTP_PORT='99999' is more than 65535"),
         ({"STREAMLEARN_PIPELINES": "nothing:here"}, "nothing:here cannot be loaded"),

@@ -4,7 +4,7 @@ import secrets
 from urllib.parse import quote
 
 from streamlearn.local.configuration import write_secret
-from streamlearn.settings import Settings, inherited, kept, variable
+from streamlearn.settings import Settings, inherited, read_variables, variable
 
 _BYTES = 24
 
@@ -15,7 +15,7 @@ def ensure(settings: Settings, *, redis_host: str = "localhost", redis_password:
     A `redis_password` takes the place of one that is kept. Who sets `STREAMLEARN_REDIS` says himself whether
     it has a password.
     """
-    found = kept(settings.secrets)
+    found = read_variables(settings.secrets)
     made = {
         variable("redis"): _redis(settings, redis_host, redis_password or secrets.token_hex(_BYTES)),
         variable("checkpoint_key"): secrets.token_hex(_BYTES),
