@@ -94,7 +94,7 @@ def _options(settings: Settings, own: dict[str, str]) -> str:
 
 def _security(settings: Settings) -> dict[str, str]:
     """Return the Java client's options for TLS and SASL."""
-    options = {"security.protocol": settings.kafka_security}
+    options: dict[str, str] = {"security.protocol": settings.kafka_security}
     if settings.kafka_security.startswith("SASL"):
         kind = "plain.Plain" if settings.kafka_sasl == "PLAIN" else "scram.Scram"
         options |= {

@@ -32,7 +32,11 @@ def describe(
     learning: Learning, record: type[Any], parameters: Mapping[str, Any], revision: str | None
 ) -> dict[str, Any]:
     """Return a pipeline's definition."""
-    definition = {"definition_format": _FORMAT, "learning": learning.kind, **parameters}
+    definition: dict[str, Any] = {
+        "definition_format": _FORMAT,
+        "learning": learning.kind,
+        "parameters": dict(parameters),
+    }
     for name, value in {"record": record, **learning.definition()}.items():
         if _is_code(name, value):
             if revision is None:
@@ -52,13 +56,21 @@ def find_changes(before: Mapping[str, Any], pipeline: "Pipeline") -> dict[str, t
     only the names are compared.
     """
     now: Mapping[str, Any] = pipeline.definition
-    if "definition_format" not in before:
+    if "definition_format" in before:
+        before, now = _flatten(before), _flatten(now)
+    else:
         before, now = _name_as_in_format_1(before, now, pipeline)
     return {
         name: (before.get(name), now.get(name))
         for name in {**before, **now}
         if before.get(name) != now.get(name)
     }
+
+
+def _flatten(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Name each of the parameters by itself."""
+    parameters = {f"parameters.{name}": value for name, value in definition["parameters"].items()}
+    return {**{name: part for name, part in definition.items() if name != "parameters"}, **parameters}
 
 
 def is_edit(before: Any, now: Any) -> bool:
@@ -79,7 +91,8 @@ def _name_as_in_format_1(
     code = {name: value for name, value in parts.items() if callable(value)}
     then = {name: _shorten(value) if name in code else value for name, value in before.items()}
     then["learning"] = _FIRST_KINDS.get(before["learning"], _shorten(before["learning"]).rpartition(".")[2])
-    today = {name: value for name, value in now.items() if name not in ("definition_format", "revision")}
+    unknown_then = {"definition_format", "revision", "parameters"}
+    today = {**now["parameters"], **{name: part for name, part in now.items() if name not in unknown_then}}
     today |= {name: stable_name(value) for name, value in code.items()}
     # A lambda had no name of its own, so it cannot be compared with anything.
     nameless = {name for name, value in before.items() if str(value).endswith("<lambda>")}
