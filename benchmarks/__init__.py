@@ -1,1 +1,4 @@
-"""What is measured beside others."""
+"""Streamlearn measured beside other methods. Runs in a checkout only: the installed package leaves it out.
+
+pm25_lstm   LSTMs and the pipeline `pm25`, an hour ahead: `streamlearn baseline`
+"""

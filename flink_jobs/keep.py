@@ -1,4 +1,4 @@
-"""Sees to it that pipelines' jobs run: the one program that submits without being asked.
+"""Keep the jobs of pipelines running: the one program that submits without being asked.
 
 A session cluster forgets its jobs when the JobManager dies; then the job is submitted again, from its newest
 checkpoint. A job that a person has cancelled or stopped is left alone until the person submits it again.
@@ -14,48 +14,56 @@ from streamlearn.operations.flink_api import job_name
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
-_LOOK_S = 2.0
+_POLL_S = 2.0
 _BACKOFF_S = 10.0
 
 
-def keep_running(settings: Settings, pipelines: Sequence[Pipeline], say: Callable[[str], None]) -> None:
-    """Watch the pipelines' jobs for ever, submitting each whenever it is not there."""
-    told = dict.fromkeys((pipeline.name for pipeline in pipelines), "")
-    due_s = dict.fromkeys(told, 0.0)
+def keep_running(settings: Settings, pipelines: Sequence[Pipeline], echo: Callable[[str], None]) -> None:
+    """Watch the pipelines' jobs for ever, and submit each whenever Flink does not have it.
+
+    A job's status is echoed when it changes: a refusal that repeats at every attempt is echoed once.
+    """
+    statuses = dict.fromkeys((pipeline.name for pipeline in pipelines), "")
+    due_s = dict.fromkeys(statuses, 0.0)
     while True:
         for pipeline in pipelines:
             if time.monotonic() < due_s[pipeline.name]:
                 continue
-            news, pause_s = _looked(settings, pipeline, say)
-            if news != told[pipeline.name]:
-                say(news)
-            told[pipeline.name] = news
+            status, pause_s = _check(settings, pipeline, echo)
+            if status != statuses[pipeline.name]:
+                echo(status)
+            statuses[pipeline.name] = status
             due_s[pipeline.name] = time.monotonic() + pause_s
         time.sleep(max(0.0, min(due_s.values()) - time.monotonic()))
 
 
-def _looked(settings: Settings, pipeline: Pipeline, say: Callable[[str], None]) -> tuple[str, float]:
-    """Look, and return what there is to tell and after how many seconds to look again."""
+def _check(settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]) -> tuple[str, float]:
+    """Submit a job if it is missing; return its status and after how many seconds to check again."""
     try:
-        return _look(settings, pipeline, say)
+        return _submit_if_missing(settings, pipeline, echo)
     except (FlinkUnavailable, BrokerUnavailable) as error:
-        return str(error), _LOOK_S
+        return str(error), _POLL_S
     except StreamlearnError as error:
-        return str(error), _BACKOFF_S
-
-
-def _look(settings: Settings, pipeline: Pipeline, say: Callable[[str], None]) -> tuple[str, float]:
-    for older in flink_api.live_jobs(settings, job_name(pipeline.name))[1:]:
-        say(f"{older.name} runs twice: cancelling the older, {older.id}")
-        flink_api.cancel(settings, older)
-    job = flink_api.newest_job(settings, job_name(pipeline.name))
-    if job and job.live:
-        why = None if job.state == "RUNNING" else flink_api.trouble(settings, job)
-        return f"{job.name} is {job.state.lower()}" + (f": {why}" if why else ""), _LOOK_S
-    if job and job.state != "FAILED":
         return (
-            f"{job.name} was {job.state.lower()} by hand; `streamlearn train {pipeline.name}` resumes it",
-            _LOOK_S,
+            f"{job_name(pipeline.name)} was not submitted: {error} (tried again every {_BACKOFF_S:.0f} s)",
+            _BACKOFF_S,
         )
-    submit(settings, pipeline, say=say)
-    return f"{job_name(pipeline.name)} was submitted", _BACKOFF_S
+
+
+def _submit_if_missing(
+    settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]
+) -> tuple[str, float]:
+    """Do as `_check`, and raise what goes wrong."""
+    name = job_name(pipeline.name)
+    for older in flink_api.live_jobs(settings, name)[1:]:
+        echo(f"{name} runs twice: cancelling the older job, {older.id}")
+        flink_api.cancel(settings, older)
+    job = flink_api.newest_job(settings, name)
+    if job and job.live:
+        reason = None if job.state == "RUNNING" else flink_api.trouble(settings, job)
+        return f"{name} is {job.state.lower()}" + (f": {reason}" if reason else ""), _POLL_S
+    if job and job.state != "FAILED":
+        advice = f"`streamlearn train {pipeline.name}` resumes it"
+        return f"{name} was {job.state.lower()} by hand; {advice}", _POLL_S
+    submit(settings, pipeline, echo=echo)
+    return f"{name} was submitted", _BACKOFF_S

@@ -12,8 +12,8 @@ import msgspec
 from pyflink.table import EnvironmentSettings, TableEnvironment
 
 from flink_jobs import tables
+from flink_jobs.checkpoints import checkpoint_folder
 from flink_jobs.learn_udf import learn_function
-from flink_jobs.names import checkpoint_root
 from streamlearn.broker.register import group_id
 from streamlearn.operations.flink_api import job_name
 from streamlearn.pipelines.registry import load
@@ -21,9 +21,9 @@ from streamlearn.settings import Settings
 from streamlearn.stream.lineage import Lineage
 
 
-def configuration(lineage: Lineage, settings: Settings) -> dict[str, str]:
+def build_options(lineage: Lineage, settings: Settings) -> dict[str, str]:
     """Return Flink's options for the job."""
-    checkpoints = (checkpoint_root(lineage, settings) / str(lineage.epoch)).as_uri()
+    checkpoints = (checkpoint_folder(lineage, settings) / str(lineage.epoch)).as_uri()
     return {
         "pipeline.name": job_name(lineage.pipeline),
         # One learner a partition, and one partition a pipeline.
@@ -47,20 +47,22 @@ def configuration(lineage: Lineage, settings: Settings) -> dict[str, str]:
 
 
 def main() -> None:
-    """Submit the job; with `flink run --detached` this returns once Flink has it."""
+    """Submit the job; with `flink run --detached` this returns once Flink has accepted it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lineage", required=True, help="the lineage, as JSON")
-    parser.add_argument("--start", required=True, type=int, help="the first offset, without a checkpoint")
+    parser.add_argument(
+        "--start", required=True, type=int, help="the first offset to read, if there is no checkpoint"
+    )
     arguments = parser.parse_args()
     lineage = msgspec.json.decode(arguments.lineage, type=Lineage)
     settings, pipeline = Settings.load(), load(lineage.reference)
     table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
-    for key, value in configuration(lineage, settings).items():
+    for key, value in build_options(lineage, settings).items():
         table.get_config().set(key, value)
     table.create_temporary_system_function("learn", learn_function(lineage))
-    table.execute_sql(tables.source(pipeline, settings, group_id(pipeline), arguments.start))
-    table.execute_sql(tables.sink(pipeline, settings))
-    table.execute_sql(tables.learn(pipeline))
+    table.execute_sql(tables.build_source_table(pipeline, settings, group_id(pipeline), arguments.start))
+    table.execute_sql(tables.build_sink_table(pipeline, settings))
+    table.execute_sql(tables.build_insert(pipeline))
 
 
 if __name__ == "__main__":

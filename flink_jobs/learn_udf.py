@@ -1,8 +1,8 @@
 """The adapter between Flink's Arrow batches and `streamlearn.engine.worker`; nothing is decided here.
 
 `__init__` runs where the job is submitted and keeps what is pickled; `open` runs on the worker and connects,
-with the worker's own settings. The function is called for its effect, so it must not be taken for a
-deterministic one: Flink would feel free to call it twice, or not at all.
+with the worker's own settings. The function is called for its effect, so it must not count as
+deterministic: Flink would be free to call it twice, or not at all.
 """
 
 import logging
@@ -33,24 +33,24 @@ _log = logging.getLogger(__name__)
 
 
 class Learn(ScalarFunction):  # type: ignore[misc]
-    """Columns partition, offset, value → rows (value, topic)."""
+    """The SQL function `learn`: columns partition, offset, value → rows (value, topic)."""
 
     def __init__(self, lineage: Lineage) -> None:
         self._lineage = lineage
 
     def is_deterministic(self) -> bool:
-        """Say that the result depends on more than the arguments."""
+        """Return False: the result depends on more than the arguments."""
         return False
 
     def open(self, function_context: FunctionContext) -> None:
-        """Connect. The model is looked up at the first call, which says where Flink resumed."""
+        """Connect. The model is loaded at the first `eval`, whose offset tells where Flink resumed."""
         pin_blas_threads()
         settings = Settings.load()
         pipeline = load(self._lineage.reference)
         broker = Broker(settings)
         LineageRegister(broker, pipeline).check_open(self._lineage)
         stream = KafkaStream(broker, pipeline)
-        self._committed = Watched(stream.committed, _COMMITTED_POLL_S)
+        self._committed = PolledValue(stream.committed, _COMMITTED_POLL_S)
         self._worker = Worker(
             pipeline,
             self._lineage,
@@ -63,11 +63,11 @@ class Learn(ScalarFunction):  # type: ignore[misc]
         self._metrics = LearningMetrics(function_context.get_metric_group(), pipeline, self._worker)
 
     def close(self) -> None:
-        """Stop the look-out for committed offsets."""
+        """Stop polling the committed offset."""
         self._committed.stop()
 
     def eval(self, partition: Any, offset: Any, value: Any) -> pd.DataFrame:
-        """Answer one batch of rows."""
+        """Answer a batch of rows, one output row for each."""
         rows = [Input(int(p), int(o), v) for p, o, v in zip(partition, offset, value, strict=True)]
         answers = self._worker.answer(rows)
         self._metrics.observe()
@@ -82,27 +82,27 @@ def learn_function(lineage: Lineage) -> Any:
     return udf(Learn(lineage), result_type=result, func_type="pandas", deterministic=False)
 
 
-class Watched:
-    """A value looked up again and again in the background; None until it is known."""
+class PolledValue:
+    """A value that a background thread reads again every `every_s` seconds; None until it is known."""
 
-    def __init__(self, look: Callable[[], int | None], every_s: float) -> None:
-        self._look = look
+    def __init__(self, read: Callable[[], int | None], every_s: float) -> None:
+        self._read = read
         self._every_s = every_s
         self._value: int | None = None
         self._stopped = threading.Event()
-        threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._poll, daemon=True).start()
 
     def get(self) -> int | None:
-        """Return the newest value."""
+        """Return the value as it was read last."""
         return self._value
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop reading."""
         self._stopped.set()
 
-    def _watch(self) -> None:
+    def _poll(self) -> None:
         while not self._stopped.wait(self._every_s):
             try:
-                self._value = self._look()
+                self._value = self._read()
             except BrokerUnavailable as error:
-                _log.warning("cannot tell which offset is committed: %s", error)
+                _log.warning("the committed offset cannot be read, so the last one known is used: %s", error)

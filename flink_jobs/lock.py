@@ -12,10 +12,11 @@ from streamlearn.settings import Settings
 
 
 @contextmanager
-def submitting(settings: Settings, pipeline: Pipeline) -> Iterator[int]:
-    """Wait for one's turn and hold it for the length of a `with`.
+def lock_submission(settings: Settings, pipeline: Pipeline) -> Iterator[int]:
+    """Wait until nobody else submits or resets the pipeline; keep others waiting for the length of a `with`.
 
-    It ends at the latest with this process and those that have inherited the descriptor that is returned.
+    Gives the lock's file descriptor. A child process that inherits it holds the lock until it ends, even if
+    this process is killed.
     """
     folder = settings.home / "run"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""What Flink shows of the learning, under the group `online_ml`: in the web UI and at Prometheus.
+"""The learning's metrics, under the group `online_ml`: Flink shows them in its web UI and to Prometheus.
 
-Lifetime figures (`sample_count`, the score's gauges and counts) go on over restarts, since they come out of
+Lifetime figures (`sample_count`, the score's gauges and counts) continue over restarts, since they come from
 the learner's own state; `record_count`, `dead_letter_count` and the meters count since the worker started.
-Flink takes whole numbers only from Python, so an accuracy is in percent and an error in thousandths.
+Flink takes only whole numbers from Python, so an accuracy is in percent and an error in thousandths.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _SPAN_S = 10
 
 
 class LearningMetrics:
-    """Gauges, counters and meters of one worker; `observe` after each call."""
+    """Gauges, counters and meters of a worker; call `observe` after each batch."""
 
     def __init__(self, group: Any, pipeline: Pipeline, worker: Worker) -> None:
         group = group.add_group("online_ml")
@@ -23,7 +23,7 @@ class LearningMetrics:
         blank = pipeline.new_learner().score
         self._gauges = blank.gauges()
         for name in self._gauges:
-            group.gauge(name, self._gauge(name))
+            group.gauge(name, self._make_gauge(name))
         group.gauge("model_version", lambda: worker.learner.version if worker.learner else -1)
         group.gauge("checkpoint_write_ms", lambda: round(1000 * worker.counts.write_s))
         self._records = Total(group.counter("record_count"))
@@ -38,14 +38,14 @@ class LearningMetrics:
         self._started = False
 
     def observe(self) -> None:
-        """Show the worker and its learner as they are now."""
+        """Take over the figures of the worker and its learner as they are now."""
         assert self._worker.learner is not None
         score = self._worker.learner.score
         self._gauges = score.gauges()
-        right = getattr(score, "right", 0)
+        right = score.right
         if not self._started:
-            # What was scored before this worker started is not of the last ten seconds; nor, for
-            # simplicity, is its first call.
+            # Records scored before this worker started do not belong to the last ten seconds. Its first
+            # batch does, but is left out as well: that is simpler.
             self._total.skip_to(score.samples)
             self._right.skip_to(right)
             self._started = True
@@ -61,22 +61,22 @@ class LearningMetrics:
         for name, count in score.counts().items():
             self._counts[name].rise_to(count)
 
-    def _gauge(self, name: str) -> Callable[[], int]:
+    def _make_gauge(self, name: str) -> Callable[[], int]:
         return lambda: self._gauges[name]
 
 
 class Total:
-    """A counter or meter that follows a total kept elsewhere; Flink takes away what it has counted itself."""
+    """A counter or meter that follows a total kept elsewhere; Flink itself only takes increments."""
 
     def __init__(self, metric: Any) -> None:
         self._count = metric.inc if hasattr(metric, "inc") else metric.mark_event
-        self._told = 0
+        self._counted = 0
 
     def rise_to(self, total: int) -> None:
-        """Count what has come since the last call."""
-        self._count(total - self._told)
-        self._told = total
+        """Count the difference to the last call's total."""
+        self._count(total - self._counted)
+        self._counted = total
 
     def skip_to(self, total: int) -> None:
-        """Take a total as known, without counting it."""
-        self._told = total
+        """Take over a total without counting it."""
+        self._counted = total

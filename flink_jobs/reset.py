@@ -1,12 +1,12 @@
-"""Ending a lineage on purpose, so that the next submission begins a new one.
+"""End a lineage on purpose, so that the next submission begins a new one.
 
-The end is first written to the register, which lies outside of what is deleted: models that are gone after
-a reset were meant to go, and nobody takes them for lost.
+The end is written to the register before anything is deleted, so models that a reset has deleted are never
+taken for lost.
 """
 
 from collections.abc import Callable
 
-from flink_jobs.lock import submitting
+from flink_jobs.lock import lock_submission
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.broker.topics import ensure_topics
@@ -21,36 +21,40 @@ from streamlearn.waiting import wait_until
 _CANCEL_S = 60.0
 
 
-def end_lineage(settings: Settings, pipeline: Pipeline, *, force: bool, say: Callable[[str], None]) -> None:
+def end_lineage(settings: Settings, pipeline: Pipeline, *, force: bool, echo: Callable[[str], None]) -> None:
     """End the pipeline's lineage and delete its models from Redis.
 
     Raises
     ------
     JobError
-        The job runs, and `force` does not say to cancel it.
+        The job runs, or Flink does not answer, and `force` is not given.
     """
-    with submitting(settings, pipeline):
-        job = _running(settings, pipeline, force=force)
+    with lock_submission(settings, pipeline):
+        job = _find_live_job(settings, pipeline, force=force)
         if job and not force:
             raise JobError(f"{job.name} is running; cancel it first, or say --force")
         if job:
             flink_api.cancel(settings, job)
             wait_until(
-                lambda: _running(settings, pipeline, force=force) is None, _CANCEL_S, f"{job.name} to stop"
+                lambda: _find_live_job(settings, pipeline, force=force) is None,
+                _CANCEL_S,
+                f"{job.name} to stop",
             )
-            say(f"{job.name} cancelled; `streamlearn train {pipeline.name}` begins anew")
+            echo(f"{job.name} cancelled; `streamlearn train {pipeline.name}` begins anew")
         with Broker(settings) as broker:
             ensure_topics(broker, pipeline)
-            ended = LineageRegister(broker, pipeline).end()
-        say(f"lineage {ended.id} ended" if ended else f"{pipeline.name} has no open lineage")
-        say(f"{Store.of(settings).clear(pipeline.name)} keys deleted")
+            lineage = LineageRegister(broker, pipeline).end()
+        echo(f"lineage {lineage.id} ended" if lineage else f"{pipeline.name} has no open lineage")
+        echo(f"{Store.of(settings).clear(pipeline.name)} keys deleted")
 
 
-def _running(settings: Settings, pipeline: Pipeline, *, force: bool) -> flink_api.Job | None:
+def _find_live_job(settings: Settings, pipeline: Pipeline, *, force: bool) -> flink_api.Job | None:
     try:
         job = flink_api.newest_job(settings, job_name(pipeline.name))
     except FlinkUnavailable as error:
         if force:
             return None
-        raise JobError(f"whether the job runs cannot be told: {error}; --force does without") from error
+        raise JobError(
+            f"{error}; so it is not known whether {job_name(pipeline.name)} runs. If it does not, say --force"
+        ) from error
     return job if job and job.live else None

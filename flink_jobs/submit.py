@@ -1,9 +1,8 @@
 """Submitting a pipeline's job: which lineage it continues, from which checkpoint, and the `flink run`.
 
-A job goes on from the newest checkpoint or savepoint of its lineage: the one of the highest epoch, and in
-that the one written last. Without one, a lineage that has answered records is not gone on with, unless told
-to rebuild: then it begins behind the last committed answer, with the model learned again from Kafka where
-Redis lacks it.
+A job goes on from the newest checkpoint or savepoint of its lineage. If there is none although the lineage
+has answered records, the submission is refused, unless `rebuild` is given: then the job begins behind the
+last committed answer, with the model learned again from Kafka where Redis lacks it.
 """
 
 import importlib.util
@@ -17,8 +16,8 @@ import msgspec
 
 import streamlearn
 from flink_jobs import distribution
-from flink_jobs.lock import submitting
-from flink_jobs.names import checkpoint_root, savepoints
+from flink_jobs.checkpoints import find_newest_checkpoint
+from flink_jobs.lock import lock_submission
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.broker.topics import ensure_topics
@@ -41,9 +40,18 @@ def submit(
     fresh: bool = False,
     rebuild: bool = False,
     accept_edits: bool = False,
-    say: Callable[[str], None] = print,
+    echo: Callable[[str], None] = print,
 ) -> None:
     """Start the pipeline's job where its lineage stands; do nothing if it runs already.
+
+    Parameters
+    ----------
+    fresh
+        End the open lineage, and begin a new one.
+    rebuild
+        Go on without a checkpoint, behind the last committed answer.
+    accept_edits
+        Go on although code that decides predictions has been edited.
 
     Raises
     ------
@@ -52,66 +60,48 @@ def submit(
     LineageError
         The lineage cannot be continued.
     """
-    with submitting(settings, pipeline) as lock, Broker(settings) as broker:
+    with lock_submission(settings, pipeline) as lock, Broker(settings) as broker:
         running = flink_api.newest_job(settings, job_name(pipeline.name))
         if running and running.live:
-            say(f"{running.name} is already {running.state.lower()} as job {running.id}")
+            echo(f"{running.name} is already {running.state.lower()} as job {running.id}")
             if fresh:
                 raise JobError("a new lineage cannot be opened while the job runs; cancel it first")
             return
         ensure_topics(broker, pipeline)
         register = LineageRegister(broker, pipeline)
         if not fresh and not rebuild:
-            _check_can_go_on(settings, register, pipeline)
+            _check_resumable(settings, register, pipeline)
         lineage = register.claim(fresh=fresh, accept_edits=accept_edits)
-        checkpoint = (
-            None if rebuild else newest_checkpoint(checkpoint_root(lineage, settings), savepoints(settings))
-        )
+        checkpoint = None if rebuild else find_newest_checkpoint(lineage, settings)
         # With a checkpoint Flink itself knows where to go on.
         start = lineage.start if checkpoint else register.resume_at(lineage)
-        say(
+        echo(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
             + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {start}")
         )
-        _flink_run(settings, pipeline, lineage, start, checkpoint, lock, say)
-        say(f"{job_name(pipeline.name)} submitted")
+        _call_flink_run(settings, pipeline, lineage, start, checkpoint, lock, echo)
+        echo(f"{job_name(pipeline.name)} submitted")
 
 
-def newest_checkpoint(root: Path, saved: Path) -> Path | None:
-    """Return the folder of the newest checkpoint or savepoint, or None if there is neither.
+def find_user_code(pipeline: Pipeline) -> list[Path]:
+    """Return the module or package of a pipeline of your own, which Flink must send to its workers.
 
-    Checkpoints are below `root/<epoch>/<job>/`; savepoints of such a job are in `saved`.
+    Nothing is returned for what workers can import anyway: installed packages, and this project's own.
     """
-    epochs = sorted((int(path.name) for path in root.glob("[0-9]*")), reverse=True)
-    for epoch in epochs:
-        found = list((root / str(epoch)).rglob("_metadata"))
-        for job in (root / str(epoch)).iterdir():
-            found += saved.glob(f"savepoint-{job.name[:6]}-*/_metadata")
-        if found:
-            return max(found, key=lambda path: path.stat().st_mtime_ns).parent
-    return None
-
-
-def own_files(pipeline: Pipeline) -> list[Path]:
-    """Return the module or package that must be sent along, since no worker has it installed."""
     module = pipeline.reference.partition(":")[0].partition(".")[0]
     # This package is wherever the job's own code is.
-    own = ":" in pipeline.reference and module != streamlearn.__name__
-    found = importlib.util.find_spec(module) if own else None
-    if found is None or found.origin is None or "site-packages" in found.origin:
+    is_own = ":" in pipeline.reference and module != streamlearn.__name__
+    spec = importlib.util.find_spec(module) if is_own else None
+    if spec is None or spec.origin is None or "site-packages" in spec.origin:
         return []
-    origin = Path(found.origin)
+    origin = Path(spec.origin)
     return [origin.parent if origin.name == "__init__.py" else origin]
 
 
-def _check_can_go_on(settings: Settings, register: LineageRegister, pipeline: Pipeline) -> None:
-    """Refuse to begin a lineage over whose predictions have been committed."""
+def _check_resumable(settings: Settings, register: LineageRegister, pipeline: Pipeline) -> None:
+    """Raise `LineageError` if the open lineage has committed answers, but no checkpoint to go on from."""
     lineage = register.current()
-    if (
-        lineage is None
-        or lineage.ended
-        or newest_checkpoint(checkpoint_root(lineage, settings), savepoints(settings))
-    ):
+    if lineage is None or lineage.ended or find_newest_checkpoint(lineage, settings):
         return
     start = register.resume_at(lineage)
     if start > lineage.start:
@@ -122,56 +112,60 @@ def _check_can_go_on(settings: Settings, register: LineageRegister, pipeline: Pi
         )
 
 
-def _flink_run(
+def _call_flink_run(
     settings: Settings,
     pipeline: Pipeline,
     lineage: Lineage,
     start: int,
     checkpoint: Path | None,
     lock: int,
-    say: Callable[[str], None],
+    echo: Callable[[str], None],
 ) -> None:
-    home = distribution.flink_home()
+    home = distribution.find_flink_home()
     command = [str(home / "bin" / "flink"), "run", "--detached"]
     command += ["--jobmanager", settings.flink.split("://")[-1]]
     command += ["--fromSavepoint", checkpoint.as_uri()] if checkpoint else []
-    for jar in distribution.jars("flink", settings, say):
+    for jar in distribution.resolve_jars("flink", settings, echo):
         command += ["--jarfile", str(jar)]
-    if files := own_files(pipeline):
+    if files := find_user_code(pipeline):
         command += ["--pyFiles", ",".join(map(str, files))]
     command += ["--pyClientExecutable", sys.executable, "--pyExecutable", sys.executable]
     command += ["--python", str(_LEARN), "--lineage", msgspec.json.encode(lineage).decode()]
     command += ["--start", str(start)]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
-            env=inherited({**settings.environment(), **environment(settings)}),
+            env=inherited({**settings.environment(), **flink_environment(settings)}),
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,
-            # If this program is killed, its turn lasts until Flink's client has come to an end as well.
+            # If this program is killed, the lock is held until Flink's client has ended as well.
             pass_fds=[lock],
         )
     except subprocess.TimeoutExpired as error:
         raise JobError(f"`flink run` has not ended within {_TIMEOUT_S:.0f} s") from error
-    if done.returncode or "JobID" not in done.stdout:
-        raise JobError(f"Flink refused the job: {_reason(done.stderr + done.stdout)}")
+    if process.returncode or "JobID" not in process.stdout:
+        raise JobError(f"Flink refused the job: {_extract_reason(process.stderr + process.stdout)}")
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def flink_environment(settings: Settings) -> dict[str, str]:
     """Return the variables with which Flink's scripts find Java, their configuration and their logs."""
     folder = settings.home.absolute() / "flink"
     return {
-        "JAVA_HOME": str(distribution.java_home()),
-        "FLINK_HOME": str(distribution.flink_home()),
+        "JAVA_HOME": str(distribution.find_java_home()),
+        "FLINK_HOME": str(distribution.find_flink_home()),
         "FLINK_CONF_DIR": str(folder / "conf"),
         "FLINK_LOG_DIR": str(folder / "log"),
         "FLINK_PID_DIR": str(folder / "pid"),
     }
 
 
-def _reason(output: str) -> str:
-    """Return what a Python traceback ends with, else the innermost causes in a Java one, else the end."""
+def _extract_reason(output: str) -> str:
+    """Return why `flink run` failed.
+
+    That is the last line of a Python traceback, else the two innermost causes of a Java one, else the end of
+    the output.
+    """
     lines = [line for line in output.splitlines() if line.strip()]
     python = [line for line in lines if _PYTHON_ERROR.match(line) and "org.apache.flink" not in line]
     java = [line.strip() for line in lines if line.startswith("Caused by:") and "Python process" not in line]

@@ -1,7 +1,7 @@
 """The source and sink tables of a pipeline's job, as SQL, named for their topics as Flink's pages show them.
 
 Values travel as raw bytes: a decoding format would drop what it cannot read without a trace. One sink
-serves all output topics, so that what is said of a checkpoint's records is committed in one transaction.
+serves all output topics, so that all output for a checkpoint's records is committed in one transaction.
 """
 
 from pathlib import Path
@@ -14,18 +14,18 @@ _SHADED = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
 """Where the connector's jar keeps Kafka's login modules."""
 
 TRANSACTION_TIMEOUT_MS = 7 * 24 * 3600 * 1000
-"""How long the broker keeps a transaction that nobody finishes: longer than any outage that is waited out."""
+"""How long the broker keeps a transaction that nobody ends: seven days, longer than an outage should last."""
 
 
-def source(pipeline: Pipeline, settings: Settings, group: str, start: int) -> str:
-    """Return the DDL of the input table; `start` counts only where no checkpoint is resumed from."""
+def build_source_table(pipeline: Pipeline, settings: Settings, group: str, start: int) -> str:
+    """Return the DDL of the input table, read from offset `start` unless Flink resumes from a checkpoint."""
     return f"""
         CREATE TABLE `{pipeline.topic}` (
             `value` BYTES,
             `partition` INT METADATA VIRTUAL,
             `offset` BIGINT METADATA VIRTUAL
         ) WITH ({
-        _options(
+        _format_options(
             settings,
             {
                 "topic": pipeline.topic,
@@ -39,19 +39,19 @@ def source(pipeline: Pipeline, settings: Settings, group: str, start: int) -> st
     })"""
 
 
-def sink(pipeline: Pipeline, settings: Settings) -> str:
+def build_sink_table(pipeline: Pipeline, settings: Settings) -> str:
     """Return the DDL of the output table."""
     return f"""
         CREATE TABLE `{pipeline.prediction_topic}` (
             `value` BYTES,
             `topic` STRING METADATA
         ) WITH ({
-        _options(
+        _format_options(
             settings,
             {
                 "topic": f"{pipeline.prediction_topic};{pipeline.dead_letter_topic};{pipeline.control_topic}",
                 "sink.delivery-guarantee": "exactly-once",
-                "sink.transactional-id-prefix": transactions(pipeline),
+                "sink.transactional-id-prefix": transactional_id_prefix(pipeline),
                 "sink.transaction-naming-strategy": "pooling",
                 "properties.transaction.timeout.ms": str(TRANSACTION_TIMEOUT_MS),
                 "properties.max.request.size": str(MAX_DEAD_LETTER_BYTES),
@@ -60,19 +60,20 @@ def sink(pipeline: Pipeline, settings: Settings) -> str:
     })"""
 
 
-def transactions(pipeline: Pipeline) -> str:
-    """Return what the ids of a pipeline's transactions begin with, and those of no other.
+def transactional_id_prefix(pipeline: Pipeline) -> str:
+    """Return the prefix of the ids of a pipeline's transactions; no other pipeline's begin with it.
 
-    A job that starts aborts the open transactions in its topics whose ids begin so. Pipelines on one input
-    share a topic of dead letters: without an end to the name, `pm25` would abort those of `pm25_gru`.
+    A job that starts aborts the open transactions in its topics whose ids have its prefix. Pipelines on one
+    input share a dead-letter topic: without the colon, `pm25` would abort the transactions of `pm25_gru`.
     """
     return f"streamlearn-{pipeline.name}:"
 
 
-def learn(pipeline: Pipeline) -> str:
-    """Return the statement that runs for ever.
+def build_insert(pipeline: Pipeline) -> str:
+    """Return the INSERT statement, which runs for ever.
 
-    One call a row: the fields are read off one result. Two calls would learn each record twice.
+    It calls `learn` once a row and reads both columns from that result. Two calls would learn each record
+    twice.
     """
     return f"""
         INSERT INTO `{pipeline.prediction_topic}`
@@ -80,19 +81,19 @@ def learn(pipeline: Pipeline) -> str:
         FROM (SELECT learn(`partition`, `offset`, `value`) AS answer FROM `{pipeline.topic}`)"""  # noqa: S608 (the names are the pipeline's own)
 
 
-def _options(settings: Settings, own: dict[str, str]) -> str:
+def _format_options(settings: Settings, own: dict[str, str]) -> str:
     shared = {
         "connector": "kafka",
         "properties.bootstrap.servers": settings.kafka,
         "value.format": "raw",
     }
     escaped = {
-        key: value.replace("'", "''") for key, value in {**shared, **_security(settings), **own}.items()
+        key: value.replace("'", "''") for key, value in {**shared, **_build_security(settings), **own}.items()
     }
     return ",\n".join(f"'{key}' = '{value}'" for key, value in escaped.items())
 
 
-def _security(settings: Settings) -> dict[str, str]:
+def _build_security(settings: Settings) -> dict[str, str]:
     """Return the Java client's options for TLS and SASL."""
     options: dict[str, str] = {"security.protocol": settings.kafka_security}
     if settings.kafka_security.startswith("SASL"):
@@ -100,7 +101,7 @@ def _security(settings: Settings) -> dict[str, str]:
         options |= {
             "sasl.mechanism": settings.kafka_sasl,
             "sasl.jaas.config": f"{_SHADED}.{kind}LoginModule required"
-            f" username={quoted(settings.kafka_user)} password={quoted(settings.kafka_password)};",
+            f" username={quote(settings.kafka_user)} password={quote(settings.kafka_password)};",
         }
     if settings.kafka_security.endswith("SSL"):
         for file, store in ((settings.tls_ca, "truststore"), (settings.tls_cert, "keystore")):
@@ -109,6 +110,6 @@ def _security(settings: Settings) -> dict[str, str]:
     return {f"properties.{key}": value for key, value in options.items()}
 
 
-def quoted(text: str) -> str:
-    """Quote a text as Java's login modules and Redis' configuration read it."""
+def quote(text: str) -> str:
+    """Quote a text as Java's login modules and Redis' configuration expect it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

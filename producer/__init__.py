@@ -1,5 +1,5 @@
-"""Replays a data set into its pipeline's topic, at an even pace.
+"""The producer: replays a data set into its pipeline's topic, at an even pace.
 
-replay.py      pacing, sending, counting what the broker has acknowledged
 __main__.py    `python -m producer` is `streamlearn replay`
+replay.py      paces and sends records, and counts those that the broker has acknowledged
 """

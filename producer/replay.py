@@ -1,4 +1,4 @@
-"""Sends records at an even pace and counts those that the broker has acknowledged."""
+"""Send records at an even pace, and count those that the broker has acknowledged."""
 
 import signal
 import time
@@ -15,17 +15,20 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 from streamlearn.stream.records import MAX_RECORD_BYTES, check_size, encode
 
-_LOOK_S = 0.2
-"""How often a slow replay looks whether it was interrupted, in seconds."""
+_POLL_S = 0.2
+"""How often a slow replay checks whether it was interrupted, in seconds."""
 
 _UNACKNOWLEDGED = 10_000
-"""How many records may be under way before the broker must have caught up."""
+"""How many records may be unacknowledged before sending waits for the broker."""
 
 
-class Progress:
-    """What has happened so far; `show` is called with it after every record."""
+class ReplayProgress:
+    """How many records were sent and acknowledged; `show` is called with it after every record.
 
-    def __init__(self, total: int | None, show: Callable[["Progress"], None]) -> None:
+    `total` is how many records the replay will send; None if it goes on until interrupted.
+    """
+
+    def __init__(self, total: int | None, show: Callable[["ReplayProgress"], None]) -> None:
         self.total = total
         self.sent = 0
         self.acknowledged = 0
@@ -33,15 +36,15 @@ class Progress:
         self._show = show
 
     def acknowledge(self, _: Any) -> None:
-        """Count one more record that the broker has."""
+        """Count a record that the broker has acknowledged."""
         self.acknowledged += 1
 
     def fail(self, error: BaseException) -> None:
-        """Keep the first failure; the replay stops at it."""
+        """Keep the first failure, at which the replay stops."""
         self.error = self.error or error
 
     def show(self) -> None:
-        """Show how far the replay has come."""
+        """Call `show`, with the progress as it is now."""
         self._show(self)
 
 
@@ -53,17 +56,34 @@ def replay(
     limit: int | None,
     loop: bool,
     seed: int,
-    show: Callable[[Progress], None] = lambda progress: None,
-) -> Progress:
-    """Send the pipeline's data set, `rate` records a second (0: as fast as it goes).
+    show: Callable[[ReplayProgress], None] = lambda progress: None,
+) -> ReplayProgress:
+    """Send a pipeline's data set into its topic; return how much was sent and acknowledged.
 
-    One pass by default; `limit` sends exactly so many records, over as many passes as that takes; `loop`
-    goes on until interrupted. Ctrl-C ends it in order: what was sent is flushed and counted.
+    By default the data set is sent once. Ctrl-C or SIGTERM ends the replay in order: records that were sent
+    are flushed and counted.
+
+    Parameters
+    ----------
+    rate
+        Records a second; 0: as fast as possible.
+    limit
+        Send exactly so many records, over as many passes as that takes.
+    loop
+        Send pass after pass until interrupted.
+    seed
+        Seed of the shuffling, for data sets without an order.
+    show
+        Called with the progress after every record.
 
     Raises
     ------
+    UnknownPipeline
+        The pipeline has no data set.
+    DataUnavailable
+        The data set cannot be had.
     BrokerUnavailable
-        Kafka is away, or did not acknowledge a record.
+        Kafka does not answer, or did not acknowledge a record.
     BadRecord
         A record is larger than a pipeline takes.
     """
@@ -72,13 +92,13 @@ def replay(
     pipeline.dataset.prepare()
     passes = None if loop or limit is not None else 1
     records = islice(pipeline.dataset.records(seed=seed, passes=passes), limit)
-    progress = Progress(limit if limit is not None else None if loop else pipeline.dataset.size, show)
+    progress = ReplayProgress(limit if limit is not None else None if loop else pipeline.dataset.size, show)
     broker = Broker(settings)
     with broker:
         ensure_topics(broker, pipeline)
     with broker.producer(linger_ms=5, max_request_size=2 * MAX_RECORD_BYTES) as client:
-        with _interruptible() as interrupted:
-            for record in _paced(records, rate, interrupted):
+        with _catch_interrupts() as is_interrupted:
+            for record in _pace(records, rate, is_interrupted):
                 future = client.send(pipeline.topic, value=check_size(encode(record)), partition=0)
                 future.add_callback(progress.acknowledge)
                 future.add_errback(progress.fail)
@@ -97,34 +117,34 @@ def replay(
     return progress
 
 
-def _paced(
+def _pace(
     records: Iterator[dict[str, Any]],
     rate: float,
-    interrupted: Callable[[], bool],
+    is_interrupted: Callable[[], bool],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the n-th record n/rate seconds after the first, so that no error adds up."""
+    """Yield the n-th record n/rate seconds after the first, so that delays do not add up."""
     start = clock()
     for number, record in enumerate(records):
-        while rate > 0 and not interrupted() and (left := start + number / rate - clock()) > 0:
-            sleep(min(left, _LOOK_S))
-        if interrupted():
+        while rate > 0 and not is_interrupted() and (wait_s := start + number / rate - clock()) > 0:
+            sleep(min(wait_s, _POLL_S))
+        if is_interrupted():
             return
         yield record
 
 
 @contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Tell whether Ctrl-C or a termination came, instead of breaking off."""
-    came: list[int] = []
+def _catch_interrupts() -> Iterator[Callable[[], bool]]:
+    """Keep SIGINT and SIGTERM from ending the program; give a function that tells whether one has come."""
+    received: list[int] = []
 
     def remember(number: int, _: FrameType | None) -> None:
-        came.append(number)
+        received.append(number)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(came)
+        yield lambda: bool(received)
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

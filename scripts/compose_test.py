@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run docker-compose.yml and break it: the part of `scripts/compose-test` that comes once there is an engine.
+"""Run docker-compose.yml and kill its parts: the part of `scripts/compose-test` that needs an engine.
 
 Everything runs under a project name and on ports of its own, and is removed at the end, volumes included; the
 images stay, so that the next run is quick.
@@ -23,26 +23,26 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "streamlearn-compose-test"
 WAIT_S = 420.0
-MORE = 60
-"""So many records must be learned before something counts as working again."""
+MIN_LEARNED = 60
+"""Records that must be learned before something counts as working again."""
 
-BEGAN = time.monotonic()
+START = time.monotonic()
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     """Print a line with the seconds since the start."""
-    print(f"{time.monotonic() - BEGAN:6.0f} s  {text}", flush=True)
+    print(f"{time.monotonic() - START:6.0f} s  {text}", flush=True)
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Compose:
-    """The project under test: its commands, and what its server and Flink tell."""
+    """The project under test: its commands, its server and its Flink."""
 
     def __init__(self) -> None:
         self.command = shlex.split(os.environ.get("COMPOSE", "docker compose"))
@@ -53,19 +53,20 @@ class Compose:
         self.pipelines = ["digits", *(["pm25"] if os.environ.get("STREAMLEARN_PM25_CSV") else [])]
 
     def run(self, *arguments: str, show: bool = False) -> str:
-        """Run a command of Compose and return what it printed; its failure ends the test."""
-        done = subprocess.run(
+        """Run a command of Compose and return its output; a failure ends the test."""
+        process = subprocess.run(
             [*self.command, *arguments],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
             text=True,
         )
-        if done.returncode:
-            raise SystemExit(f"{shlex.join(done.args)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        if process.returncode:
+            output = process.stdout[-3000:] + process.stderr[-3000:]
+            raise SystemExit(f"{shlex.join(process.args)} failed:\n{output}")
         if show:
-            print(done.stdout, flush=True)
-        return done.stdout
+            print(process.stdout, flush=True)
+        return process.stdout
 
     def fetch(self, port: str, path: str, body: Any = None) -> Any:
         """Return the JSON at a path of the server or of Flink."""
@@ -74,108 +75,110 @@ class Compose:
         with urllib.request.urlopen(urllib.request.Request(url, data), timeout=5) as response:
             return json.load(response)
 
-    def version(self, pipeline: str) -> int:
+    def fetch_version(self, pipeline: str) -> int:
         """Return the version of the model that is served, 0 if there is none."""
         parameters = self.fetch("HTTP_PORT", f"/v2/models/{pipeline}")["parameters"]
         return int(parameters["version"]) if parameters else 0
 
-    def versions(self) -> dict[str, int]:
+    def fetch_versions(self) -> dict[str, int]:
         """Return the served version of every pipeline."""
-        return {pipeline: self.version(pipeline) for pipeline in self.pipelines}
+        return {pipeline: self.fetch_version(pipeline) for pipeline in self.pipelines}
 
-    def task_managers(self) -> int:
+    def count_task_managers(self) -> int:
         """Return how many TaskManagers the JobManager knows."""
         return len(self.fetch("FLINK_PORT", "/taskmanagers")["taskmanagers"])
 
-    def jobs_run(self) -> bool:
-        """Whether Flink runs a job for every pipeline."""
+    def are_jobs_running(self) -> bool:
+        """Return whether Flink runs a job for every pipeline."""
         jobs = self.fetch("FLINK_PORT", "/jobs/overview")["jobs"]
         running = {job["name"] for job in jobs if job["state"] == "RUNNING"}
         return running >= {f"{pipeline}: learn" for pipeline in self.pipelines}
 
-    def inspect(self, service: str, what: str) -> str:
-        """Return what the engine knows of a service's first container, as a Go template asks for it."""
+    def inspect(self, service: str, template: str) -> str:
+        """Return what `docker inspect` prints by a Go template about a service's first container."""
         container = self.run("ps", "--all", "--quiet", service).split()[0]
-        return subprocess.check_output(["docker", "inspect", "--format", what, container], text=True).strip()
+        return subprocess.check_output(
+            ["docker", "inspect", "--format", template, container], text=True
+        ).strip()
 
     def kill(self, service: str) -> None:
-        """`kill -9` a service, as a crash would; the engine takes `docker kill` for a stop by hand."""
+        """`kill -9` a service, like a crash; after `docker kill` the engine would not restart it."""
         os.kill(int(self.inspect(service, "{{.State.Pid}}")), signal.SIGKILL)
 
-    def restarted(self, service: str) -> bool:
-        """Whether the engine has started a service anew, and it is well."""
+    def is_restarted(self, service: str) -> bool:
+        """Return whether the engine has restarted a service once, and it is healthy."""
         return self.inspect(service, "{{.RestartCount}} {{.State.Health.Status}}") == "1 healthy"
 
-    def wait(self, what: str, done: Callable[[], bool]) -> None:
-        """Wait until something is so; what does not answer yet is not so yet."""
+    def wait(self, description: str, condition: Callable[[], bool]) -> None:
+        """Wait until a condition is true; while a service does not answer, it is false."""
         start = time.monotonic()
         while time.monotonic() - start < WAIT_S:
             try:
-                if done():
-                    say(f"✓ {what}")
+                if condition():
+                    report(f"✓ {description}")
                     return
             except (OSError, ValueError):
                 pass
             time.sleep(1)
         print(self.run("ps", "--all"), self.run("logs", "--tail", "30"), sep="\n")
-        raise SystemExit(f"waited {WAIT_S:.0f} s in vain: {what}")
+        raise SystemExit(f"waited {WAIT_S:.0f} s in vain: {description}")
 
-    def wait_for_learning(self, what: str, behind: dict[str, int] | None = None) -> None:
-        """Wait until every pipeline's job runs and learns some more, than there is or than `behind`."""
-        self.wait(f"{what}: the jobs run", self.jobs_run)
-        start = behind or self.versions()
+    def wait_for_learning(self, description: str, start: dict[str, int] | None = None) -> None:
+        """Wait until every pipeline's job runs and has learned more: than `start`, or than now."""
+        self.wait(f"{description}: the jobs run", self.are_jobs_running)
+        start = start or self.fetch_versions()
         self.wait(
-            f"{what}: they learn on from {start}",
-            lambda: all(self.version(name) >= start[name] + MORE for name in start),
+            f"{description}: they learn on from {start}",
+            lambda: all(self.fetch_version(name) >= start[name] + MIN_LEARNED for name in start),
         )
 
 
 def check_prediction(compose: Compose) -> None:
-    """Ask the server for a prediction as a client would."""
+    """Request a prediction from the server, as a client would."""
     tensor = {"name": "x", "shape": [1, 64], "datatype": "FP64", "data": [0.0] * 64}
     answer = compose.fetch("HTTP_PORT", "/v2/models/digits/infer", {"inputs": [tensor]})
-    say(f"✓ a prediction over HTTP: {answer['outputs'][0]['data']}, of version {answer['model_version']}")
+    report(f"✓ a prediction over HTTP: {answer['outputs'][0]['data']}, of version {answer['model_version']}")
 
 
 def check_users(compose: Compose) -> None:
-    """No container may run as root."""
+    """Make sure that no container runs as root."""
     for container in compose.run("ps", "--all", "--quiet").split():
         inspect = ["docker", "inspect", "--format", "{{.Name}} {{.Config.User}}", container]
         name, _, user = subprocess.check_output(inspect, text=True).strip().partition(" ")
         if user in ("", "0", "root"):
             raise SystemExit(f"{name} runs as root")
-    say("✓ no container runs as root")
+    report("✓ no container runs as root")
 
 
 def verify(compose: Compose) -> None:
-    """Learn everything again, in the submitter's container, and compare."""
+    """Run `streamlearn verify` for every pipeline, in the submitter's container."""
     for pipeline in compose.pipelines:
         compose.run("exec", "-T", "submitter", "streamlearn", "verify", pipeline, show=True)
-        say(f"✓ verify {pipeline}")
+        report(f"✓ verify {pipeline}")
 
 
 def test(compose: Compose) -> None:
-    """Up, kills, more TaskManagers, down and up; verify after each."""
+    """Start, kill parts, add a TaskManager, stop and start again; verify in between."""
     compose.run("config", "--quiet")
     compose.run("build")
-    say("✓ the images are built")
+    report("✓ the images are built")
     compose.run("up", "--detach")
-    say("✓ docker compose up --detach")
-    compose.wait("the server answers", lambda: compose.versions() is not None)
+    report("✓ docker compose up --detach")
+    compose.wait("the server answers", lambda: compose.fetch_versions() is not None)
     compose.wait_for_learning("it is up")
     check_prediction(compose)
     check_users(compose)
     for service in ("taskmanager", "jobmanager", "redis"):
         compose.kill(service)
-        compose.wait(f"{service} was killed and is back", partial(compose.restarted, service))
+        compose.wait(f"{service} was killed and is back", partial(compose.is_restarted, service))
         compose.wait_for_learning(f"{service} was killed")
     verify(compose)
     compose.run("up", "--detach", "--scale", "taskmanager=2")
-    compose.wait("two TaskManagers", lambda: compose.task_managers() == 2)
-    before = compose.versions()
+    compose.wait("two TaskManagers", lambda: compose.count_task_managers() == 2)
+    before = compose.fetch_versions()
     compose.run("down")
     compose.run("up", "--detach")
-    compose.wait("the server answers", lambda: compose.versions() is not None)
+    compose.wait("the server answers", lambda: compose.fetch_versions() is not None)
     compose.wait_for_learning("down and up", before)
     verify(compose)
 
@@ -183,20 +186,20 @@ def test(compose: Compose) -> None:
 def main() -> None:
     """Read the command line, test, and clean up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--keep", action="store_true", help="leave everything running, to look at it")
+    parser.add_argument("--keep", action="store_true", help="leave everything running, for you to look at")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     compose = Compose()
     compose.run("down", "--volumes", "--remove-orphans")
     try:
         test(compose)
-        say("everything is as it should be")
+        report("every check has passed")
     finally:
         if arguments.keep:
-            say(f"it runs on, as project {PROJECT}: {compose.ports}")
+            report(f"it keeps running, as project {PROJECT}, on the ports {compose.ports}")
         else:
             compose.run("down", "--volumes", "--remove-orphans")
-            say("containers and volumes are removed")
+            report("containers and volumes are removed")
 
 
 if __name__ == "__main__":

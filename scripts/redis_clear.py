@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Delete models from Redis: `scripts/redis_clear.py [--force] [KEY …]`.
 
-With keys, deletes each and says whether it was there. Without, ends every pipeline's lineage and deletes
-everything under this program's prefix, and nothing of anybody else's; the next `streamlearn train` begins a
-new lineage. While a job runs that is refused, unless --force says to cancel it.
+With keys, it deletes each and says whether it was there. Without, it ends every pipeline's lineage and
+deletes all keys of streamlearn, and no others; the next `streamlearn train` begins a new lineage. While a job
+runs, that is refused, unless you say --force.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 VENV = Path(__file__).resolve().parent.parent / ".venv" / "bin" / "python"
 
 try:
-    from flink_jobs.reset import reset
+    from flink_jobs.reset import end_lineage
     from streamlearn.errors import StreamlearnError
     from streamlearn.pipelines.registry import load_all
     from streamlearn.settings import Settings
@@ -22,7 +22,7 @@ try:
 except ModuleNotFoundError:
     if not VENV.exists() or Path(sys.executable).parent == VENV.parent:
         sys.exit("streamlearn is not installed here: run scripts/setup first")
-    os.execv(VENV, [str(VENV), *sys.argv])  # noqa: S606 (the interpreter that scripts/setup has made)
+    os.execv(VENV, [str(VENV), *sys.argv])  # noqa: S606 (the interpreter that scripts/setup has installed)
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
         print(f"{key}: {'deleted' if store.delete(key) else 'not found'}")
     if not arguments.keys:
         for pipeline in load_all(settings):
-            reset(settings, pipeline, force=arguments.force, say=print)
+            end_lineage(settings, pipeline, force=arguments.force, echo=print)
         print(f"{store.clear()} other keys deleted")
 
 

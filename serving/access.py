@@ -1,8 +1,8 @@
-"""Who may ask for what: host names, origins, the token, and how often.
+"""Which requests are allowed: by host name, origin, token and rate.
 
-A page of another site that is open in a browser can send requests to this machine. So the server answers to
-its own names only, takes nothing that changes something from another site's pages, and lets pages on this
-machine read its answers.
+A page of another site that is open in a browser can send requests to this machine. So the server answers
+under its own names only, accepts no changes from other sites' pages, and lets pages on this machine read its
+answers.
 """
 
 import hmac
@@ -17,7 +17,7 @@ from flask_cors import CORS
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
-from serving.bodies import REFUSED
+from serving.bodies import REFUSAL
 from streamlearn.errors import NotAllowed
 from streamlearn.settings import Settings
 from streamlearn.storage.redis_client import PREFIX, tls_options
@@ -25,7 +25,7 @@ from streamlearn.storage.redis_client import PREFIX, tls_options
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOCAL_ORIGIN = re.compile(r"\Ahttps?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\Z")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_STORE_S = 1
+_REDIS_TIMEOUT_S = 1
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 
@@ -35,17 +35,20 @@ limiter = Limiter(
 
 
 @limiter.request_filter
-def _is_not_limited() -> bool:
-    """Whether a request has nothing to do with limits: then it must not wait for Redis either."""
-    return request.endpoint != "feedback.feedback"
+def _is_exempt() -> bool:
+    """Return whether a request has no rate limit: only feedback has one.
+
+    Without this, the limiter would ask Redis for every request, and wait for it where it hangs.
+    """
+    return request.endpoint != "feedback.send_feedback"
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Teach the application whom to answer."""
-    app.config["HOSTS"] = _hosts(settings)
+    """Make the application check every request."""
+    app.config["HOSTS"] = _parse_hosts(settings)
     app.config["API_TOKEN"] = settings.api_token
     app.config["RATELIMIT_STORAGE_URI"] = settings.redis
-    app.config["RATELIMIT_STORAGE_OPTIONS"] = _storage(settings)
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = _make_storage_options(settings)
     limiter.init_app(app)
     CORS(app, origins=_LOCAL_ORIGIN, expose_headers="*", send_wildcard=False, vary_header=True)
     app.before_request(_check_host)
@@ -53,68 +56,73 @@ def register(app: Flask, settings: Settings) -> None:
     app.before_request(_check_body)
 
 
-def _storage(settings: Settings) -> dict[str, Any]:
-    options: dict[str, Any] = {"socket_timeout": _STORE_S, "socket_connect_timeout": _STORE_S}
-    options["key_prefix"] = f"{PREFIX}limit"
+def _make_storage_options(settings: Settings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "socket_timeout": _REDIS_TIMEOUT_S,
+        "socket_connect_timeout": _REDIS_TIMEOUT_S,
+        "key_prefix": f"{PREFIX}limit",
+    }
     return options | tls_options(settings.redis, settings.tls_ca, settings.tls_cert)
 
 
-def _hosts(settings: Settings) -> frozenset[str]:
-    """The names that the server answers to; none of them means any."""
-    named = frozenset(
+def _parse_hosts(settings: Settings) -> frozenset[str]:
+    """Return the names under which the server answers; none stands for any."""
+    names = frozenset(
         host.strip().strip("[]").lower() for host in settings.http_hosts.split(",") if host.strip()
     )
-    return named or (LOCAL if settings.http_host in LOCAL else frozenset())
+    return names or (LOCAL if settings.http_host in LOCAL else frozenset())
 
 
 def _check_host() -> None:
-    """Refuse other names: a site could give its own name our address, and be of one origin with us."""
-    hosts, asked = current_app.config["HOSTS"], request.headers.get("Host", "")
+    """Refuse requests under other names: a site can point its own name here, to become of the same origin."""
+    hosts, header = current_app.config["HOSTS"], request.headers.get("Host", "")
     try:
-        name = urlsplit(f"//{asked}").hostname
+        name = urlsplit(f"//{header}").hostname
     except ValueError:
         name = None
     if hosts and name not in hosts:
         raise NotAllowed(
-            f"the server does not answer to the name {asked[:80]!r} (STREAMLEARN_HTTP_HOSTS)",
+            f"the server does not answer under the name {header[:80]!r}; add it to STREAMLEARN_HTTP_HOSTS",
             code="unknown_host",
             status=400,
         )
 
 
 def _check_origin() -> None:
-    """Refuse what another site's page sends, but for reading."""
+    """Refuse everything but reading to pages of other sites."""
     origin = request.headers.get("Origin")
     if request.method in _SAFE or origin is None or _LOCAL_ORIGIN.match(origin):
         return
     try:
-        foreign = urlsplit(origin).netloc != request.host
+        is_foreign = urlsplit(origin).netloc != request.host
     except ValueError:
-        foreign = True
-    if foreign:
-        raise NotAllowed("a page of another site may not do this", code="foreign_origin", status=403)
+        is_foreign = True
+    if is_foreign:
+        raise NotAllowed(
+            "pages of other sites may only read from this server", code="foreign_origin", status=403
+        )
 
 
 def _check_body() -> None:
-    """Refuse what `Bodies` did not take."""
-    if refused := request.environ.get(REFUSED):
-        raise refused
+    """Raise the error of a body that `BodyReader` has refused."""
+    if error := request.environ.get(REFUSAL):
+        raise error
 
 
 def require_token(route: Route) -> Route:
-    """Let a route answer only those who bring the token, where one is set."""
+    """Let only clients that send the server's token use a route; everybody where the server has none."""
 
     @wraps(route)
-    def checked(*args: Any, **kwargs: Any) -> Any:
+    def check_token(*args: Any, **kwargs: Any) -> Any:
         token = current_app.config["API_TOKEN"]
-        kind, _, brought = request.headers.get("Authorization", "").partition(" ")
-        right = kind.lower() == "bearer" and hmac.compare_digest(brought.strip().encode(), token.encode())
-        if token and not right:
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        matches = hmac.compare_digest(credentials.strip().encode(), token.encode())
+        if token and not (scheme.lower() == "bearer" and matches):
             raise NotAllowed(
-                "this needs the header 'Authorization: Bearer' with the server's STREAMLEARN_API_TOKEN",
+                "send the header 'Authorization: Bearer …' with the server's STREAMLEARN_API_TOKEN",
                 code="unauthorized",
                 status=401,
             )
         return route(*args, **kwargs)
 
-    return checked  # type: ignore[return-value]
+    return check_token  # type: ignore[return-value]

@@ -6,12 +6,12 @@ from flask import Flask, Response
 
 from serving import access, errors, files, openapi, telemetry
 from serving.api import feedback, forecast, lags, versions
-from serving.bodies import Bodies
+from serving.bodies import BodyReader
 from serving.drawing import digits
 from serving.model_cache import ModelCache
 from serving.pages import routes as pages
 from serving.protocol import v1, v2
-from serving.recent import Recent
+from serving.recent import RecentPredictions
 from streamlearn.learning.blas import pin_blas_threads
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
@@ -29,20 +29,27 @@ _HEADERS = {
 
 
 def create_app(settings: Settings | None = None, metrics_dir: Path | None = None) -> Flask:
-    """Build the application, in the process that is to serve: its threads would not survive a fork.
+    """Build the application. Call it in the process that serves: its threads do not survive a fork.
 
-    `metrics_dir` is where processes that serve together add up their counts.
+    Parameters
+    ----------
+    settings
+        The server's settings; by default those of the environment.
+    metrics_dir
+        The folder in which the processes of one server add up their counts; None for a single process.
     """
     pin_blas_threads()
     settings = settings or Settings.load()
     app = Flask(__name__)
-    most = settings.http_body_mb << 20
-    app.config.update(MAX_CONTENT_LENGTH=most, MAX_FORM_MEMORY_SIZE=most)
-    app.wsgi_app = Bodies(app.wsgi_app, most, settings.http_timeout_s)  # type: ignore[method-assign]
+    max_bytes = settings.http_body_mb << 20
+    app.config.update(MAX_CONTENT_LENGTH=max_bytes, MAX_FORM_MEMORY_SIZE=max_bytes)
+    app.wsgi_app = BodyReader(  # type: ignore[method-assign]
+        app.wsgi_app, max_bytes, settings.http_timeout_s
+    )
     store = Store.of(settings)
     app.extensions["settings"] = settings
     app.extensions["store"] = store
-    app.extensions["recent"] = Recent(files.recent(settings))
+    app.extensions["recent"] = RecentPredictions(files.recent_path(settings))
     app.extensions["models"] = {
         pipeline.name: ModelCache(store, pipeline, settings.model_poll_ms / 1000, settings.checkpoint_key)
         for pipeline in load_all(settings)
@@ -56,17 +63,17 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     feedback.register(app, settings)
     pages.register(app)
     openapi.register(app)
-    app.after_request(_secure)
+    app.after_request(_add_security_headers)
     return app
 
 
 def create_worker_app() -> Flask:
     """Build the application for one of the processes that `streamlearn serve` starts."""
     settings = Settings.load()
-    return create_app(settings, files.metrics(settings))
+    return create_app(settings, files.metrics_dir(settings))
 
 
-def _secure(response: Response) -> Response:
+def _add_security_headers(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     return response

@@ -1,107 +1,116 @@
 """Reads each request's body whole, within limits of size and time, before the application sees it.
 
-A client that sends slowly then holds up nobody, and one that sends for ever is told to stop. The time limit
-works where gevent runs the server: elsewhere reading a socket cannot be broken off.
+A client that sends slowly then holds up nobody, and one that never stops sending is refused. The time limit
+needs gevent: under any other server, reading from a socket cannot be interrupted.
 """
 
 import io
 import zlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
 
 import gevent
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 
-from streamlearn.errors import NotAllowed
+REFUSAL = "streamlearn.refusal"
+"""The key in the WSGI environment of the error for a refused body.
 
-_PART = 1 << 16
+The application raises it, so the answer has the same form, headers and log line as any other.
+"""
+
+_PART_BYTES = 1 << 16
 _DRAIN_BYTES = 64 << 20
 _DRAIN_S = 5.0
-REFUSED = "streamlearn.refused"
-"""Where the application finds why a body was refused: it answers that like any other error."""
 
-_ENCODINGS = {"gzip": 31, "deflate": 15}
-"""Content encodings, and what zlib calls them."""
+_WINDOW_BITS = {"gzip": 31, "deflate": 15}
+"""Content encodings, and the number by which zlib knows them."""
 
 
-class Bodies:
-    """WSGI middleware; `most_bytes` is the largest body, unpacked, and `within_s` how long it may take."""
+class BodyReader:
+    """WSGI middleware that hands the application each body as bytes in memory, decompressed.
 
-    def __init__(self, application: Any, most_bytes: int, within_s: float) -> None:
+    Parameters
+    ----------
+    application
+        The WSGI application.
+    max_bytes
+        The size of the largest body, both as it is sent and decompressed.
+    timeout_s
+        The seconds within which a body must arrive.
+    """
+
+    def __init__(self, application: Any, max_bytes: int, timeout_s: float) -> None:
         self._application = application
-        self._most = most_bytes
-        self._within_s = within_s
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
         try:
             body = self._read(environ)
-        except NotAllowed as refused:
-            body, environ[REFUSED] = b"", refused
+        except HTTPException as error:
+            body, environ[REFUSAL] = b"", error
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
         environ.pop("HTTP_TRANSFER_ENCODING", None)
-        answered: Iterable[bytes] = self._application(environ, start_response)
-        return answered
+        response: Iterable[bytes] = self._application(environ, start_response)
+        return response
 
     def _read(self, environ: dict[str, Any]) -> bytes:
-        length = environ.get("CONTENT_LENGTH") or ""
-        if not length and "HTTP_TRANSFER_ENCODING" not in environ:
+        header = environ.get("CONTENT_LENGTH") or ""
+        if not header and "HTTP_TRANSFER_ENCODING" not in environ:
             return b""
-        if length.isdecimal() and int(length) > self._most:
-            _drain(environ["wsgi.input"], int(length))
-            raise self._too_large()
+        stream, length = environ["wsgi.input"], int(header) if header.isdecimal() else None
+        if length is not None and length > self._max_bytes:
+            _drain(stream, length)
+            self._refuse_as_too_large()
         try:
-            with gevent.Timeout(self._within_s, TimeoutError):
-                body = b"".join(
-                    self._parts(environ["wsgi.input"], int(length) if length.isdecimal() else None)
-                )
+            with gevent.Timeout(self._timeout_s, TimeoutError):
+                body = b"".join(self._read_parts(stream, length))
         except TimeoutError:
-            raise NotAllowed(
-                f"the request did not come in whole within {self._within_s:g} s",
-                code="request_timeout",
-                status=408,
-            ) from None
-        return self._unpacked(body, environ.pop("HTTP_CONTENT_ENCODING", "identity").strip().lower())
+            raise RequestTimeout(f"the request did not arrive within {self._timeout_s:g} s") from None
+        return self._decompress(body, environ.pop("HTTP_CONTENT_ENCODING", "identity").strip().lower())
 
-    def _parts(self, stream: Any, left: int | None) -> Iterable[bytes]:
-        most = self._most + 1 if left is None else left
-        while most > 0 and (part := stream.read(min(most, _PART))):
-            most -= len(part)
+    def _read_parts(self, stream: Any, length: int | None) -> Iterator[bytes]:
+        """Yield the body in parts; where `length` is None, it ends with the stream."""
+        left = self._max_bytes + 1 if length is None else length
+        while left > 0 and (part := stream.read(min(left, _PART_BYTES))):
+            left -= len(part)
             yield part
-        if left is None and most == 0:
-            raise self._too_large()
+        if length is None and left == 0:
+            self._refuse_as_too_large()
 
-    def _unpacked(self, body: bytes, encoding: str) -> bytes:
+    def _decompress(self, body: bytes, encoding: str) -> bytes:
         if encoding in ("identity", ""):
             return body
-        if encoding not in _ENCODINGS:
-            raise NotAllowed(
-                f"the body's encoding {encoding[:40]!r} is neither gzip nor deflate",
-                code="unsupported_media_type",
-                status=415,
+        if encoding not in _WINDOW_BITS:
+            raise UnsupportedMediaType(
+                f"the server cannot decode the content encoding {encoding[:40]!r}; use gzip or deflate"
             )
-        unpacker = zlib.decompressobj(_ENCODINGS[encoding])
+        decompressor = zlib.decompressobj(_WINDOW_BITS[encoding])
         try:
-            found = unpacker.decompress(body, self._most + 1)
+            plain = decompressor.decompress(body, self._max_bytes + 1)
         except zlib.error as error:
-            raise NotAllowed(
-                f"the body is not {encoding}: {error}", code="bad_request", status=400
-            ) from error
-        if len(found) > self._most:
-            raise self._too_large()
-        if not unpacker.eof:
-            raise NotAllowed(f"the body is not whole {encoding}", code="bad_request", status=400)
-        return found
+            raise BadRequest(f"the body is not valid {encoding}: {error}") from error
+        if len(plain) > self._max_bytes:
+            self._refuse_as_too_large()
+        if not decompressor.eof:
+            raise BadRequest(f"the body's {encoding} data ends too early")
+        return plain
 
-    def _too_large(self) -> NotAllowed:
-        return NotAllowed(
-            f"the body is larger than {self._most} bytes", code="request_entity_too_large", status=413
-        )
+    def _refuse_as_too_large(self) -> NoReturn:
+        raise RequestEntityTooLarge(f"the body is larger than {self._max_bytes} bytes, the server's limit")
 
 
 def _drain(stream: Any, length: int) -> None:
-    """Read what is left of a body that is refused: a client that is still sending would see no answer."""
+    """Read and discard a refused body: a client that is still sending would not see the answer."""
     left = min(length, _DRAIN_BYTES)
     with gevent.Timeout(_DRAIN_S, False):
-        while left > 0 and (part := stream.read(min(left, _PART))):
+        while left > 0 and (part := stream.read(min(left, _PART_BYTES))):
             left -= len(part)

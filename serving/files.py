@@ -1,4 +1,4 @@
-"""The files that the server's processes share, begun anew at every start."""
+"""The files that the server's processes share; an earlier server's are removed at every start."""
 
 import shutil
 from pathlib import Path
@@ -6,19 +6,20 @@ from pathlib import Path
 from streamlearn.settings import Settings
 
 
-def recent(settings: Settings) -> Path:
-    """The file of recent predictions."""
+def recent_path(settings: Settings) -> Path:
+    """Return the path of the file of recent predictions."""
     return settings.home.absolute() / "run" / f"recent-{settings.http_port}.sqlite"
 
 
-def metrics(settings: Settings) -> Path:
-    """The folder in which counts are added up."""
+def metrics_dir(settings: Settings) -> Path:
+    """Return the folder in which the processes add up their counts."""
     return settings.home.absolute() / "run" / f"metrics-{settings.http_port}"
 
 
-def begin(settings: Settings) -> None:
+def clear(settings: Settings) -> None:
     """Remove what an earlier server has left."""
-    shutil.rmtree(metrics(settings), ignore_errors=True)
-    metrics(settings).mkdir(parents=True)
-    for file in recent(settings).parent.glob(recent(settings).name + "*"):
+    shutil.rmtree(metrics_dir(settings), ignore_errors=True)
+    metrics_dir(settings).mkdir(parents=True)
+    path = recent_path(settings)
+    for file in path.parent.glob(path.name + "*"):
         file.unlink()

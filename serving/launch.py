@@ -1,4 +1,4 @@
-"""Starting the server: this process becomes gunicorn."""
+"""Starts the server: the command's process becomes gunicorn."""
 
 import os
 import socket
@@ -17,33 +17,35 @@ _DRAIN_S = 20
 
 
 def run_server(settings: Settings, echo: Callable[[str], None]) -> NoReturn:
-    """Become gunicorn, which serves on the address and port of the settings.
+    """Replace this process by gunicorn, which serves on the host and port of the settings.
+
+    `echo` prints a line.
 
     Raises
     ------
     StackError
-        The port is taken.
+        The server cannot listen there: the port is taken, for example.
     BadSetting
-        The address is none of this machine.
+        The host name cannot be resolved.
     """
-    _check_free(settings)
-    files.begin(settings)
+    _check_listening(settings)
+    files.clear(settings)
     host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     bind = f"{host}:{settings.http_port}"
     echo(f"serving on http://{bind}/")
     command = [sys.executable, "-m", "gunicorn", "--bind", bind, "--workers", str(settings.http_workers)]
     command += ["--worker-class", "gevent", "--worker-connections", str(_CONNECTIONS), "--no-control-socket"]
     command += ["--keep-alive", str(_KEEP_ALIVE_S), "--graceful-timeout", str(_DRAIN_S)]
-    # Nobody stands before it: headers of proxies are not believed.
+    # No proxy stands in front of it, so proxies' headers are not trusted.
     command += ["--forwarded-allow-ips", "", "--forwarder-headers", ""]
     command += ["--config", "python:serving.processes", "serving.app:create_worker_app()"]
     sys.stdout.flush()
-    more = {"PROMETHEUS_MULTIPROC_DIR": str(files.metrics(settings)), **ONE_BLAS_THREAD}
-    environment = inherited({**settings.environment(), **more})
+    variables = {"PROMETHEUS_MULTIPROC_DIR": str(files.metrics_dir(settings)), **ONE_BLAS_THREAD}
+    environment = inherited({**settings.environment(), **variables})
     os.execve(sys.executable, command, environment)  # noqa: S606 (our own interpreter, no shell)
 
 
-def _check_free(settings: Settings) -> None:
+def _check_listening(settings: Settings) -> None:
     try:
         family, _, _, _, address = socket.getaddrinfo(
             settings.http_host, settings.http_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -57,5 +59,5 @@ def _check_free(settings: Settings) -> None:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise StackError(
             f"the server cannot listen on {settings.http_host}, port {settings.http_port}: {reason};"
-            " STREAMLEARN_HTTP_PORT names another"
+            " set STREAMLEARN_HTTP_PORT to another port"
         ) from error

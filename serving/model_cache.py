@@ -1,10 +1,10 @@
-"""The model in memory: loaded once, replaced whole when Redis announces another, kept while Redis is away.
+"""Keeps each pipeline's model in memory and replaces it as a whole when Redis announces another version.
 
-Announcements can be lost, so what is to be served is also looked at now and then.
+An announcement can be lost, so Redis is also polled. While Redis is away, the model in memory stays.
 
-A request takes the current `Served` and works with that one object, so version and parameters always belong
-together. What is to be served may also move backwards: after a restart, versions whose predictions were never
-committed are gone; and a pin holds it where it is.
+A request takes the current `Served` and works with that one object, so its version and its parameters always
+belong together. The served version may also go back: after a restart, versions whose predictions were never
+committed no longer exist; and while a version is pinned, no other is served.
 """
 
 import logging
@@ -23,11 +23,11 @@ from streamlearn.storage.versions import Head, VersionInfo
 
 _log = logging.getLogger(__name__)
 
-_FIRST_LOOK_S = 2.0
+_FIRST_REFRESH_S = 2.0
 """How long a server that starts waits for its first model before it answers that it has none."""
 
-_KEPT = 8
-"""How many versions, beside the one that is served, stay loaded."""
+_MAX_OTHERS = 8
+"""How many versions beside the served one stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Served:
 
 
 class ModelCache:
-    """The model of one pipeline, looked for in the background of the process that makes this."""
+    """The model of one pipeline, kept up to date by a thread of its own."""
 
     def __init__(self, store: Store, pipeline: Pipeline, poll_s: float, key: str = "") -> None:
         self._key = key
@@ -56,75 +56,81 @@ class ModelCache:
         self._others: OrderedDict[tuple[str, int], Served] = OrderedDict()
         self._trouble = ""
         self._stopped = threading.Event()
-        self._looked = threading.Event()
+        self._refreshing = threading.Lock()
+        self._refreshed = threading.Event()
         self._swapped = threading.Condition()
-        threading.Thread(target=self._look_for_ever, daemon=True).start()
-        # A Redis that hangs must not keep the server from saying that it lives.
-        self._looked.wait(_FIRST_LOOK_S)
+        threading.Thread(target=self._poll, daemon=True).start()
+        # A Redis that hangs must not keep the server from answering that it is alive.
+        self._refreshed.wait(_FIRST_REFRESH_S)
 
     def current(self) -> Served:
-        """Return the model to answer with.
+        """Return the served version.
 
         Raises
         ------
         NoModel
-            Nothing has been learned yet, or nothing could be read since the start.
+            Nothing has been learned yet, or nothing could be read since the server started.
         """
         if self._served is None:
             raise NoModel(f"no model of {self.pipeline.name} has been learned yet; try again in a moment")
         return self._served
 
-    def at(self, version: int) -> Served:
-        """Return one version: the one that is served, or another of the newest lineage.
+    def load_version(self, version: int) -> Served:
+        """Return a version: the served one, or another of the newest lineage, read from Redis if need be.
 
         Raises
         ------
         NoModel
             Nothing has been learned yet.
         UnknownVersion
-            It is not kept.
+            Redis does not keep that version.
         SnapshotRefused
-            It cannot be read.
+            The version cannot be read.
         StoreUnavailable
-            Redis is away, and it is not in memory.
+            The version is not in memory, and Redis does not answer.
         """
         served = self.current()
         if served.head.version == version:
             return served
         lineage = self.lineage
-        known = self._others.get((lineage, version))
-        if self._trouble and known is not None:
-            return known
-        # After a rebuild the same version may have been cut elsewhere, and be another.
-        about = self._store.version_info(self.pipeline.name, lineage, version)
-        if about is not None and known is not None and about.digest == known.head.digest:
-            return known
-        data = self._store.snapshot(self.pipeline.name, lineage, version) if about else None
-        if about is None or data is None:
+        cached = self._others.get((lineage, version))
+        if self._trouble and cached is not None:
+            return cached
+        # After a rebuild, chunks may end elsewhere, and a version of the same number may differ.
+        info = self._store.version_info(self.pipeline.name, lineage, version)
+        if info is not None and cached is not None and info.digest == cached.head.digest:
+            return cached
+        data = self._store.snapshot(self.pipeline.name, lineage, version) if info else None
+        if info is None or data is None:
             raise UnknownVersion(f"version {version} of {self.pipeline.name} is not kept")
         learner = snapshot.loads(data, self.pipeline, lineage, self._key)
         if not learner.trained:
-            raise NoModel(f"version {version} of {self.pipeline.name} had learned nothing yet")
-        found = Served(Head(lineage, version, about.digest, about.samples, about.time_s), learner)
-        self._others[lineage, version] = found
-        while len(self._others) > _KEPT:
+            raise NoModel(
+                f"version {version} of {self.pipeline.name} was written before anything was learned"
+            )
+        loaded = Served(_make_head(lineage, version, info), learner)
+        self._others[lineage, version] = loaded
+        while len(self._others) > _MAX_OTHERS:
             self._others.popitem(last=False)
-        return found
+        return loaded
 
     def versions(self) -> dict[int, VersionInfo]:
-        """Return the versions that are kept of the newest lineage, ascending.
+        """Return the versions of the newest lineage that Redis keeps, ascending.
 
         Raises
         ------
         StoreUnavailable
-            Redis is away.
+            Redis does not answer.
         """
         return self._store.versions(self.pipeline.name, self.lineage) if self.lineage else {}
 
-    def wait_until_learned(self, offset: int, wait_s: float) -> Served | None:
-        """Return what is served once it has learned the record at `offset`; None after `wait_s` seconds."""
+    def wait_for_offset(self, offset: int, timeout_s: float) -> Served | None:
+        """Wait until the served version has learned the record at `offset`; return it, or None if none has.
+
+        Only versions of the newest lineage count: in another, the offset may be another record's.
+        """
         with self._swapped:
-            self._swapped.wait_for(lambda: self._has_learned(offset) or self._stopped.is_set(), wait_s)
+            self._swapped.wait_for(lambda: self._has_learned(offset) or self._stopped.is_set(), timeout_s)
         return self._served if self._has_learned(offset) else None
 
     def _has_learned(self, offset: int) -> bool:
@@ -137,53 +143,60 @@ class ModelCache:
         return self._lineage
 
     @property
-    def begun(self) -> bool:
-        """Whether there was anything to serve: the pipeline's job has begun to learn."""
+    def has_begun(self) -> bool:
+        """Whether the pipeline's job has written any version yet."""
         return self._head is not None
 
     @property
     def trouble(self) -> str:
-        """What keeps this from following the newest version; empty if nothing does."""
+        """What keeps the cache from following the newest version; empty where nothing does."""
         return self._trouble
 
     def stop(self) -> None:
-        """Look no more; the model in memory stays."""
+        """Stop following Redis; the model in memory stays."""
         self._stopped.set()
         with self._swapped:
             self._swapped.notify_all()
 
-    def look(self) -> None:
-        """Take over what is to be served if it is another version than the one in memory."""
+    def refresh(self) -> None:
+        """Ask Redis which version to serve, and load it if it is not the one in memory.
+
+        When this returns, the version is loaded, even where another thread has begun to load it.
+        """
+        with self._refreshing:
+            self._refresh()
+
+    def _refresh(self) -> None:
         try:
-            found = self._store.served(self.pipeline.name, self._head)
-            newest = self._store.newest(self.pipeline.name) if found and found[0].pinned else None
+            served = self._store.served(self.pipeline.name, self._head)
+            newest = self._store.newest(self.pipeline.name) if served and served[0].pinned else None
         except StoreUnavailable as error:
-            self._tell(f"keeping version {self._version} of {self.pipeline.name}: {error}")
+            self._set_trouble(f"keeping version {self._version} of {self.pipeline.name}: {error}")
             return
-        self._tell("")
-        head, data = found or (None, None)
+        self._set_trouble("")
+        head, data = served or (None, None)
         if head is None:
-            return  # an emptied Redis takes no model out of service
-        # A version of another lineage may be pinned: what is kept and learned is told of the newest.
+            return  # a model stays in service when Redis is emptied
+        # The pinned version may be of another lineage; `versions` and `wait_for_offset` go by the newest.
         self._lineage = newest.lineage if newest else head.lineage
         if data is None:
-            self._mark_pinned(head)
+            self._update_pin(head)
             return
         self._head = head
         try:
-            self._take(head, data)
+            self._load(head, data)
         except SnapshotRefused as error:
-            self._tell(f"version {head.version} of {self.pipeline.name} is refused: {error}")
+            self._set_trouble(f"version {head.version} of {self.pipeline.name} is refused: {error}")
             if self._served is None:
-                self._take_an_older(head)
+                self._load_older(head)
 
-    def _take(self, head: Head, data: bytes) -> None:
+    def _load(self, head: Head, data: bytes) -> None:
         learner = snapshot.loads(data, self.pipeline, head.lineage, self._key)
         if learner.trained:
             self._swap(Served(head, learner))
 
-    def _mark_pinned(self, head: Head) -> None:
-        """The version is the one in memory, but it may have been pinned or unpinned since."""
+    def _update_pin(self, head: Head) -> None:
+        """Note whether the version in memory has been pinned or unpinned since."""
         served = self._served
         if served and (served.head.lineage, served.head.digest) == (head.lineage, head.digest):
             self._head = head
@@ -195,21 +208,20 @@ class ModelCache:
             self._served = served
             self._swapped.notify_all()
 
-    def _take_an_older(self, head: Head) -> None:
-        """Serve the newest version before a refused one that can be read."""
-        kept = self._store.versions(self.pipeline.name, head.lineage)
-        for version in reversed([version for version in kept if version < head.version]):
-            data, about = self._store.snapshot(self.pipeline.name, head.lineage, version), kept[version]
-            older = Head(head.lineage, version, about.digest, about.samples, about.time_s)
+    def _load_older(self, head: Head) -> None:
+        """Serve the newest readable version before a refused one."""
+        infos = self._store.versions(self.pipeline.name, head.lineage)
+        for version in reversed([version for version in infos if version < head.version]):
+            data = self._store.snapshot(self.pipeline.name, head.lineage, version)
             try:
                 if data is not None:
-                    self._take(older, data)
+                    self._load(_make_head(head.lineage, version, infos[version]), data)
                     return
             except SnapshotRefused as error:
                 _log.warning("version %d of %s is refused: %s", version, self.pipeline.name, error)
 
-    def _tell(self, trouble: str) -> None:
-        """Log a trouble when it comes, not at every look while it lasts."""
+    def _set_trouble(self, trouble: str) -> None:
+        """Note a trouble, and log it when it is new: not at every refresh while it lasts."""
         if trouble and trouble != self._trouble:
             _log.warning(trouble)
         self._trouble = trouble
@@ -218,14 +230,19 @@ class ModelCache:
     def _version(self) -> int | None:
         return self._served.head.version if self._served else None
 
-    def _look_for_ever(self) -> None:
+    def _poll(self) -> None:
+        """Refresh at every announcement and at least once in `poll_s` seconds, until stopped."""
         while not self._stopped.is_set():
             try:
-                self.look()
+                self.refresh()
             except Exception:
-                _log.exception("looking for a newer model of %s failed", self.pipeline.name)
-            self._looked.set()
+                _log.exception("the newest version of %s cannot be loaded", self.pipeline.name)
+            self._refreshed.set()
             try:
                 self._store.wait_for_head(self.pipeline.name, self._poll_s)
             except StoreUnavailable:
                 self._stopped.wait(self._poll_s)
+
+
+def _make_head(lineage: str, version: int, info: VersionInfo) -> Head:
+    return Head(lineage, version, info.digest, info.samples, info.time_s)

@@ -1,4 +1,4 @@
-"""What every route asks: which model is to answer, what it answers, and that it was asked."""
+"""What the routes share: find the model that answers, call it, encode its answer, remember the records."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ from flask import Response, current_app
 
 from serving import telemetry
 from serving.model_cache import ModelCache, Served
-from serving.recent import Recent
+from serving.recent import RecentPredictions
 from streamlearn.errors import BadRequest, UnknownPipeline, UnknownVersion
 from streamlearn.settings import Settings
 from streamlearn.stream.records import encode
@@ -25,7 +25,7 @@ def find_cache(name: str) -> ModelCache:
     """
     caches: dict[str, ModelCache] = current_app.extensions["models"]
     if name not in caches:
-        raise UnknownPipeline(f"no model is called {name!r}; there are: {', '.join(sorted(caches))}")
+        raise UnknownPipeline(f"no model is called {name!r}; the models are: {', '.join(sorted(caches))}")
     return caches[name]
 
 
@@ -36,23 +36,33 @@ def server_settings() -> Settings:
 
 
 def resolve_model(name: str, version: str | None = None) -> Served:
-    """Return the model that is to answer: the one that is served, or the version that is named."""
+    """Return the model that answers: the given version, or without one, the version that is served.
+
+    Raises
+    ------
+    UnknownPipeline, UnknownVersion
+        There is no such model, or the version is not kept.
+    NoModel
+        Nothing has been learned yet.
+    SnapshotRefused, StoreUnavailable
+        The version is not in memory, and cannot be read from Redis.
+    """
     cache = find_cache(name)
-    return cache.current() if version is None else cache.at(_parse_version(name, version))
+    return cache.current() if version is None else cache.load_version(_parse_version(name, version))
 
 
 def call_model(call: Callable[[], T]) -> T:
-    """Return what a model answers when `call` asks it.
+    """Return what `call`, which calls a model, returns.
 
     Raises
     ------
     BadRequest
-        It cannot answer such records, though they are valid.
+        The records are valid, but the model cannot predict them.
     """
     try:
         return call()
     except (ValueError, OverflowError) as error:
-        raise BadRequest(f"the model cannot answer this: {error}", field="inputs") from error
+        raise BadRequest(f"the model cannot predict these records: {error}", field="inputs") from error
 
 
 def _parse_version(name: str, text: str) -> int:
@@ -62,12 +72,12 @@ def _parse_version(name: str, text: str) -> int:
 
 
 def json_response(answer: Any, status: int = 200) -> Response:
-    """Return a struct as JSON."""
+    """Return a struct as a JSON response."""
     return Response(encode(answer), status, content_type="application/json")
 
 
 def remember(name: str, identity: str, served: Served, records: list[Any]) -> None:
-    """Keep what was asked, for feedback, and count it."""
-    recent: Recent = current_app.extensions["recent"]
+    """Keep a request's records under its id, for feedback, and count them as predicted."""
+    recent: RecentPredictions = current_app.extensions["recent"]
     recent.remember(name, identity, records)
     telemetry.count_predictions(name, served, max(1, len(records)))

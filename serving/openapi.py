@@ -1,4 +1,4 @@
-"""The OpenAPI description, made from the routes' own types, and a page to browse it."""
+"""The OpenAPI description of all routes, made from their types, and the page that shows it."""
 
 from collections.abc import Callable
 from importlib.metadata import version
@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from flask import Blueprint, Flask, Response, jsonify, render_template
-from spectree import Response as Answers
+from spectree import Response as ResponseTypes
 from spectree import SpecTree
 from spectree.model_adapter import get_msgspec_model_adapter
 from spectree.models import SecureType, SecurityScheme, SecuritySchemeData
@@ -15,7 +15,7 @@ blueprint = Blueprint("openapi", __name__)
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
-    """Every error: a sentence for people, a stable code for programs, and perhaps the field at fault."""
+    """An error: a sentence for people, a stable code for programs, and the field at fault, if any."""
 
     error: str
     code: str
@@ -41,12 +41,12 @@ _spec = SpecTree(
 _BYTES = "application/octet-stream"
 _FORM = "application/x-www-form-urlencoded"
 
-_BESIDE_JSON = {
-    "/infer": {"takes": _BYTES, "gives": _BYTES},
-    "/forecast": {"gives": "text/csv"},
-    "/file": {"gives": _BYTES},
+_OTHER_MEDIA_TYPES = {
+    "/infer": {"request": _BYTES, "response": _BYTES},
+    "/forecast": {"response": "text/csv"},
+    "/file": {"response": _BYTES},
 }
-"""How paths end whose requests or answers need not be JSON."""
+"""The ends of the paths whose requests or responses need not be JSON."""
 
 
 def describe_route(
@@ -58,15 +58,28 @@ def describe_route(
     tag: str,
     **more: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Describe a route: the type of its answer and its status, its errors beside 400, other answers.
+    """Describe a route in the OpenAPI description; the route itself parses and validates its requests.
 
-    Types are only told here; what comes in is read, and refused, by the routes themselves.
+    Parameters
+    ----------
+    answer
+        The type of the route's answer; None for anything but JSON.
+    status
+        The answer's status.
+    errors
+        The statuses of the route's errors beside 400.
+    also
+        The types of other answers, by status.
+    tag
+        The heading under which the description lists the route.
+    **more
+        `json`, `form`, `query` (the request's types) and `security`, as spectree takes them.
     """
-    found: dict[str, Any] = {f"HTTP_{status}": answer}
-    found |= {f"HTTP_{code}": Problem for code in (400, *errors)}
-    found |= {f"HTTP_{code}": kind for code, kind in (also or {}).items()}
+    types: dict[str, Any] = {f"HTTP_{status}": answer}
+    types |= {f"HTTP_{code}": Problem for code in (400, *errors)}
+    types |= {f"HTTP_{code}": kind for code, kind in (also or {}).items()}
     decorate: Callable[[Callable[..., Any]], Callable[..., Any]] = _spec.validate(
-        resp=Answers(**found), tags=(tag,), skip_validation=True, **more
+        resp=ResponseTypes(**types), tags=(tag,), skip_validation=True, **more
     )
     return decorate
 
@@ -79,15 +92,15 @@ def register(app: Flask) -> None:
 
 @blueprint.get("/openapi.json")
 def description() -> Response:
-    """Describe every route."""
-    return jsonify(_completed(_spec.spec))
+    """Return the OpenAPI description of every route."""
+    return jsonify(_add_media_types(_spec.spec))
 
 
 @blueprint.get("/docs")
 def page() -> Response:
-    """Show the description."""
+    """Show the OpenAPI description as a page."""
     response = Response(render_template("docs.html"))
-    # The library that shows it styles elements one by one.
+    # Swagger UI, which shows it, sets styles on single elements.
     response.headers["Content-Security-Policy"] = (
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none';"
         " form-action 'self'; frame-ancestors 'none'; object-src 'none'"
@@ -95,17 +108,17 @@ def page() -> Response:
     return response
 
 
-def _completed(spec: dict[str, Any]) -> dict[str, Any]:
-    """Add the media types beside JSON."""
-    bare: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+def _add_media_types(spec: dict[str, Any]) -> dict[str, Any]:
+    """Add the media types beside JSON to a description."""
+    binary: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
     for path, operations in spec["paths"].items():
-        beside = next((how for end, how in _BESIDE_JSON.items() if path.endswith(end)), {})
+        others = next((types for end, types in _OTHER_MEDIA_TYPES.items() if path.endswith(end)), {})
         for operation in operations.values():
             body = operation.get("requestBody", {}).get("content", {})
-            if "takes" in beside and body:
-                body[beside["takes"]] = bare
-            if "gives" in beside:
-                operation["responses"]["200"].setdefault("content", {})[beside["gives"]] = bare
+            if "request" in others and body:
+                body[others["request"]] = binary
+            if "response" in others:
+                operation["responses"]["200"].setdefault("content", {})[others["response"]] = binary
             if "multipart/form-data" in body:
                 body[_FORM] = body["multipart/form-data"]
     return spec

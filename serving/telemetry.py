@@ -1,7 +1,7 @@
-"""What the server says of itself: an id and a log line for each request, and metrics for Prometheus.
+"""Gives each request an id and a line in the log, and serves metrics for Prometheus.
 
-Counts of several processes are added up through files (`metrics_dir`); what is said of the models is this
-process's own view, which is every other's within a second.
+The processes of one server add up their counts through files (`metrics_dir`). Gauges of the models show what
+the answering process serves; the others serve the same within a second.
 """
 
 import logging
@@ -26,6 +26,7 @@ blueprint = Blueprint("telemetry", __name__)
 
 _log = logging.getLogger("streamlearn.access")
 _ID = re.compile(r"[\w.:/+=-]{1,128}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
 _requests = Counter("streamlearn_requests_total", "Requests answered.", ["method", "route", "status"])
 _seconds = Histogram(
@@ -39,10 +40,10 @@ _feedback = Counter("streamlearn_feedback_total", "Labelled records sent on to t
 
 
 def register(app: Flask, metrics_dir: Path | None) -> None:
-    """Give every request an id, a line in the log and a place in the counts."""
+    """Give every request an id and a line in the log, and count it."""
     app.extensions["metrics_dir"] = metrics_dir
-    app.before_request(_begin)
-    app.after_request(_end)
+    app.before_request(_start_request)
+    app.after_request(_finish_request)
     app.register_blueprint(blueprint)
     if not _log.handlers:
         handler = logging.StreamHandler(sys.stderr)
@@ -53,24 +54,24 @@ def register(app: Flask, metrics_dir: Path | None) -> None:
 
 
 def count_predictions(model: str, served: Served, count: int) -> None:
-    """Say which version answers this request, and how many records."""
+    """Count the records predicted in this request, and note the version for the log."""
     g.model, g.version = model, served.head.version
     _predictions.labels(model).inc(count)
 
 
 def count_feedback(model: str, count: int) -> None:
-    """Say how many labelled records were sent on."""
+    """Count the labelled records sent on in this request, and note the model for the log."""
     g.model = model
     _feedback.labels(model).inc(count)
 
 
-def _begin() -> None:
+def _start_request() -> None:
     g.start = time.perf_counter()
-    sent = request.headers.get("X-Request-ID", "")
-    g.request_id = sent if _ID.fullmatch(sent) else uuid.uuid4().hex
+    header = request.headers.get("X-Request-ID", "")
+    g.request_id = header if _ID.fullmatch(header) else uuid.uuid4().hex
 
 
-def _end(response: Response) -> Response:
+def _finish_request(response: Response) -> Response:
     route = str(request.url_rule) if request.url_rule else "(none)"
     seconds = time.perf_counter() - g.start
     method = request.method if request.method in _METHODS else "(other)"
@@ -92,26 +93,23 @@ def _end(response: Response) -> Response:
     return response
 
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
-
-
-class _Models(Collector):
-    """What is served, as gauges."""
+class _ModelGauges(Collector):
+    """The gauges of the models that this process serves."""
 
     def __init__(self, caches: dict[str, ModelCache]) -> None:
         self._caches = caches
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauges of every model that is served."""
+        """Yield the gauges of every served model."""
         texts = {
             "version": "The version that is served: it has learned every record below this offset.",
             "age_seconds": "Seconds since that version was written.",
             "samples": "Predictions that its score counts.",
             "pinned": "Whether it is pinned.",
         }
-        found = {name: GaugeMetricFamily(f"streamlearn_model_{name}", text, labels=["model"])
-                 for name, text in texts.items()}  # fmt: skip
-        score = GaugeMetricFamily(
+        gauges = {name: GaugeMetricFamily(f"streamlearn_model_{name}", text, labels=["model"])
+                  for name, text in texts.items()}  # fmt: skip
+        scores = GaugeMetricFamily(
             "streamlearn_model_score", "Prequential scores.", labels=["model", "figure"]
         )
         for model, cache in sorted(self._caches.items()):
@@ -122,24 +120,24 @@ class _Models(Collector):
             head = served.head
             values = (head.version, served.age_s(), head.samples, int(head.pinned))
             for name, value in zip(texts, values, strict=True):
-                found[name].add_metric([model], value)
-            for figure, figures in served.learner.score.summary().items():
-                if figures is not None:
-                    score.add_metric([model, figure], figures)
-        yield from found.values()
-        yield score
+                gauges[name].add_metric([model], value)
+            for figure, score in served.learner.score.summary().items():
+                if score is not None:
+                    scores.add_metric([model, figure], score)
+        yield from gauges.values()
+        yield scores
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Tell Prometheus what there is to count."""
+    """Return all metrics in Prometheus' text format."""
     folder: Path | None = current_app.extensions["metrics_dir"]
-    own = CollectorRegistry()
-    own.register(_Models(current_app.extensions["models"]))
+    models = CollectorRegistry()
+    models.register(_ModelGauges(current_app.extensions["models"]))
     if folder is None:
         text = generate_latest(REGISTRY)
     else:
         counts = CollectorRegistry()
         MultiProcessCollector(counts, path=str(folder))  # type: ignore[no-untyped-call]
         text = generate_latest(counts)
-    return Response(text + generate_latest(own), content_type=CONTENT_TYPE_LATEST)
+    return Response(text + generate_latest(models), content_type=CONTENT_TYPE_LATEST)

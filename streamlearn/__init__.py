@@ -1,15 +1,27 @@
-"""The core, imported by the three programs; it imports none of them, nor Kafka, Flink or Flask.
+"""Online machine learning on a stream: predict each record, then learn from it.
 
-Data flows through the modules in this order::
+Read the folders in this order, which is that of the data; each lists its modules in its own `__init__.py`.
 
-    settings ─▶ datasets ─▶ messages ─▶ pipeline(s) ─▶ learner ─▶ scores ─▶ checkpoint ─▶ store
-    where and    what is     bytes ⇄     topic, type,   predict,   how well   learner ⇄     versions
-    how          replayed    records     estimator      learn                 bytes         in Redis
+errors.py      everything that can go wrong, one meaning a class
+settings.py    every setting, from `STREAMLEARN_*` variables
+extras.py      what to install where an optional package is missing
+waiting.py     waiting for a condition, with a deadline
+estimators/    estimators that learn row by row
+lags/          which series leads which, and by how many steps
+learning/      learners: predict, score, then learn
+datasets/      the data sets that can be replayed
+stream/        records, control records and lineages, as they stand in topics
+pipelines/     a pipeline: its topics, its type of record, its learning
+storage/       model versions, as snapshots in Redis
+broker/        Kafka: topics, records, the register of lineages
+engine/        learning a stream, in a job and offline; restarts; verification
+operations/    what you may do to a model: list, pin, roll back, change lags, verify
+reports/       a page of figures about a pipeline's answers
+local/         the whole stack on one machine
+cli/           the command `streamlearn`
 
-`worker` does this for one attempt of a job, a chunk at a time (`answers`, `control`); `recovery` finds the
-learner that goes on after a restart, from the store or again from the `stream` and its `journal`; `verify`
-does all of it once more and compares. `store` reads versions in Redis, `writer` writes them. `figures` makes
-series to look at from committed answers; `flink_api` asks Flink how a job fares. `lags` finds which series
-leads which, beside all this; `running` does so within the learner, and `lag_sets` says which lags it uses.
-`baselines` sets rivals beside `pm25`.
+Imports go the same way: a folder imports those above it only (`[tool.importlinter]` in `pyproject.toml`). The
+programs stand beside this package: `producer/` replays a data set into Kafka, `flink_jobs/` runs the engine
+in Flink, `serving/` answers over HTTP. They import the folders down to `operations/`. Nothing is imported
+here, so each program needs its own packages only.
 """

@@ -1,9 +1,9 @@
 """Every setting of every program: one frozen dataclass, filled from `STREAMLEARN_*` variables.
 
-This is the only module that reads the environment. A variable that is empty counts as not set. What the
-environment lacks may stand in `secrets.env` in the home folder, where `streamlearn up` keeps the passwords
-that it makes. Names carry their unit; each setting has a default that suits one machine and a sentence of
-help, which `docs/settings.md` repeats (a test compares them).
+This is the only module that reads the environment. A variable that is empty counts as not set. A variable
+that is not set is looked up in the file `secrets.env` in the home folder, where `streamlearn up` keeps the
+passwords that it makes. Names carry their unit; each setting has a default that suits one machine and a
+sentence of help, which `docs/settings.md` repeats (a test compares them).
 
 >>> Settings.load({"STREAMLEARN_HTTP_PORT": "9000"}).http_port
 9000
@@ -28,8 +28,7 @@ from streamlearn.errors import BadSetting
 PREFIX = "STREAMLEARN_"
 
 SECRETS = "secrets.env"
-"""The file in the home folder that holds what nobody else should know, as lines NAME=value."""
-
+"""The file in the home folder that holds passwords and keys, as lines NAME=value."""
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -38,21 +37,23 @@ Address = Annotated[str, Meta(pattern=r"^[^:/\s]+:\d+$")]
 
 
 def _option(default: Any, help_text: str, *, secret: bool = False) -> Any:
-    """Declare a setting; its type says which values it can have."""
+    """Declare a setting; its annotation says which values it can have."""
     return field(default=default, repr=not secret, metadata={"help": help_text, "secret": secret})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the parts are and how they behave. `Settings.load()` reads them."""
+    """The addresses of the parts, and how they behave. `Settings.load()` reads them."""
 
     home: Path = _option(Path(".streamlearn"), "folder for everything the local stack writes")
-    cache: Path = _option(Path(".streamlearn/cache"), "folder for what is downloaded once: jars, data sets")
-    secrets_file: str = _option("", "file with what is not in the environment; empty: secrets.env under home")
+    cache: Path = _option(Path(".streamlearn/cache"), "folder for downloads: jars, data sets")
+    secrets_file: str = _option(
+        "", "file with settings that the environment lacks; empty: secrets.env under home"
+    )
     kafka: Address = _option("localhost:9092", "Kafka bootstrap server, host:port")
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _option(
         "PLAINTEXT",
-        "how Kafka is talked to: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+        "protocol of connections to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
     )
     kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _option(
         "PLAIN", "SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
@@ -60,9 +61,9 @@ class Settings:
     kafka_user: str = _option("", "user for SASL")
     kafka_password: str = _option("", "password for SASL", secret=True)
     tls_ca: str = _option(
-        "", "PEM file of the authorities trusted for TLS, Kafka's and Redis'; empty: the system's"
+        "", "PEM file of the authorities trusted for TLS, with Kafka and Redis; empty: the system's"
     )
-    tls_cert: str = _option("", "PEM file with one's own certificate and its key, for TLS that asks for it")
+    tls_cert: str = _option("", "PEM file with your own certificate and its key, where TLS asks for one")
     kafka_controller_port: Port = _option(9093, "port of the local broker's own KRaft controller")
     redis: Annotated[str, Meta(pattern=r"^rediss?://\S+$")] = _option(
         "redis://localhost:6379/0",
@@ -72,15 +73,15 @@ class Settings:
     redis_wait_s: Seconds = _option(90.0, "seconds a job waits for an absent Redis before Flink restarts it")
     checkpoint_key: str = _option(
         "",
-        "key that signs snapshots and control records; `streamlearn up` makes one where none is set",
+        "key that signs snapshots and control records; `streamlearn up` makes one if you set none",
         secret=True,
     )
     journal_wait_s: Seconds = _option(
-        60.0, "seconds a worker that starts waits for the answers before its first record to be committed"
+        60.0, "seconds a starting worker waits until the answers before its first record are committed"
     )
     lost_input: Literal["stop", "continue"] = _option(
         "stop",
-        "when Kafka has lost records that were not yet learned: stop with an error, or continue and count",
+        "if Kafka has lost records that were not learned yet: stop with an error, or continue and count them",
     )
     flink: Annotated[str, Meta(pattern=r"^https?://[^:/\s]+:\d+$")] = _option(
         "http://localhost:8081", "Flink's REST address and web UI"
@@ -93,7 +94,7 @@ class Settings:
     taskmanager_metrics_port: Port = _option(9250, "port of the TaskManager's Prometheus metrics")
     pipelines: str = _option("", "pipelines of your own to run: package.module:object, comma-separated")
     checkpoint_interval_ms: Annotated[int, Meta(ge=0)] = _option(
-        1000, "milliseconds between Flink checkpoints; predictions can be read after each"
+        1000, "milliseconds between Flink's checkpoints; predictions can be read after each"
     )
     checkpoint_dir: str = _option("", "where Flink keeps checkpoints; empty: the folder flink/ under home")
     bundle_time_ms: Annotated[int, Meta(ge=0)] = _option(
@@ -105,31 +106,31 @@ class Settings:
     http_workers: Count = _option(2, "server processes")
     http_hosts: str = _option(
         "",
-        "names by which the server may be called, comma-separated; empty: this machine's own where it listens"
-        " only there, else any",
+        "host names that requests may use, comma-separated; empty: this machine's own names if the server"
+        " listens on localhost only, else any",
     )
     http_body_mb: Count = _option(16, "largest body of a request, in MiB")
     http_rows: Count = _option(10_000, "most rows or records in one request")
     http_timeout_s: Annotated[float, Meta(ge=0.1)] = _option(
-        30.0, "seconds in which a request must have come in whole"
+        30.0, "seconds within which a request must have arrived in full"
     )
     ready_age_s: Seconds = _option(
-        0.0, "seconds after which a model that nothing was added to is not ready; 0: never"
+        0.0, "seconds after which a model that has learned nothing new is not ready; 0: never"
     )
     api_token: str = _option(
-        "", "token that requests which change something must bring; empty: none is needed", secret=True
+        "", "token that requests must carry to change something; empty: none is needed", secret=True
     )
     feedback: Literal["on", "off"] = _option("on", "whether clients may send labelled records: on or off")
     feedback_per_minute: Count = _option(
         600, "most requests with feedback that one client may send in a minute"
     )
     model_poll_ms: Count = _option(
-        250, "milliseconds after which the server looks for a newer model that nobody announced"
+        250, "milliseconds between the server's checks for a newer model, beside the announcements"
     )
-    pm25_csv: str = _option("", "a local copy of the PM2.5 data; empty: it is fetched once")
+    pm25_csv: str = _option("", "a local copy of the PM2.5 data; empty: it is downloaded once")
     pm25_url: str = _option(
         "https://archive.ics.uci.edu/ml/machine-learning-databases/00381/PRSA_data_2010.1.1-2014.12.31.csv",
-        "where the PM2.5 data is fetched from",
+        "where the PM2.5 data is downloaded from",
     )
     replay_rate: Seconds = _option(10.0, "records a second of `streamlearn replay`; 0: as fast as possible")
 
@@ -140,12 +141,12 @@ class Settings:
         Raises
         ------
         BadSetting
-            A value cannot be converted.
+            A value is not one that the setting can have.
         """
         environ = os.environ if environ is None else environ
-        first = cls(**_convert(environ))
-        given = {name: text for name, text in environ.items() if text}
-        return cls(**_convert({**read_variables(first.secrets), **given}))
+        without_secrets = cls(**_convert(environ))
+        nonempty = {name: text for name, text in environ.items() if text}
+        return cls(**_convert({**read_variables(without_secrets.secrets), **nonempty}))
 
     @property
     def secrets(self) -> Path:
@@ -183,12 +184,12 @@ class Settings:
         return Path(self.checkpoint_dir or self.home / "flink").absolute()
 
     def environment(self) -> dict[str, str]:
-        """The variables that make another process load these very settings."""
+        """Return the variables with which another process loads the same settings."""
         return {variable(option.name): str(getattr(self, option.name)) for option in fields(self)}
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting.
+    """Return the name of a setting's environment variable.
 
     >>> variable("http_port")
     'STREAMLEARN_HTTP_PORT'
@@ -197,12 +198,12 @@ def variable(name: str) -> str:
 
 
 def inherited(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return this process's environment and `more`, for a process that it starts."""
+    """Return this process's environment with the variables `more`, for a process that it starts."""
     return {**os.environ, **(more or {})}
 
 
 def preset(variables: Mapping[str, str]) -> None:
-    """Set variables of this process, for a library that reads them as it is imported and has no other way."""
+    """Set variables of this process, for a library that can only be configured so, and before its import."""
     os.environ.update(variables)
 
 
@@ -213,26 +214,28 @@ def read_variables(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise BadSetting(f"{path} cannot be read: {error.strerror}") from error
+        raise BadSetting(
+            f"{path} cannot be read: {error.strerror}; it must be a file that you may read"
+        ) from error
     pairs = (line.partition("=") for line in lines if not line.startswith("#"))
     return {name: value for name, equals, value in pairs if equals}
 
 
 def _convert(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Read the settings that are set, by msgspec's own conversion of texts."""
+    """Convert the variables that are set; return the values by the settings' names."""
     types = get_type_hints(Settings, include_extras=True)
     values = {}
     for option in fields(Settings):
         if text := environ.get(variable(option.name)):
-            values[option.name] = _convert_one(option, types[option.name], text)
+            values[option.name] = _convert_text(option, types[option.name], text)
     return values
 
 
-def _convert_one(option: "Field[Any]", kind: Any, text: str) -> Any:
+def _convert_text(option: "Field[Any]", kind: Any, text: str) -> Any:
     try:
-        return msgspec.convert(text, kind, strict=False, dec_hook=lambda wanted, value: wanted(value))
+        return msgspec.convert(text, kind, strict=False, dec_hook=lambda cls, value: cls(value))
     except msgspec.ValidationError as error:
-        # A secret must not be shown, and a text in the wrong form may hold one.
+        # The text may hold a secret even though it does not have the right form.
         shown = "" if option.metadata["secret"] else f"={text!r}"
         reason = _describe(kind, str(error))
         raise BadSetting(
@@ -241,7 +244,7 @@ def _convert_one(option: "Field[Any]", kind: Any, text: str) -> Any:
 
 
 def _describe(kind: Any, error: str) -> str:
-    """Turn msgspec's reason into words for people who set variables.
+    """Return msgspec's reason in words for people who set variables.
 
     >>> _describe(int, "Expected `int`, got `str`"), _describe(Count, "Expected `int` >= 1")
     ('is not a whole number', 'is not at least 1')
@@ -256,4 +259,4 @@ def _describe(kind: Any, error: str) -> str:
         return "is not a number"
     if "enum" in error:
         return f"is none of {', '.join(kind.__args__)}"
-    return "does not have the form that is expected"
+    return "does not have the right form"

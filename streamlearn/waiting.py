@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a deadline and a name for what is waited for."""
+"""Wait for a condition, with a deadline and a name for what you wait for."""
 
 import time
 from collections.abc import Callable
@@ -16,10 +16,17 @@ def wait_until(
 ) -> None:
     """Return once `condition()` is true.
 
+    Parameters
+    ----------
+    what
+        What is waited for, as the error names it.
+    every_s
+        Seconds between two calls of `condition`.
+
     Raises
     ------
     StackError
-        It is not true within `timeout_s` seconds.
+        The condition is not true within `timeout_s` seconds.
 
     >>> wait_until(lambda: True, 1, "nothing at all")
     >>> wait_until(lambda: False, 0, "the impossible")

@@ -1,4 +1,4 @@
-"""The fixtures: a real Redis of its own for quick tests, and one real stack that all the others share."""
+"""The fixtures: a real Redis for quick tests, and one real stack that all other tests share."""
 
 import json
 import os
@@ -30,7 +30,7 @@ from streamlearn.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT.parent / "shared" / "data" / "PRSA_data_2010.1.1-2014.12.31.csv"
-"""A copy of the PM2.5 data, where one is kept for tests."""
+"""The path of a copy of the PM2.5 data, which tests use if it exists."""
 
 if KEPT.exists():
     os.environ.setdefault("STREAMLEARN_PM25_CSV", str(KEPT))
@@ -47,16 +47,16 @@ def chromium() -> str | None:
 
 
 def pytest_configure() -> None:
-    """Let a termination end the tests as Ctrl-C does: what they have started is taken down.
+    """Let SIGTERM end the tests as Ctrl-C does, so that everything that they have started is stopped.
 
-    A shell lets what it runs in the background ignore Ctrl-C, and so would everything that tests start.
+    SIGINT as well: a process that a shell runs in the background ignores it, and so do its children.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what runs on the real stack, which is shared, and what needs a browser."""
+    """Mark the tests that run on the real stack, and those that need a browser."""
     if "stack" in getattr(item, "fixturenames", ()):
         item.add_marker("stack")
     if "browser" in getattr(item, "fixturenames", ()):
@@ -78,7 +78,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @dataclass(frozen=True)
 class Stack:
-    """A running local stack and how to call its commands."""
+    """A running local stack, on which commands can be called."""
 
     settings: Settings
 
@@ -86,7 +86,7 @@ class Stack:
         self, *command: str, check: bool = True, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
         """Run a command line as a user would, from the checkout."""
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             cwd=ROOT,
             env=inherited(self.settings.environment()),
@@ -94,8 +94,8 @@ class Stack:
             text=True,
             timeout=timeout,
         )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
+        assert not check or process.returncode == 0, process.stdout + process.stderr
+        return process
 
     def streamlearn(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run(".venv/bin/streamlearn", *arguments, check=check)
@@ -107,41 +107,41 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def pm25_csv() -> str:
-    """The PM2.5 file: the one that the settings name, or the copy kept for tests beside the checkout."""
-    named = Settings.load().pm25_csv
-    if not named:
-        pytest.skip("the PM2.5 data is not at hand; name a copy in STREAMLEARN_PM25_CSV")
-    return named
+    """The path of the PM2.5 file: the one that the settings name, or the copy for tests."""
+    path = Settings.load().pm25_csv
+    if not path:
+        pytest.skip("there is no copy of the PM2.5 data; name one in STREAMLEARN_PM25_CSV")
+    return path
 
 
 def free_settings(home: Path, **more: object) -> Settings:
-    """The settings of a stack of one's own, on ports that are free."""
+    """Return the settings of another stack, on ports that are free."""
     ports = {option.name: free_port() for option in fields(Settings) if option.name.endswith("_port")}
     addresses = {
         "kafka": f"localhost:{free_port()}",
         "redis": f"redis://:a%20pass%22word@localhost:{free_port()}/0",
         "flink": f"http://localhost:{free_port()}",
     }
-    kept = {"cache": ROOT / ".streamlearn" / "cache", "pm25_csv": Settings.load().pm25_csv}
-    kept["checkpoint_key"] = KEY
-    return Settings(home=home, **{**ports, **addresses, **kept, **more})  # type: ignore[arg-type]
+    shared = {"cache": ROOT / ".streamlearn" / "cache", "pm25_csv": Settings.load().pm25_csv}
+    shared["checkpoint_key"] = KEY
+    return Settings(home=home, **{**ports, **addresses, **shared, **more})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Start everything, without the replays, on free ports and in a folder of its own."""
+    """Start the stack, without the replays, on free ports and in a folder of its own."""
     # A slot each for digits, pm25, and three pipelines that tests bring along.
     settings = free_settings(tmp_path_factory.mktemp("stack"), flink_slots=5)
-    running = Stack(settings)
+    stack = Stack(settings)
     try:
-        done = running.run("scripts/up", "--detach", "--no-replay", check=False, timeout=600)
-        assert done.returncode == 0, done.stdout + done.stderr + _logs(settings.home)
-        yield running
+        process = stack.run("scripts/up", "--detach", "--no-replay", check=False, timeout=600)
+        assert process.returncode == 0, process.stdout + process.stderr + _read_logs(settings.home)
+        yield stack
     finally:
-        running.run("scripts/down", check=False)
+        stack.run("scripts/down", check=False)
 
 
-def _logs(home: Path) -> str:
+def _read_logs(home: Path) -> str:
     return "".join(
         f"\n--- {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in home.glob("log/*.log")
     )
@@ -189,23 +189,23 @@ def store(redis_url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def make_app(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
-    """Make the server's application on the real Redis; it looks for models until the test ends."""
-    made: list[Flask] = []
+    """Make the server's application on the real Redis; it polls for models until the test ends."""
+    apps: list[Flask] = []
 
     def build(**settings: Any) -> Flask:
-        own = Settings(home=tmp_path, redis=redis_url, model_poll_ms=20)
-        made.append(create_app(replace(own, **settings)))
-        return made[-1]
+        defaults = Settings(home=tmp_path, redis=redis_url, model_poll_ms=20)
+        apps.append(create_app(replace(defaults, **settings)))
+        return apps[-1]
 
     yield build
-    for app in made:
+    for app in apps:
         for cache in app.extensions["models"].values():
             cache.stop()
 
 
 @dataclass
 class Server:
-    """A server of one's own, as `streamlearn serve` starts it."""
+    """A server, as `streamlearn serve` starts it."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -219,19 +219,21 @@ class Server:
 @contextmanager
 def running_server(home: Path, **settings: Any) -> Iterator[Server]:
     """Start a server, without Kafka and Flink, and end it."""
-    own = replace(Settings(home=home, http_port=free_port(), model_poll_ms=50), **settings)
+    configured = replace(Settings(home=home, http_port=free_port(), model_poll_ms=50), **settings)
     log = home / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [ROOT / ".venv/bin/streamlearn", "serve"],
-            env=inherited(own.environment()),
+            env=inherited(configured.environment()),
             stdout=output,
             stderr=output,
         )
-    server = Server(f"http://127.0.0.1:{own.http_port}", process, log)
+    server = Server(f"http://127.0.0.1:{configured.http_port}", process, log)
     try:
         wait_until(
-            lambda: process.poll() is not None or (lives(server) and listening(server) == own.http_workers),
+            lambda: (
+                process.poll() is not None or (lives(server) and listening(server) == configured.http_workers)
+            ),
             60,
             "all processes of the server",
         )
@@ -249,18 +251,18 @@ def running_server(home: Path, **settings: Any) -> Iterator[Server]:
 @pytest.fixture
 def start_server(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start servers on the real Redis; they end with the test."""
-    with ExitStack() as started:
+    with ExitStack() as servers:
 
         def start(**settings: Any) -> Server:
             home = tmp_path / str(free_port())
             home.mkdir()
-            return started.enter_context(running_server(home, **{"redis": redis_url, **settings}))
+            return servers.enter_context(running_server(home, **{"redis": redis_url, **settings}))
 
         yield start
 
 
 def listening(server: Server) -> int:
-    """How many processes of a server accept connections."""
+    """Return how many processes of a server accept connections."""
     return sum(
         connection.status == psutil.CONN_LISTEN
         for child in psutil.Process(server.process.pid).children()
@@ -277,13 +279,13 @@ def lives(server: Server) -> bool:
 
 @pytest.fixture
 def stream() -> ListStream:
-    """A stream in memory; `stack` has real ones."""
+    """A stream in memory; the stack has real ones."""
     return ListStream()
 
 
 @pytest.fixture
 def make(store: Store, redis_url: str, stream: ListStream) -> Make:
-    """Make a worker of the digits on the real Redis and the stream in memory."""
+    """Make a worker that learns digits, on the real Redis and the stream in memory."""
 
     def worker(
         committed: Callable[[], int | None] = lambda: None,
@@ -291,9 +293,9 @@ def make(store: Store, redis_url: str, stream: ListStream) -> Make:
         pipeline: Pipeline = digits.pipeline,
         **settings: Any,
     ) -> Worker:
-        own = Settings(redis=redis_url, redis_wait_s=1, journal_wait_s=0, checkpoint_key=KEY)
+        defaults = Settings(redis=redis_url, redis_wait_s=1, journal_wait_s=0, checkpoint_key=KEY)
         return Worker(
-            pipeline, lineage, replace(own, **settings), store=store, stream=stream, committed=committed
+            pipeline, lineage, replace(defaults, **settings), store=store, stream=stream, committed=committed
         )
 
     return worker
@@ -301,10 +303,10 @@ def make(store: Store, redis_url: str, stream: ListStream) -> Make:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
-    """A real headless Chromium; where there is none, the tests that need it say so and are skipped."""
+    """A real headless Chromium; where there is none, the tests that need it are skipped."""
     path = chromium()
     if path is None:
-        pytest.skip("no Chromium is installed and this user cannot install it")
+        pytest.skip("Chromium is not installed")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

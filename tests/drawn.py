@@ -1,7 +1,7 @@
-"""Digits as people draw them: shapes by hand, and drawings of them that a hand has made uneven.
+"""Digits as people draw them: shapes drawn by hand, and random uneven drawings of them.
 
-Nobody trains on these. A shape is its strokes, separated by `|`; a stroke is points `x y` in a box about 100
-high, y downwards, through which the pen goes smoothly. A point said twice is a corner.
+No model learns from these. A shape is its strokes, separated by `|`; a stroke is points `x y` in a box about
+100 high, y downwards, joined by a smooth curve. A repeated point is a corner.
 """
 
 from collections.abc import Iterator
@@ -154,8 +154,8 @@ SHAPES = {
         "62 12, 46 6, 26 12, 18 32, 30 46, 50 40, 62 20, 62 10, 56 46, 46 74, 24 94",
     ),
 }
-"""Twelve shapes of each digit. The even ones (the first, the third, …) may be looked at while the code that
-reads drawings is changed; only the odd ones say how good it is."""
+"""Twelve shapes of each digit. Those of even index (the first, the third, …) are for developing the code that
+reads drawings; those of odd index are only for measuring how well it does."""
 
 CANVAS = 280
 """The page's side in pixels."""
@@ -167,41 +167,41 @@ class Drawing(NamedTuple):
     svg: bytes
 
 
-def drawings(*, odd: bool, each: int, seed: int = 0) -> Iterator[Drawing]:
-    """Yield `each` drawings of every even or every odd shape, uneven in ways that only `seed` decides."""
+def make_drawings(*, odd: bool, each: int, seed: int = 0) -> Iterator[Drawing]:
+    """Yield `each` drawings of every shape of even or odd index; the same `seed` gives the same drawings."""
     random = np.random.default_rng(seed)
     for digit, shapes in SHAPES.items():
         for number in range(int(odd), len(shapes), 2):
             for _ in range(each):
-                yield Drawing(digit, number, _drawn(shapes[number], random))
+                yield Drawing(digit, number, _draw(shapes[number], random))
 
 
-def _drawn(shape: str, random: np.random.Generator) -> bytes:
-    """Draw a shape: 100–240 px high, up to 15 % wider or narrower, up to 12° slanted, somewhere on the page.
+def _draw(shape: str, random: np.random.Generator) -> bytes:
+    """Draw a shape: 100–240 px high, up to 15 % wider or narrower, up to 12° slanted, anywhere on the page.
 
-    The pen is 2–30 px thick, but at most a seventh of the height: people draw larger with a fat pen.
+    The pen is 2–30 px thick, but at most a seventh of the height: people draw larger with a thick pen.
     """
     height = random.uniform(100, 240)
     pen = np.exp(random.uniform(np.log(2), np.log(min(30, height / 7))))
     stretch, slant = random.uniform(0.85, 1.15), np.tan(np.radians(random.uniform(-12, 12)))
     turn = height / 100 * np.array([[stretch, 0], [-slant, 1]])
-    strokes = [_uneven(_smooth(_points(stroke)), random) @ turn for stroke in shape.split("|")]
+    strokes = [_distort(_smooth(_parse_points(stroke)), random) @ turn for stroke in shape.split("|")]
     low = np.min([stroke.min(axis=0) for stroke in strokes], axis=0) - pen / 2
     high = np.max([stroke.max(axis=0) for stroke in strokes], axis=0) + pen / 2
     place = random.uniform(0, 1, 2) * np.maximum(CANVAS - (high - low), 0) - low
-    lines = "".join(_line(stroke + place, pen) for stroke in strokes)
+    lines = "".join(_format_line(stroke + place, pen) for stroke in strokes)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{CANVAS}" height="{CANVAS}">{lines}</svg>'.encode()
     )
 
 
-def _points(stroke: str) -> Stroke:
-    """Read `x y, x y, …`, shape (n, 2)."""
+def _parse_points(stroke: str) -> Stroke:
+    """Return the points of `x y, x y, …`, shape (n, 2)."""
     return np.array([point.split() for point in stroke.split(",")], dtype=np.float64)
 
 
 def _smooth(points: Stroke) -> Stroke:
-    """Go through the points in a curve (Catmull and Rom's), about one point every three units."""
+    """Return points of a Catmull–Rom curve through the given ones, about one every three units."""
     padded = np.concatenate([points[:1], points, points[-1:]])
     curve = [points[:1]]
     for before, start, end, after in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
@@ -214,17 +214,17 @@ def _smooth(points: Stroke) -> Stroke:
     return np.concatenate(curve)
 
 
-def _uneven(stroke: Stroke, random: np.random.Generator) -> Stroke:
-    """Let the hand wander by about 1.5 units over some fifteen points, and tremble by about 0.3."""
+def _distort(stroke: Stroke, random: np.random.Generator) -> Stroke:
+    """Add a slow drift of about 1.5 units over some fifteen points, and a tremor of about 0.3."""
     if len(stroke) < 2:
         return stroke
     marks = random.normal(0, 1.5, (len(stroke) // 15 + 2, 2))
-    at = np.linspace(0, len(marks) - 1, len(stroke))
-    wander = np.stack([np.interp(at, np.arange(len(marks)), marks[:, axis]) for axis in (0, 1)], axis=1)
-    return np.asarray(stroke + wander + random.normal(0, 0.3, stroke.shape))
+    positions = np.linspace(0, len(marks) - 1, len(stroke))
+    drift = np.stack([np.interp(positions, np.arange(len(marks)), marks[:, axis]) for axis in (0, 1)], axis=1)
+    return np.asarray(stroke + drift + random.normal(0, 0.3, stroke.shape))
 
 
-def _line(stroke: Stroke, pen: float) -> str:
+def _format_line(stroke: Stroke, pen: float) -> str:
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in stroke)
     return (
         f'<polyline points="{points}" fill="none" stroke="black" stroke-width="{pen:.1f}"'

@@ -1,10 +1,9 @@
 """Records, learners and lineages for quick tests."""
 
-import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, pairwise
 
 import msgspec
 
@@ -24,6 +23,11 @@ from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Entry, Input, Output
 from streamlearn.stream.records import encode
 
+KEY = "a key of the tests"
+
+Make = Callable[..., Worker]
+"""Makes a worker; the arguments replace what the fixture `make` takes by default."""
+
 LINEAGE = Lineage(
     pipeline="digits",
     reference="digits",
@@ -35,23 +39,25 @@ LINEAGE = Lineage(
 
 
 def records(count: int, seed: int = 3) -> list[Digit]:
+    """Return the first digits of a replay."""
     return [msgspec.convert(record, Digit) for record in islice(digits.records(seed=seed), count)]
 
 
 def inputs(count: int, seed: int = 3, start: int = 0) -> list[Input]:
+    """Return the same as they come from Kafka, at the offsets from `start` on."""
     values = islice(digits.records(seed=seed), count)
     return [Input(0, start + number, encode(value)) for number, value in enumerate(values)]
 
 
 def learner(count: int = 0, cuts: Iterable[int] = ()) -> Learner:
-    """A learner that has learned `count` records in chunks that end at `cuts` and at the end."""
-    new = pipeline.new_learner()
-    start, found = 0, records(count)
+    """Return a learner that has learned `count` records in chunks that end at `cuts` and at the end."""
+    learner = pipeline.new_learner()
+    start, digits = 0, records(count)
     for end in [*cuts, count]:
         if end > start:
-            predict_then_learn(new, found[start:end], end)
+            predict_then_learn(learner, digits[start:end], end)
         start = end
-    return new
+    return learner
 
 
 class ListJournal:
@@ -99,48 +105,48 @@ class ListStream:
         yield from (row for row in self.records if max(start, self.first) <= row.offset < end)
 
     def obeyed_controls(self, lineage: str) -> list[Obeyed]:
-        found = [
-            msgspec.json.decode(one.value, type=Obeyed) for one in self.answers if "control" in one.topic
+        controls = [
+            msgspec.json.decode(output.value, type=Obeyed)
+            for output in self.answers
+            if "control" in output.topic
         ]
-        return [one for one in found if one.lineage == lineage]
+        return [control for control in controls if control.lineage == lineage]
 
     @contextmanager
     def journal(self, lineage: str, start: int) -> Iterator[ListJournal]:
-        found = [read_entry(output.value, output.topic) for output in self.answers]
-        yield ListJournal([one for one in found if one and one.lineage == lineage and one.offset >= start])
-
-
-KEY = "a key of the tests"
-
-Make = Callable[..., Worker]
+        entries = (read_entry(output.value, output.topic) for output in self.answers)
+        yield ListJournal(
+            [entry for entry in entries if entry and entry.lineage == lineage and entry.offset >= start]
+        )
 
 
 def commit(stream: ListStream, worker: Worker, rows: list[Input], *cuts: int) -> list[dict[str, object]]:
-    """Let a worker answer rows, a call up to each cut, and all of it be committed."""
+    """Let a worker answer rows, a call up to each cut, commit the answers and return them."""
     stream.records += rows
-    found = []
-    for call in parted(rows, cuts):
-        found += worker.answer(call)
-    stream.answers += found
-    return [json.loads(output.value) for output in found]
+    outputs = []
+    for call in _split(rows, cuts):
+        outputs += worker.answer(call)
+    stream.answers += outputs
+    return [json.loads(output.value) for output in outputs]
 
 
-def parted(rows: list[Input], cuts: tuple[int, ...]) -> list[list[Input]]:
+def _split(rows: list[Input], cuts: Sequence[int]) -> list[list[Input]]:
     edges = [rows[0].offset, *cuts, rows[-1].offset + 1]
-    calls = [[row for row in rows if a <= row.offset < b] for a, b in itertools.pairwise(edges)]
+    calls = [[row for row in rows if start <= row.offset < end] for start, end in pairwise(edges)]
     return [call for call in calls if call]
 
 
 def rollback(offset: int, version: int, lineage: str = "aaaa", key: str = KEY) -> Input:
+    """Return a control record that goes back to a version."""
     return Input(0, offset, control.sign(control.Rollback(lineage, version), key))
 
 
 def put(
-    store: Store, pipeline: Pipeline, made: Learner, writer: Writer | None = None, key: str = ""
+    store: Store, pipeline: Pipeline, learner: Learner, writer: Writer | None = None, key: str = ""
 ) -> Writer:
     """Write a version as a worker would."""
     writer = writer or store.admit(pipeline.name, LINEAGE.id, 1)
-    data = snapshot.dumps(made, pipeline, LINEAGE.id, key)
-    about = VersionInfo(snapshot.digest(data), made.score.samples, made.score.summary())
-    writer.save(made.version, data, about)
+    data = snapshot.dumps(learner, pipeline, LINEAGE.id, key)
+    info = VersionInfo(snapshot.digest(data), learner.score.samples, learner.score.summary())
+    writer.save(learner.version, data, info)
     return writer

@@ -1,7 +1,7 @@
-"""The PM2.5 forecasts as anyone would write them with numpy: nothing of ours is imported here.
+"""The PM2.5 forecasts as anyone would write them with numpy: nothing of streamlearn is imported here.
 
 Records are the JSON objects of the topic, hourly and in order. Each horizon has a recursive least squares of
-its own, learned when its label arrives; the features of an hour are made from it and the 24 before it.
+its own, learned when its label arrives; the features of an hour come from it and the 24 before it.
 """
 
 import math
@@ -15,7 +15,7 @@ WINDS = ("NW", "NE", "SE", "cv")
 
 
 def replay(records: list[dict[str, Any]]) -> list[dict[str, float | None]]:
-    """Forecast from every record, learning as they come; return what `forecast` should be."""
+    """Forecast from every record, learning as they come; return the `forecast` to expect."""
     hours: dict[int, dict[str, Any]] = {}
     seen: dict[int, tuple[np.ndarray, float] | None] = {}
     models: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -23,8 +23,8 @@ def replay(records: list[dict[str, Any]]) -> list[dict[str, float | None]]:
     for record in records:
         t = int((datetime.fromisoformat(record["ts"]) - datetime(1970, 1, 1)).total_seconds() // 3600)
         hours[t] = record
-        seen[t] = now = look(hours, t)
-        answers.append({str(h): ahead(models.get(h), now) for h in HORIZONS})
+        seen[t] = now = make_features(hours, t)
+        answers.append({str(h): forecast(models.get(h), now) for h in HORIZONS})
         if record["pollution"] is not None:
             for h in HORIZONS:
                 if seen.get(t - h) is not None:
@@ -35,8 +35,8 @@ def replay(records: list[dict[str, Any]]) -> list[dict[str, float | None]]:
     return answers
 
 
-def look(hours: dict[int, dict[str, Any]], t: int) -> tuple[np.ndarray, float] | None:
-    """The features of hour t, and the last known reading."""
+def make_features(hours: dict[int, dict[str, Any]], t: int) -> tuple[np.ndarray, float] | None:
+    """Return the features of hour t, and the last known reading; None without a reading in 25 hours."""
     lags = [hours[s]["pollution"] if s in hours else None for s in range(t - 24, t + 1)]
     known = [value for value in lags if value is not None]
     if not known:
@@ -45,7 +45,7 @@ def look(hours: dict[int, dict[str, Any]], t: int) -> tuple[np.ndarray, float] |
     for value in lags:
         last = last if value is None else value
         filled.append(last)
-    now, before = weather(hours[t]), weather(hours[t - 3]) if t - 3 in hours else None
+    now, before = scale_weather(hours[t]), scale_weather(hours[t - 3]) if t - 3 in hours else None
     change = [0.0] * 4 if before is None else [a - b for a, b in zip(now[:4], before[:4], strict=True)]
     day, year = 2 * math.pi * t / 24, 2 * math.pi * t / (24 * 365.25)
     angles = np.array([day, 2 * day, year])
@@ -53,15 +53,17 @@ def look(hours: dict[int, dict[str, Any]], t: int) -> tuple[np.ndarray, float] |
     return np.array([1.0, *newest_first, *now, *change, *np.sin(angles), *np.cos(angles)]), filled[-1]
 
 
-def weather(record: dict[str, Any]) -> list[float]:
-    """The hour's weather in numbers of about one."""
+def scale_weather(record: dict[str, Any]) -> list[float]:
+    """Return the hour's weather in numbers of about one."""
     numbers = [record["dew"] / 10, record["temp"] / 10, (record["press"] - 1016) / 10]
     numbers += [np.log1p(record["wnd_spd"]) / 3, np.log1p(record["snow"]), np.log1p(record["rain"])]
     return [*numbers, *(float(record["wnd_dir"] == wind) for wind in WINDS)]
 
 
-def ahead(model: tuple[np.ndarray, np.ndarray] | None, now: tuple[np.ndarray, float] | None) -> float | None:
-    """The forecast of one model."""
+def forecast(
+    model: tuple[np.ndarray, np.ndarray] | None, now: tuple[np.ndarray, float] | None
+) -> float | None:
+    """Return the forecast of a model."""
     if model is None or now is None:
         return None
     return max(0.0, now[1] + float(now[0] @ model[0]))
@@ -70,7 +72,7 @@ def ahead(model: tuple[np.ndarray, np.ndarray] | None, now: tuple[np.ndarray, fl
 def learn(
     model: tuple[np.ndarray, np.ndarray] | None, x: np.ndarray, y: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One step of recursive least squares with a ridge of 10."""
+    """Take a step of recursive least squares with a ridge of 10."""
     w, p = model if model is not None else (np.zeros(len(x)), np.eye(len(x)) / 10)
     g = p @ x
     d = 1 + x @ g

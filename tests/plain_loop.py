@@ -1,6 +1,6 @@
-"""The digits' learning as anyone would write it with scikit-learn: nothing of ours is imported here.
+"""The digits' learning as anyone would write it with scikit-learn: nothing of streamlearn is imported here.
 
-It is told where to cut by the predictions themselves: a chunk is a run of them with one model version.
+The predictions tell where to cut: a chunk is a run of predictions with the same model version.
 """
 
 from itertools import groupby
@@ -11,7 +11,7 @@ from sklearn.linear_model import SGDClassifier
 
 
 def replay(predictions: list[dict[str, Any]]) -> list[int | None]:
-    """Predict every record anew, learning chunk by chunk; return what `predict_y` should be."""
+    """Predict every record again, learning chunk by chunk; return the `predict_y` to expect."""
     model = SGDClassifier(alpha=0.01, loss="log_loss", penalty="l1", shuffle=False)
     expected: list[int | None] = []
     fitted = False
@@ -28,7 +28,7 @@ def replay(predictions: list[dict[str, Any]]) -> list[int | None]:
 
 
 def accuracy(predictions: list[dict[str, Any]]) -> float:
-    """Share of right predictions among those that had both a prediction and a label."""
+    """Return the share of right predictions among those that had both a prediction and a label."""
     scored = [
         p["predict_y"] == p["actual_y"]
         for p in predictions

@@ -1,4 +1,4 @@
-"""Pairs of series in which it is known who leads whom, and CSV files of them."""
+"""Pairs of series in which the lag is known, and CSV files of them."""
 
 import csv
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from streamlearn.lags.series import Floats, Series
 START = datetime(2026, 1, 1)
 
 
-def planted(
+def plant_lag(
     lead: int, *, sign: float = 1.0, memory: float = 0.0, n: int = 600, seed: int = 5
 ) -> tuple[Floats, Floats]:
     """Return x and y; x leads y by `lead` steps (y leads x where it is negative), and y = `sign` · x + noise.
 
-    `memory` is how much of its last value x keeps from step to step.
+    `memory` is the share of its value that x keeps from step to step.
     """
     random = np.random.default_rng(seed)
     length = n + abs(lead)
@@ -30,15 +30,15 @@ def planted(
     return (early, follower) if lead >= 0 else (follower, early)
 
 
-def named(x: Floats, y: Floats) -> dict[str, Series]:
+def name_series(x: Floats, y: Floats) -> dict[str, Series]:
     return {"x": Series("x", x), "y": Series("y", y)}
 
 
-def hours(count: int, step: timedelta = timedelta(hours=1)) -> list[str]:
+def list_times(count: int, step: timedelta = timedelta(hours=1)) -> list[str]:
     return [str(START + number * step) for number in range(count)]
 
 
-def write(path: Path, header: Sequence[str], rows: Any) -> Path:
+def write_csv(path: Path, header: Sequence[str], rows: Any) -> Path:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)

@@ -1,4 +1,4 @@
-"""Reading topics with nothing of ours: kafka-python and json alone."""
+"""Read topics with kafka-python and json alone, without any code of the project."""
 
 import json
 from typing import Any
@@ -8,11 +8,11 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 Record = dict[str, Any]
 
 _BROKER_MS = 120_000
-"""How long a broker that has just been started may take, in milliseconds."""
+"""Milliseconds that a broker that has just been started may take to answer."""
 
 
 class Topic:
-    """The committed records of a topic's only partition, read on from call to call."""
+    """The committed records of a topic's only partition; each `read` adds those that are new."""
 
     def __init__(self, bootstrap: str, name: str) -> None:
         self._partition = TopicPartition(name, 0)
@@ -28,7 +28,7 @@ class Topic:
         self.offsets: list[int] = []
 
     def read(self) -> "Topic":
-        """Take in everything that is committed by now."""
+        """Read everything that is committed by now."""
         end = self._consumer.end_offsets([self._partition])[self._partition]
         while self._consumer.position(self._partition) < end:
             for record in self._consumer.poll(timeout_ms=500).get(self._partition, ()):

@@ -1,4 +1,4 @@
-"""Pipelines with a small data set, and what a report says of them."""
+"""Pipelines with small data sets, their answers, and a parser that checks a page."""
 
 import json
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
 from streamlearn.pipelines.registry import load
 from streamlearn.reports.forecasts import Forecasts
-from streamlearn.reports.sources import Answered, offline
+from streamlearn.reports.sources import AnsweredRecords, answer_offline
 
 START = datetime(2012, 3, 1)
 
 
-def hours(count: int, seed: int = 1) -> list[dict[str, Any]]:
-    """Hours of dust that wanders, some readings missing, one hour left out, and wind from two directions."""
+def build_hours(count: int, seed: int = 1) -> list[dict[str, Any]]:
+    """Return hours of dust as a random walk, some of it missing, without one hour; wind from NW or SE."""
     random = np.random.default_rng(seed)
     values = np.maximum(0, 200 + np.cumsum(random.normal(0, 8, count))).round()
-    made = [
+    records = [
         {
             "ts": str(START + timedelta(hours=n)),
             "pollution": None if random.random() < 0.05 else float(values[n]),
@@ -40,39 +40,43 @@ def hours(count: int, seed: int = 1) -> list[dict[str, Any]]:
         }
         for n in range(count)
     ]
-    del made[count // 2]
-    return made
+    del records[count // 2]
+    return records
 
 
-def small(
+def build_pipeline(
     records: list[dict[str, Any]],
     name: str = "pm25",
     horizons: tuple[int, ...] = (),
     drivers: tuple[Driver, ...] | None = None,
-    **change: Any,
+    **changes: Any,
 ) -> Pipeline:
-    """A pipeline whose data set these records are, and perhaps with other horizons and drivers."""
+    """Return a pipeline with these records as its data set, and perhaps other horizons and drivers."""
 
     def data(*, seed: int = 0, passes: int | None = None) -> Iterator[dict[str, Any]]:
         for _ in range(passes or 1):
             yield from records
 
-    known = load(name)
-    if isinstance(how := known.learning, Forecast):
-        own = how.drivers if drivers is None else drivers
-        change["learning"] = replace(how, horizons=horizons or how.horizons, drivers=own)
-    return replace(known, dataset=DataSet(data, len(records)), **change)
+    pipeline = load(name)
+    learning = pipeline.learning
+    if isinstance(learning, Forecast):
+        changes["learning"] = replace(
+            learning,
+            horizons=horizons or learning.horizons,
+            drivers=learning.drivers if drivers is None else drivers,
+        )
+    return replace(pipeline, dataset=DataSet(data, len(records)), **changes)
 
 
-def answered(pipeline: Pipeline, passes: int = 1, last: int | None = None) -> Answered:
-    return offline(pipeline, passes=passes, last=last, show=lambda at, end: None)
+def answer_data_set(pipeline: Pipeline, passes: int = 1, last: int | None = None) -> AnsweredRecords:
+    return answer_offline(pipeline, passes=passes, last=last, show_progress=lambda at, end: None)
 
 
-def made_up(values: Any, forecasts: Any, horizons: tuple[int, ...] = (1, 3)) -> Forecasts:
-    """A series of hours from 1970-01-01 on whose values and forecasts are given, without drivers."""
+def build_forecasts(values: Any, forecasts: Any, horizons: tuple[int, ...] = (1, 3)) -> Forecasts:
+    """Return these values and forecasts as hours from 1970-01-01 on, without drivers."""
     steps = np.arange(len(values))
     run = curves.Series(steps, np.asarray(values, float), np.asarray(forecasts, float))
-    missed, persistence = curves.errors(run, horizons)
+    residuals, persistence_residuals = curves.compute_residuals(run, horizons)
     return Forecasts(
         horizons=horizons,
         display=Display(step_s=3600, step_unit="h"),
@@ -81,46 +85,46 @@ def made_up(values: Any, forecasts: Any, horizons: tuple[int, ...] = (1, 3)) -> 
         times=(steps * 3600).astype("datetime64[s]"),
         values=run.values,
         forecasts=run.forecasts,
-        missed=missed,
-        persistence=persistence,
+        residuals=residuals,
+        persistence_residuals=persistence_residuals,
         drivers=(),
-        answered=len(steps),
+        answer_count=len(steps),
     )
 
 
 class Page(HTMLParser):
-    """Reads a page, and keeps what is wrong with it."""
+    """Parses a page, and lists its faults."""
 
     VOID = frozenset({"meta", "br", "img", "link", "hr", "input"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.opened: list[str] = []
-        self.wrong: list[str] = []
+        self.open_tags: list[str] = []
+        self.faults: list[str] = []
         self.ids: list[str] = []
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.feed(text)
         self.close()
-        self.wrong += [f"<{tag}> stays open" for tag in self.opened]
+        self.faults += [f"<{tag}> stays open" for tag in self.open_tags]
 
-    def handle_starttag(self, tag: str, attributes: Any) -> None:
-        named = {name: value or "" for name, value in attributes}
-        self.tags.append((tag, named))
-        self.ids += [named["id"]] if "id" in named else []
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, attributes))
+        self.ids += [attributes["id"]] if "id" in attributes else []
         if tag not in self.VOID:
-            self.opened.append(tag)
+            self.open_tags.append(tag)
 
-    def handle_startendtag(self, tag: str, attributes: Any) -> None:
-        self.handle_starttag(tag, attributes)
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self.handle_starttag(tag, attrs)
         self.handle_endtag(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if not self.opened or self.opened.pop() != tag:
-            self.wrong.append(f"</{tag}> closes something else")
+        if not self.open_tags or self.open_tags.pop() != tag:
+            self.faults.append(f"</{tag}> closes something else")
 
-    def having(self, tag: str) -> list[dict[str, str]]:
-        return [named for name, named in self.tags if name == tag]
+    def find_attributes(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
 
 
-def wire(records: list[dict[str, Any]]) -> list[bytes | None]:
+def encode_records(records: list[dict[str, Any]]) -> list[bytes | None]:
     return [json.dumps(record).encode() for record in records]

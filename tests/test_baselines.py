@@ -1,4 +1,4 @@
-"""The baselines: the article's preparation, the rules, ours frozen and not, the bootstrap, the nets."""
+"""The benchmark: the article's preparation, the rules, the frozen pipeline, the bootstrap, the nets."""
 
 import csv
 import json
@@ -13,23 +13,33 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
 
-from benchmarks.pm25_lstm import article, bootstrap, fair, figures, hours, lstm, online, report, rules
-from benchmarks.pm25_lstm.comparison import ARTICLE, FAIR, NAMES, PAIRS, Compared, Model, compared
-from benchmarks.pm25_lstm.comparison_report import as_data, lines
+from benchmarks.pm25_lstm import (
+    article,
+    article_report,
+    comparison_report,
+    fair,
+    figures,
+    hours,
+    lstm,
+    online,
+    rules,
+)
+from benchmarks.pm25_lstm.bootstrap import estimate_difference
+from benchmarks.pm25_lstm.comparison import ARTICLE, FAIR, NAMES, PAIRS, Comparison, Model, compare_models
 from benchmarks.pm25_lstm.hours import Floats, Hours
 from benchmarks.pm25_lstm.rules import KNOWN, ZEROS
 from streamlearn.cli.main import main
 from streamlearn.datasets.base import DataSet
 from streamlearn.engine.evaluate import evaluate
+from streamlearn.errors import FileError
 from streamlearn.learning.learner import predict_then_learn
 from streamlearn.pipelines.pm25 import pipeline
 
 SLICE, PART = 1000, 700
 """Hours of a short run, and of its part that is learned."""
 
-
 TINY, LEARNED = 140, 70
-"""The same for nets: each of their parts is one batch, for which Keras compiles once."""
+"""The same for nets: each of their parts is a single batch, for which Keras compiles once."""
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +56,10 @@ def few(data: Hours) -> Hours:
 
 @pytest.fixture(scope="module")
 def tiny(data: Hours) -> Hours:
-    """So many hours in which some readings are missing."""
-    found = Hours(data.records[40_500 : 40_500 + TINY])
-    assert 0 < np.isnan(found.pollution).sum() < 30
-    return found
+    """A shorter run in which some readings are missing."""
+    run = Hours(data.records[40_500 : 40_500 + TINY])
+    assert 0 < np.isnan(run.pollution).sum() < 30
+    return run
 
 
 def test_the_articles_preparation_is_what_a_plain_one_makes(data: Hours, pm25_csv: str) -> None:
@@ -62,211 +72,219 @@ def test_the_articles_preparation_is_what_a_plain_one_makes(data: Hours, pm25_cs
     columns = np.array([[float(row[name]) for name in names] for row in raw])
     low, high = columns.min(axis=0), columns.max(axis=0)
     scaled = (columns - low) / (high - low)
-    found = article.prepared(data, ZEROS.readings(data.pollution))
-    assert found.train.x.shape == (8760, 1, 8)
-    assert found.test.x.shape == (35_039, 1, 8)
-    x, y = (np.concatenate([getattr(part, name) for part in (found.train, found.test)]) for name in "xy")
+    examples = article.prepare(data, ZEROS.apply(data.pollution))
+    assert examples.train.x.shape == (8760, 1, 8)
+    assert examples.test.x.shape == (35_039, 1, 8)
+    x, y = (
+        np.concatenate([getattr(part, name) for part in (examples.train, examples.test)]) for name in "xy"
+    )
     np.testing.assert_allclose(x[:, 0], scaled[:-1], atol=1e-5)
     np.testing.assert_allclose(y, scaled[1:, 0], atol=1e-6)
-    np.testing.assert_allclose(found.forecasts(found.test.y), columns[8761:, 0], atol=1e-3)
-    assert np.array_equal(found.validation.x, found.test.x)
+    np.testing.assert_allclose(examples.unscale(examples.test.y), columns[8761:, 0], atol=1e-3)
+    assert np.array_equal(examples.validation.x, examples.test.x)
 
 
 def test_persistence_is_what_both_rules_say(data: Hours) -> None:
-    figures = {}
+    scores = {}
     for rule in rules.RULES:
-        readings = rule.readings(data.pollution)
-        figures[rule.name] = report.figures(rules.persistence(readings), readings)
-    assert f"{figures['zeros'].rmse:.3f}" == "26.559"
-    assert f"{figures['known'].rmse:.3f}" == "23.447"
-    assert figures["zeros"].rmse_hour_before == 0
+        readings = rule.apply(data.pollution)
+        forecasts = rules.forecast_by_persistence(readings)
+        scores[rule.name] = article_report.score_forecasts(forecasts, readings)
+    assert f"{scores['zeros']['rmse']:.3f}" == "26.559"
+    assert f"{scores['known']['rmse']:.3f}" == "23.447"
+    assert scores["zeros"]["rmse_hour_before"] == 0
 
 
 def test_an_error_is_scored_where_the_hour_and_the_one_before_are_known() -> None:
     pollution = np.array([1.0, 2.0, np.nan, 4.0, 7.0, 9.0])
     forecasts = np.array([5.0, 5.0, 5.0, 5.0])
     nan = np.nan
-    np.testing.assert_equal(rules.errors(forecasts, KNOWN.readings(pollution), 1), [nan, nan, -2.0, -4.0])
-    np.testing.assert_equal(rules.errors(forecasts, ZEROS.readings(pollution), 1), [5.0, 1.0, -2.0, -4.0])
-    np.testing.assert_equal(rules.persistence(ZEROS.readings(pollution), 1), [2.0, 0.0, 4.0, 7.0])
-    assert rules.filled(pollution).tolist() == [1.0, 2.0, 2.0, 4.0, 7.0, 9.0]
+    known, zeros = KNOWN.apply(pollution), ZEROS.apply(pollution)
+    np.testing.assert_equal(rules.compute_residuals(forecasts, known, 1), [nan, nan, -2.0, -4.0])
+    np.testing.assert_equal(rules.compute_residuals(forecasts, zeros, 1), [5.0, 1.0, -2.0, -4.0])
+    np.testing.assert_equal(rules.forecast_by_persistence(zeros, 1), [2.0, 0.0, 4.0, 7.0])
+    assert rules.fill_gaps(pollution).tolist() == [1.0, 2.0, 2.0, 4.0, 7.0, 9.0]
 
 
 def test_a_fair_net_is_scaled_and_fitted_by_four_fifths_of_the_year_only(few: Hours) -> None:
-    readings = KNOWN.readings(few.pollution)
-    found = fair.prepared(few, readings, PART)
+    readings = KNOWN.apply(few.pollution)
+    examples = fair.prepare(few, readings, PART)
     later = np.array(readings)
     later[round(0.8 * PART) :] *= 3
-    changed = fair.prepared(few, later, PART)
-    assert np.array_equal(found.train.x, changed.train.x)
-    assert np.array_equal(found.train.y, changed.train.y)
-    assert not np.array_equal(found.validation.y, changed.validation.y)
-    known = rules.scored(readings)
-    assert len(found.train.y) == known[24 : round(0.8 * PART)].sum()
-    assert len(found.validation.y) == known[round(0.8 * PART) : PART + 1].sum()
-    assert len(found.test.y) == SLICE - PART - 1
+    changed = fair.prepare(few, later, PART)
+    assert np.array_equal(examples.train.x, changed.train.x)
+    assert np.array_equal(examples.train.y, changed.train.y)
+    assert not np.array_equal(examples.validation.y, changed.validation.y)
+    scored = rules.mark_scored(readings)
+    assert len(examples.train.y) == scored[24 : round(0.8 * PART)].sum()
+    assert len(examples.validation.y) == scored[round(0.8 * PART) : PART + 1].sum()
+    assert len(examples.test.y) == SLICE - PART - 1
 
 
 def test_a_fair_net_sees_the_day_before_and_says_the_change(few: Hours) -> None:
-    readings = ZEROS.readings(few.pollution)
-    found, table = fair.prepared(few, readings, PART), fair.table(few, readings)
+    readings = ZEROS.apply(few.pollution)
+    examples, table = fair.prepare(few, readings, PART), fair.make_table(few, readings)
     cut = round(0.8 * PART)
     scaled = (table - table[:cut].mean(axis=0)) / np.maximum(table[:cut].std(axis=0), 1e-9)
-    moves = table[:cut].std(axis=0) > 0
+    varies = table[:cut].std(axis=0) > 0
     first = PART + 1
     np.testing.assert_allclose(
-        found.test.x[0][:, moves], scaled[first - 24 : first][:, moves], rtol=1e-4, atol=1e-4
+        examples.test.x[0][:, varies], scaled[first - 24 : first][:, varies], rtol=1e-4, atol=1e-4
     )
-    np.testing.assert_allclose(found.forecasts(found.test.y), readings[first:], atol=1e-2)
-    nothing = np.zeros_like(found.test.y)
-    np.testing.assert_allclose(found.forecasts(nothing), rules.persistence(readings, PART))
-    assert found.forecasts(nothing - 1e3).min() == 0
+    np.testing.assert_allclose(examples.unscale(examples.test.y), readings[first:], atol=1e-2)
+    no_change = np.zeros_like(examples.test.y)
+    persistence = rules.forecast_by_persistence(readings, PART)
+    np.testing.assert_allclose(examples.unscale(no_change), persistence)
+    assert examples.unscale(no_change - 1e3).min() == 0
 
 
 def test_ours_is_the_pipeline_as_it_is_evaluated(few: Hours) -> None:
-    readings = KNOWN.readings(few.pollution)
-    errors = rules.errors(online.forecasts(few, readings, PART - 1), readings, PART - 1)
+    readings = KNOWN.apply(few.pollution)
+    forecasts = online.forecast(few, readings, PART - 1)
+    residuals = rules.compute_residuals(forecasts, readings, PART - 1)
     records = [structs.asdict(hour) for hour in few.records]
-    ours = replace(an_hour_ahead(), dataset=DataSet(lambda **_: iter(records), SLICE))
-    expected: Any = evaluate(ours, skip=PART)
+    subject = replace(one_horizon(), dataset=DataSet(lambda **_: iter(records), SLICE))
+    expected: Any = evaluate(subject, skip=PART)
     score = expected.horizons["1"]
-    assert (~np.isnan(errors)).sum() == score.samples > 100
-    assert float(np.sqrt(np.nanmean(errors**2))) == pytest.approx(score.rmse, rel=1e-12)
-    baseline = rules.errors(rules.persistence(readings, PART - 1), readings, PART - 1)
+    assert (~np.isnan(residuals)).sum() == score.samples > 100
+    assert float(np.sqrt(np.nanmean(residuals**2))) == pytest.approx(score.rmse, rel=1e-12)
+    persistence = rules.forecast_by_persistence(readings, PART - 1)
+    baseline = rules.compute_residuals(persistence, readings, PART - 1)
     assert float(np.sqrt(np.nanmean(baseline**2))) == pytest.approx(score.baseline_rmse, rel=1e-12)
 
 
-def an_hour_ahead() -> Any:
-    """The pipeline with its first horizon only: a fifth of the time."""
-    how: Any = pipeline.learning
-    return replace(pipeline, learning=replace(how, horizons=(1,)))
+def one_horizon() -> Any:
+    """Return the pipeline with its first horizon only, which takes a fifth of the time."""
+    learning: Any = pipeline.learning
+    return replace(pipeline, learning=replace(learning, horizons=(1,)))
 
 
 def test_ours_frozen_learns_nothing_more(few: Hours) -> None:
-    readings = KNOWN.readings(few.pollution)
+    readings = KNOWN.apply(few.pollution)
     later = np.array(readings)
     later[PART + 150 :] = 3 * later[PART + 150 :] + 5
-    known = {
-        frozen: [online.forecasts(few, told, PART, frozen=frozen) for told in (readings, later)]
+    forecasts = {
+        frozen: [online.forecast(few, series, PART, frozen=frozen) for series in (readings, later)]
         for frozen in (True, False)
     }
-    learning, frozen = known[False][0], known[True][0]
+    learning, frozen = forecasts[False][0], forecasts[True][0]
     assert learning[0] == frozen[0]
     assert not np.array_equal(learning[5:], frozen[5:])
-    for one, other in known.values():
-        assert np.array_equal(one[:149], other[:149]), "a forecast saw what came after it"
+    for original, changed in forecasts.values():
+        assert np.array_equal(original[:149], changed[:149]), "a forecast saw what came after it"
 
 
 def test_ours_frozen_answers_as_the_frozen_models_do(few: Hours) -> None:
     """Beside the same learner, whose models are put back after each hour."""
-    readings = ZEROS.readings(few.pollution)[: PART + 60]
+    readings = ZEROS.apply(few.pollution)[: PART + 60]
     short = Hours(few.records[: PART + 60])
-    how: Any = an_hour_ahead().learning
-    learner = how.new_learner(pipeline.parameters, 0)
-    expected, kept = [], None
-    for number, record in enumerate(online.records(short, readings)):
+    learner = one_horizon().learning.new_learner(pipeline.parameters, 0)
+    expected, frozen_models = [], None
+    for number, record in enumerate(online.make_records(short, readings)):
         expected.append(predict_then_learn(learner, [record], number + 1)[0]["forecast"]["1"])
         if number == PART:
-            kept = deepcopy(learner.state()["models"])
+            frozen_models = deepcopy(learner.state()["models"])
         elif number > PART:
-            learner.restore({**learner.state(), "models": deepcopy(kept)})
-    found = online.forecasts(short, readings, PART, frozen=True)
-    np.testing.assert_allclose(found, expected[PART:-1], rtol=1e-12)
+            learner.restore({**learner.state(), "models": deepcopy(frozen_models)})
+    forecasts = online.forecast(short, readings, PART, frozen=True)
+    np.testing.assert_allclose(forecasts, expected[PART:-1], rtol=1e-12)
 
 
-def noise(seed: int, scale: float, count: int = 8400) -> Floats:
+def make_noise(seed: int, scale: float, count: int = 8400) -> Floats:
     return np.random.default_rng(seed).normal(scale=scale, size=(1, count))
 
 
 def test_the_bootstrap_finds_a_planted_difference() -> None:
-    found = bootstrap.difference(noise(1, 9.0), noise(2, 10.0))
-    assert -1.3 < found.low < found.value < found.high < -0.7
-    assert not found.holds_zero
+    difference = estimate_difference(make_noise(1, 9.0), make_noise(2, 10.0))
+    assert -1.3 < difference.low < difference.value < difference.high < -0.7
+    assert not difference.holds_zero
 
 
 def test_the_bootstrap_finds_none_where_there_is_none() -> None:
-    held = [bootstrap.difference(noise(n, 10.0), noise(n + 100, 10.0), 300).holds_zero for n in range(40)]
-    assert sum(held) >= 34
+    differences = [
+        estimate_difference(make_noise(n, 10.0), make_noise(n + 100, 10.0), 300) for n in range(40)
+    ]
+    assert sum(difference.holds_zero for difference in differences) >= 34
 
 
 def test_the_bootstrap_repeats_exactly_and_its_seed_counts() -> None:
-    one, other = noise(1, 9.0), noise(2, 10.0)
-    assert bootstrap.difference(one, other) == bootstrap.difference(one, other)
-    assert bootstrap.difference(one, other, seed=1) != bootstrap.difference(one, other)
+    residuals = make_noise(1, 9.0), make_noise(2, 10.0)
+    assert estimate_difference(*residuals) == estimate_difference(*residuals)
+    assert estimate_difference(*residuals, seed=1) != estimate_difference(*residuals)
 
 
 def test_weeks_are_drawn_whole() -> None:
     """An error that lasts for a week widens the interval; drawn by hours it would be ten times narrower."""
     lasting = np.repeat(np.random.default_rng(5).normal(scale=10, size=50), 168)[None]
-    wide = bootstrap.difference(lasting, noise(2, 10.0))
-    narrow = bootstrap.difference(noise(1, 10.0), noise(2, 10.0))
+    wide = estimate_difference(lasting, make_noise(2, 10.0))
+    narrow = estimate_difference(make_noise(1, 10.0), make_noise(2, 10.0))
     assert wide.high - wide.low > 5 * (narrow.high - narrow.low)
 
 
 def test_both_models_are_drawn_the_same_weeks() -> None:
     """What both find equally hard says nothing of which is better."""
     hard = np.repeat(np.random.default_rng(5).normal(scale=50, size=50), 168)[None]
-    found = bootstrap.difference(hard + noise(1, 1.0), hard + noise(2, 5.0))
-    assert found.high - found.low < 0.5
-    assert not found.holds_zero
+    difference = estimate_difference(hard + make_noise(1, 1.0), hard + make_noise(2, 5.0))
+    assert difference.high - difference.low < 0.5
+    assert not difference.holds_zero
 
 
 def test_hours_without_a_score_and_several_seeds_count_as_they_should() -> None:
-    errors = np.array([[3.0, np.nan, 4.0], [6.0, np.nan, 8.0]])
+    residuals = np.array([[3.0, np.nan, 4.0], [6.0, np.nan, 8.0]])
     mean = (np.sqrt(12.5) + np.sqrt(50)) / 2
-    found = bootstrap.difference(errors, np.array([[0.0, np.nan, 0.0]]))
-    assert found.value == pytest.approx(mean)
-    assert found.low == found.high == pytest.approx(found.value)
+    difference = estimate_difference(residuals, np.array([[0.0, np.nan, 0.0]]))
+    assert difference.value == pytest.approx(mean)
+    assert difference.low == difference.high == pytest.approx(difference.value)
 
 
-def short(*, epochs: int) -> list[lstm.Recipe]:
+def shorten_recipes(*, epochs: int) -> list[lstm.Recipe]:
     return [replace(recipe, epochs=epochs) for recipe in lstm.RECIPES]
 
 
 def test_the_comparison_scores_all_on_the_same_hours_and_repeats_exactly(tiny: Hours) -> None:
-    told: list[str] = []
-    found = compared(tiny, KNOWN, [0, 0], told.append, LEARNED, short(epochs=2))
-    assert [line.split(", loss")[0] for line in told[:2]] == [
+    progress: list[str] = []
+    comparison = compare_models(tiny, KNOWN, [0, 0], progress.append, LEARNED, shorten_recipes(epochs=2))
+    assert [line.split(", loss")[0] for line in progress[:2]] == [
         f"{ARTICLE}, seed 0: epoch {epoch}/2" for epoch in (1, 2)
     ]
-    assert len(told) == 8
-    readings = KNOWN.readings(tiny.pollution)
-    counts = rules.scored(readings)[LEARNED + 1 :]
-    assert 0 < found.hours == counts.sum() < len(counts)
-    assert tuple(found.models) == NAMES
-    for model in found.models.values():
-        for run in model.errors:
-            assert np.array_equal(~np.isnan(run), counts)
+    assert len(progress) == 8
+    readings = KNOWN.apply(tiny.pollution)
+    scored = rules.mark_scored(readings)[LEARNED + 1 :]
+    assert 0 < comparison.hours == scored.sum() < len(scored)
+    assert tuple(comparison.models) == NAMES
+    for model in comparison.models.values():
+        for run in model.residuals:
+            assert np.array_equal(~np.isnan(run), scored)
     for name in (ARTICLE, FAIR):
-        first, again = found.models[name].errors
+        first, again = comparison.models[name].residuals
         assert np.array_equal(again, first, equal_nan=True)
-    recipe = short(epochs=2)[0]
-    other = lstm.fitted(recipe, recipe.prepared(tiny, readings, LEARNED), 1)
-    errors = rules.errors(other.forecasts, readings, LEARNED)
-    assert not np.array_equal(errors, found.models[ARTICLE].errors[0], equal_nan=True)
+    recipe = shorten_recipes(epochs=2)[0]
+    other = lstm.fit(recipe, recipe.prepare(tiny, readings, LEARNED), 1)
+    residuals = rules.compute_residuals(other.forecasts, readings, LEARNED)
+    assert not np.array_equal(residuals, comparison.models[ARTICLE].residuals[0], equal_nan=True)
 
 
 def test_the_comparison_is_reported_as_it_is() -> None:
-    runs = {name: noise(number, 9.0 + number % 3) for number, name in enumerate(NAMES)}
-    runs[ARTICLE] = np.concatenate([runs[ARTICLE], noise(9, 14.0)])
-    found = Compared(KNOWN, {name: Model(name, errors) for name, errors in runs.items()})
-    data = as_data([found], [0, 1], 100, 0)
-    (rule,) = data["rules"]
+    runs = {name: make_noise(number, 9.0 + number % 3) for number, name in enumerate(NAMES)}
+    runs[ARTICLE] = np.concatenate([runs[ARTICLE], make_noise(9, 14.0)])
+    comparison = Comparison(KNOWN, {name: Model(name, residuals) for name, residuals in runs.items()})
+    summary = comparison_report.summarize([comparison], [0, 1], 100, 0)
+    (rule,) = summary["rules"]
     assert rule["hours"] == 8400
     assert [len(model["rmse"]) for model in rule["models"]] == [1, 2, 1, 1, 1]
-    assert [(one["first"], one["second"]) for one in rule["differences"]] == list(PAIRS)
-    figures = {model["model"]: np.mean(model["rmse"]) for model in rule["models"]}
-    for one in rule["differences"]:
-        assert one["rmse"] == pytest.approx(figures[one["first"]] - figures[one["second"]])
-        assert one["low"] < one["high"]
-        assert one["holds_zero"] == (one["low"] <= 0 <= one["high"])
-    text = list(lines(data))
-    assert f"| {ARTICLE} | 12.0" in text[5]
-    assert any("| the first is better: the interval does not hold zero |" in line for line in text)
-    assert len([line for line in text if line.startswith("|")]) == 2 + len(NAMES) + 2 + len(PAIRS)
+    assert [(row["first"], row["second"]) for row in rule["differences"]] == list(PAIRS)
+    mean_rmse = {model["model"]: np.mean(model["rmse"]) for model in rule["models"]}
+    for row in rule["differences"]:
+        assert row["rmse"] == pytest.approx(mean_rmse[row["first"]] - mean_rmse[row["second"]])
+        assert row["low"] < row["high"]
+        assert row["holds_zero"] == (row["low"] <= 0 <= row["high"])
+    lines = list(comparison_report.format_markdown(summary))
+    assert f"| {ARTICLE} | 12.0" in lines[5]
+    assert any("| the first is better: the interval does not hold zero |" in line for line in lines)
+    assert len([line for line in lines if line.startswith("|")]) == 2 + len(NAMES) + 2 + len(PAIRS)
 
 
-def baseline(*arguments: str | Path) -> Result:
+def run_baseline(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["baseline", *map(str, arguments)])
 
 
@@ -275,33 +293,37 @@ def test_the_command_prints_json_and_draws(
 ) -> None:
     monkeypatch.setattr(hours, "load", lambda: tiny)
     monkeypatch.setattr(hours, "YEAR", LEARNED)
-    done = baseline("lstm", "--epochs", "1", "--seed", "5", "--json", "--figure", tmp_path / "a" / "folder")
-    assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
-    assert found["hours"] == TINY - LEARNED - 1
-    assert [run["seed"] for run in found["runs"]] == [5]
-    assert found["rmse_mean"] == found["runs"][0]["rmse"]
-    assert "seed 5: epoch 1/1" in done.stderr
-    drawn = sorted(path.name for path in (tmp_path / "a" / "folder").iterdir())
-    assert drawn == ["loss.png", "series.png"]
+    folder = tmp_path / "a" / "folder"
+    result = run_baseline("lstm", "--epochs", "1", "--seed", "5", "--json", "--figure", folder)
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert summary["hours"] == TINY - LEARNED - 1
+    assert [run["seed"] for run in summary["runs"]] == [5]
+    assert summary["rmse_mean"] == summary["runs"][0]["rmse"]
+    assert "seed 5: epoch 1/1" in result.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["loss.png", "series.png"]
 
 
 def test_figures_are_the_same_bytes_each_time(tiny: Hours, tmp_path: Path) -> None:
     nets = [lstm.Net(seed, np.zeros(3), [0.5, 0.3], [0.6, 0.4 + seed]) for seed in (0, 1)]
-    for name in ("one", "two"):
-        figures.draw_loss(nets, tmp_path / f"{name}-loss.png")
-        figures.draw_series(tiny, ZEROS.readings(tiny.pollution), tmp_path / f"{name}-series.png")
-    for name in ("loss", "series"):
-        first, second = ((tmp_path / f"{number}-{name}.png").read_bytes() for number in ("one", "two"))
+    readings = ZEROS.apply(tiny.pollution)
+    runs = [figures.draw(tiny, readings, nets, figures.make_folder(tmp_path / run)) for run in "ab"]
+    for first_path, second_path in zip(*runs, strict=True):
+        first, second = first_path.read_bytes(), second_path.read_bytes()
         assert first.startswith(b"\x89PNG")
         assert first == second
+
+
+def test_a_figure_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    nets = [lstm.Net(0, np.zeros(3), [0.5], [0.6])]
+    with pytest.raises(FileError, match=r"none/loss\.png"):
+        figures.draw_loss(nets, tmp_path / "none" / "loss.png")
 
 
 def test_people_get_a_table_and_what_the_old_figure_was() -> None:
     readings = np.array([10.0, 20.0, 30.0, 50.0])
     nets = [lstm.Net(seed, np.array([22.0 + seed, 33.0 + seed]), [0.1], [0.1]) for seed in (0, 1)]
-    data = report.as_data(nets, readings, 1)
-    text = "\n".join(report.lines(data))
+    text = "\n".join(article_report.format_markdown(article_report.summarize(nets, readings, 1)))
     rmse = [np.sqrt((8**2 + 17**2) / 2), np.sqrt((7**2 + 16**2) / 2)]
     before = np.sqrt((2**2 + 3**2) / 2)
     assert f"| LSTM, seed 0 | {rmse[0]:.3f} | 12.500 | {before:.3f} |" in text
@@ -310,15 +332,15 @@ def test_people_get_a_table_and_what_the_old_figure_was() -> None:
 
 
 def test_what_the_commands_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert baseline("lstm", "--epochs", "0").exit_code == 2
-    assert baseline("compare", "--seeds", "0").exit_code == 2
-    assert baseline("compare", "--seed", "-1").exit_code == 2
+    assert run_baseline("lstm", "--epochs", "0").exit_code == 2
+    assert run_baseline("compare", "--seeds", "0").exit_code == 2
+    assert run_baseline("compare", "--seed", "-1").exit_code == 2
     file = tmp_path / "file"
     file.touch()
-    refused = baseline("lstm", "--figure", file)
-    assert (refused.exit_code, "cannot be made a folder" in refused.stderr) == (1, True)
+    refused = run_baseline("lstm", "--figure", file)
+    assert (refused.exit_code, f"the folder {file} cannot be made" in refused.stderr) == (1, True)
     monkeypatch.setenv("STREAMLEARN_PM25_CSV", str(tmp_path / "none.csv"))
-    refused = baseline("compare")
+    refused = run_baseline("compare")
     assert (refused.exit_code, "the PM2.5 data cannot be read" in refused.stderr) == (1, True)
 
 
@@ -326,9 +348,17 @@ def test_what_the_commands_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_without_the_extra_it_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     for command in ("lstm", "compare"):
-        refused = baseline(command)
+        refused = run_baseline(command)
         assert refused.exit_code == 1
         assert (
             refused.stderr
             == f"streamlearn: this needs the package {missing}: pip install 'streamlearn[lstm]'\n"
         )
+
+
+@pytest.mark.parametrize("command", ["lstm", "compare"])
+def test_without_a_checkout_it_says_where_it_runs(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "benchmarks.pm25_lstm", None)
+    refused = run_baseline(command)
+    assert refused.exit_code == 1
+    assert "not part of the installed package: run `streamlearn baseline` in a checkout" in refused.stderr

@@ -12,7 +12,7 @@ from conftest import ROOT, Stack
 from playwright.sync_api import expect
 
 from streamlearn.local import chaos, health
-from streamlearn.local.processes import ours
+from streamlearn.local.processes import find_processes
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.pipelines.registry import load
 from streamlearn.settings import inherited
@@ -54,7 +54,7 @@ def learned(stack: Stack, pm25_csv: str) -> Stack:
     for name in ("digits", "pm25"):
         wait_until(
             lambda name=name: (
-                health.ready(stack.settings, name) and chaos.answered(stack.settings, load(name))
+                health.is_model_ready(stack.settings, name) and chaos.is_caught_up(stack.settings, load(name))
             ),
             120,
             f"{name} to be learned",
@@ -67,7 +67,7 @@ def open_page(browser: Any, learned: Stack) -> Iterator[Open]:
     """Open pages that keep their troubles: errors in the console and in scripts, refused requests."""
     contexts = []
 
-    def opened(path: str, **options: Any) -> Any:
+    def open_path(path: str, **options: Any) -> Any:
         context = browser.new_context(**{"viewport": DESKTOP, **options})
         contexts.append(context)
         page = context.new_page()
@@ -77,7 +77,7 @@ def open_page(browser: Any, learned: Stack) -> Iterator[Open]:
         page.goto(learned.url + path)
         return page
 
-    yield opened
+    yield open_path
     for context in contexts:
         context.close()
 
@@ -111,7 +111,7 @@ def test_a_drawing_is_answered_corrected_and_answered_again_by_what_has_learned_
     expect(page.locator("#answer")).to_have_text("3")
     message = page.locator("#message")
     expect(message).to_contain_text(re.compile(r"^Version [\d,]+ says 3"))
-    before = version(message.text_content())
+    before = parse_version(message.text_content())
     assert page.locator("#picture i").count() == 64
     shares = [float(text.rstrip("%")) for text in page.locator("#shares span").all_text_contents()]
     assert len(shares) == 10
@@ -119,17 +119,17 @@ def test_a_drawing_is_answered_corrected_and_answered_again_by_what_has_learned_
     page.get_by_role("button", name="9", exact=True).click()
     expect(page.locator("#progress li").nth(2)).to_contain_text("has learned it")
     expect(message).to_contain_text("which has learned it")
-    assert version(message.text_content()) > before
+    assert parse_version(message.text_content()) > before
     expect(page.get_by_role("button", name="Right", exact=True)).to_be_enabled()
     page.get_by_role("button", name="3", exact=True).click()
     expect(page.locator("#progress li").nth(2)).to_contain_text("has learned it")
     assert page.troubles == []
 
 
-def version(text: str | None) -> int:
-    found = re.search(r"[Vv]ersion ([\d,]+)", text or "")
-    assert found
-    return int(found[1].replace(",", ""))
+def parse_version(text: str | None) -> int:
+    match = re.search(r"[Vv]ersion ([\d,]+)", text or "")
+    assert match
+    return int(match[1].replace(",", ""))
 
 
 def test_an_empty_drawing_is_not_sent(open_page: Open) -> None:
@@ -202,7 +202,7 @@ def test_a_finger_draws_on_a_phone_and_nothing_is_wider_than_it(open_page: Open)
 def test_the_forecast_moves_while_hours_arrive(open_page: Open, learned: Stack, pm25_csv: str) -> None:
     page = open_page("/forecast/pm25")
     words = page.locator("#outlook-words")
-    expect(words).to_contain_text("Measured up to")
+    expect(words).to_contain_text("Measured at")
     seen = {words.text_content()}
     ink = {page.locator("#outlook canvas").evaluate("canvas => canvas.toDataURL()")}
     replay = [ROOT / ".venv/bin/streamlearn", "replay", "pm25", "--rate", "20", "--loop"]
@@ -247,7 +247,7 @@ def test_a_pipelines_page_shows_its_stream_and_its_parts(open_page: Open, learne
     page = open_page("/pipelines/digits")
     for part in ("kafka", "redis", "flink", "job"):
         expect(page.locator(f'[data-part="{part}"]')).to_have_attribute("data-state", "up")
-    expect(page.locator('[data-is="lag"]')).to_have_text("0")
+    expect(page.locator('[data-is="unanswered"]')).to_have_text("0")
     expect(page.locator("#curve-words")).to_contain_text("the commonest label")
     expect(page.locator("#restores tbody tr").first).to_be_visible()
     job = page.locator("#job").get_attribute("href")
@@ -260,7 +260,7 @@ def test_a_pipelines_page_shows_its_stream_and_its_parts(open_page: Open, learne
 def test_a_killed_server_is_waited_for_and_the_page_goes_on(open_page: Open, learned: Stack) -> None:
     page = open_page("/pipelines/digits")
     expect(page.locator('[data-part="kafka"]')).to_have_attribute("data-state", "up")
-    for process in ours(learned.settings.home):
+    for process in find_processes(learned.settings.home):
         if "gunicorn" in " ".join(process.cmdline()):
             process.kill()
     trouble = page.locator("#troubles")
@@ -309,8 +309,12 @@ def test_axe_finds_nothing_serious_and_the_first_paint_is_quick(
         expect(page.locator("#answer")).to_have_text("3")
     else:
         expect(page.locator(".chart canvas").first).to_be_visible()
-    found = Axe().run(page).response["violations"]
-    serious = [(one["id"], one["nodes"]) for one in found if one["impact"] in ("serious", "critical")]
+    violations = Axe().run(page).response["violations"]
+    serious = [
+        (violation["id"], violation["nodes"])
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+    ]
     assert not serious
     page.reload()
     assert page.evaluate(FIRST_PAINT) < 500

@@ -40,8 +40,8 @@ def test_a_learner_without_a_model_comes_back_without_one() -> None:
 
 def test_the_same_state_has_the_same_digest_in_another_process() -> None:
     here = snapshot.digest(snapshot.dumps(learner(300, cuts=[90]), pipeline, "aaaa"))
-    done = subprocess.run([sys.executable, "-c", ROUND_TRIP], capture_output=True, text=True, check=True)
-    assert done.stdout == here
+    process = subprocess.run([sys.executable, "-c", ROUND_TRIP], capture_output=True, text=True, check=True)
+    assert process.stdout == here
     assert here != snapshot.digest(snapshot.dumps(learner(300, cuts=[91]), pipeline, "aaaa"))
 
 
@@ -101,11 +101,11 @@ def test_nothing_is_decoded_before_it_is_checked(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_older_snapshot_of_the_digits_is_read_and_learns_on_the_same() -> None:
-    found = snapshot.loads((GOLDEN / "digits-format1.snapshot").read_bytes(), pipeline, "golden")
-    assert found.version == 300
-    assert [a["predict_y"] for a in found.answer(records(5, seed=8))] == [8, 2, 0, 9, 6]
+    older = snapshot.loads((GOLDEN / "digits-format1.snapshot").read_bytes(), pipeline, "golden")
+    assert older.version == 300
+    assert [answer["predict_y"] for answer in older.answer(records(5, seed=8))] == [8, 2, 0, 9, 6]
     more = records(50, seed=9)
-    assert predict_then_learn(found, more, 350) == predict_then_learn(learner_of_300(), more, 350)
+    assert predict_then_learn(older, more, 350) == predict_then_learn(learn_300(), more, 350)
 
 
 def test_a_snapshot_that_these_libraries_cannot_read_says_who_wrote_it() -> None:
@@ -117,7 +117,7 @@ def test_a_snapshot_that_these_libraries_cannot_read_says_who_wrote_it() -> None
         snapshot.loads(data, pipeline, "golden")
 
 
-def learner_of_300() -> Learner:
+def learn_300() -> Learner:
     return learner(300, cuts=[100, 200])
 
 
@@ -125,43 +125,43 @@ def learner_of_300() -> Learner:
 def test_older_snapshots_of_the_forecast_are_read(number: int) -> None:
     pm25 = load("pm25")
     data = (GOLDEN / f"pm25-format{number}.snapshot").read_bytes()
-    found = snapshot.loads(data, pm25, "golden")
-    assert found.version == 60
-    assert snapshot.loads(snapshot.dumps(found, pm25, "a"), pm25, "a").version == 60
-    (answer,) = found.answer([])
+    older = snapshot.loads(data, pm25, "golden")
+    assert older.version == 60
+    assert snapshot.loads(snapshot.dumps(older, pm25, "a"), pm25, "a").version == 60
+    (answer,) = older.answer([])
     assert answer["forecast"]["24"] == pytest.approx(266.27886124060876, rel=1e-12)
 
 
 def test_learners_that_differ_are_told_apart_by_their_parts() -> None:
-    one, other = learner(300, cuts=[100]), learner(300, cuts=[100])
-    assert snapshot.find_differences(one, other) == []
+    first, other = learner(300, cuts=[100]), learner(300, cuts=[100])
+    assert snapshot.find_differences(first, other) == []
     other.model.coef_[3, 40] += 1e-9
     other.score.right += 1
-    assert snapshot.find_differences(one, other) == ["score.right", "state.model.coef_"]
+    assert snapshot.find_differences(first, other) == ["score.right", "state.model.coef_"]
 
 
 UNPICKLING = """
 import sys
-found = []
-sys.addaudithook(lambda event, args: found.append(args) if event == "pickle.find_class" else None)
+lookups = []
+sys.addaudithook(lambda event, args: lookups.append(args) if event == "pickle.find_class" else None)
 from pathlib import Path
 from streamlearn.storage import snapshot
 from streamlearn.pipelines.registry import load
-found.clear()  # what libraries do at their import is theirs
+lookups.clear()  # libraries may unpickle when they are imported
 for name in ("digits", "pm25"):
     data = Path(f"tests/golden/{name}-format1.snapshot").read_bytes()
     learner = snapshot.loads(data, load(name), "golden")
     snapshot.loads(snapshot.dumps(learner, load(name), "golden"), load(name), "golden")
-print(len(found))
+print(len(lookups))
 import pickle
 pickle.loads(pickle.dumps(Path))
-print(len(found))
+print(len(lookups))
 """
 
 
 def test_no_snapshot_is_unpickled() -> None:
-    """Python itself tells of every class that pickle looks up; the last line shows that it would."""
-    done = subprocess.run(
+    """Python's audit hook gets every class that pickle looks up; the last line shows that it works."""
+    process = subprocess.run(
         [sys.executable, "-c", UNPICKLING], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "0\n1\n"
+    assert process.stdout == "0\n1\n"

@@ -13,8 +13,8 @@ import yaml
 from conftest import ROOT
 
 from streamlearn.local import container, probe, secrets
-from streamlearn.local.configuration import flink_options, kafka_options
-from streamlearn.local.services import KAFKA_JAVA_OPTIONS, flink
+from streamlearn.local.configuration import build_flink_options, build_kafka_options
+from streamlearn.local.services import KAFKA_JAVA_OPTIONS, build_flink
 from streamlearn.pipelines import digits, pm25
 from streamlearn.settings import Settings, inherited, variable
 
@@ -24,28 +24,28 @@ PAGE = (ROOT / "docs" / "docker.md").read_text()
 OURS = ("configure", "jobmanager", "taskmanager", "submitter", "producer-digits", "producer-pm25", "serving")
 
 
-def given(text: object) -> str:
-    """What Compose makes of a value where nothing is set."""
+def resolve(text: object) -> str:
+    """Return a value as Compose reads it where no variable is set."""
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(text))
 
 
-def environment(service: str) -> dict[str, str]:
-    return {name: given(value) for name, value in SERVICES[service].get("environment", {}).items()}
+def read_environment(service: str) -> dict[str, str]:
+    return {name: resolve(value) for name, value in SERVICES[service].get("environment", {}).items()}
 
 
-def settings(service: str) -> Settings:
-    return Settings.load({"STREAMLEARN_HOME": "/var/lib/streamlearn", **environment(service)})
+def load_settings(service: str) -> Settings:
+    return Settings.load({"STREAMLEARN_HOME": "/var/lib/streamlearn", **read_environment(service)})
 
 
-def published(service: str) -> tuple[str, str, int]:
+def parse_published_port(service: str) -> tuple[str, str, int]:
     """Return the address on the host, the port there and the one in the container."""
     [port] = SERVICES[service]["ports"]
-    host, outer, inner = given(port).rsplit(":", 2)
+    host, outer, inner = resolve(port).rsplit(":", 2)
     return host, outer, int(inner)
 
 
-def named_in_files() -> set[str]:
-    """Every setting that the image, the compose file or the example of .env names."""
+def find_settings() -> set[str]:
+    """Return the settings that the image, the compose file or the example of .env names."""
     files = ("Dockerfile", "docker-compose.yml", ".env.example")
     return {
         name for file in files for name in re.findall(r"STREAMLEARN_[A-Z0-9_]+", (ROOT / file).read_text())
@@ -53,26 +53,25 @@ def named_in_files() -> set[str]:
 
 
 def test_every_setting_that_is_named_exists() -> None:
-    found = named_in_files()
-    assert len(found) > 10
-    assert found <= {variable(option.name) for option in fields(Settings)}
+    names = find_settings()
+    assert len(names) > 10
+    assert names <= {variable(option.name) for option in fields(Settings)}
 
 
 @pytest.mark.parametrize("service", OURS)
 def test_the_parts_find_each_other_by_the_services_names_and_ports(service: str) -> None:
-    told = settings(service)
-    inner = dict(
-        re.findall(r"(\w+)://\w*:(\d+)", environment("kafka")["KAFKA_LISTENERS"])  # {"PLAINTEXT": "19092", …}
-    )
-    assert told.kafka == f"kafka:{inner['PLAINTEXT']}"
-    assert told.kafka in environment("kafka")["KAFKA_ADVERTISED_LISTENERS"]
-    assert told.flink == f"http://jobmanager:{published('jobmanager')[2]}"
+    settings = load_settings(service)
+    kafka = read_environment("kafka")
+    ports = dict(re.findall(r"(\w+)://\w*:(\d+)", kafka["KAFKA_LISTENERS"]))  # {"PLAINTEXT": "19092", …}
+    assert settings.kafka == f"kafka:{ports['PLAINTEXT']}"
+    assert settings.kafka in kafka["KAFKA_ADVERTISED_LISTENERS"]
+    assert settings.flink == f"http://jobmanager:{parse_published_port('jobmanager')[2]}"
     assert {"kafka", "jobmanager", container.REDIS} <= set(SERVICES)
 
 
 def test_host_ports_are_the_local_stacks_and_bound_to_localhost() -> None:
     local = Settings()
-    wanted = {
+    ports = {
         "kafka": local.kafka_port,
         "redis": local.redis_port,
         "jobmanager": local.flink_port,
@@ -80,40 +79,40 @@ def test_host_ports_are_the_local_stacks_and_bound_to_localhost() -> None:
         "prometheus": 9090,
         "grafana": 3000,
     }
-    assert {name for name, service in SERVICES.items() if "ports" in service} == set(wanted)
-    for service, port in wanted.items():
-        assert published(service) == ("127.0.0.1", str(port), port)
+    assert {name for name, service in SERVICES.items() if "ports" in service} == set(ports)
+    for service, port in ports.items():
+        assert parse_published_port(service) == ("127.0.0.1", str(port), port)
 
 
 def test_kafka_is_told_what_the_local_broker_is_told() -> None:
     """By the official image's rule: KAFKA_A_B is a.b."""
-    told = {
+    options = {
         name.removeprefix("KAFKA_").lower().replace("_", "."): value
-        for name, value in environment("kafka").items()
+        for name, value in read_environment("kafka").items()
         if name.startswith("KAFKA_") and name != "KAFKA_HEAP_OPTS"
     }
-    local = kafka_options(Settings(), Path("/var/lib/kafka/data"))
+    local = build_kafka_options(Settings(), Path("/var/lib/kafka/data"))
     listeners = {"listeners", "advertised.listeners", "listener.security.protocol.map"}
-    assert {key: told[key] for key in told if key not in listeners} == {
+    assert {key: options[key] for key in options if key not in listeners} == {
         key: local[key] for key in local if key not in listeners
     }
-    assert set(environment("kafka")["KAFKA_HEAP_OPTS"].split()) <= set(KAFKA_JAVA_OPTIONS)
+    assert set(read_environment("kafka")["KAFKA_HEAP_OPTS"].split()) <= set(KAFKA_JAVA_OPTIONS)
     # One more listener, for programs on the host; the controller's and the brokers' are alike.
-    assert f"HOST://localhost:{Settings().kafka_port}" in told["advertised.listeners"]
-    assert "CONTROLLER://localhost:9093" in told["listeners"]
+    assert f"HOST://localhost:{Settings().kafka_port}" in options["advertised.listeners"]
+    assert "CONTROLLER://localhost:9093" in options["listeners"]
     assert local["listeners"].endswith("CONTROLLER://localhost:9093")
     assert local["listener.security.protocol.map"] == "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
     assert (
-        told["listener.security.protocol.map"].replace("HOST:PLAINTEXT,", "")
+        options["listener.security.protocol.map"].replace("HOST:PLAINTEXT,", "")
         == (local["listener.security.protocol.map"])
     )
 
 
 def test_flink_is_told_the_same_but_for_where_it_listens() -> None:
     home = Path("/var/lib/streamlearn")
-    local = flink_options(Settings(home=home), home / "flink")
-    told = flink_options(replace(settings("jobmanager"), home=home), home / "flink")
-    differ = {key for key in {**local, **told} if local.get(key) != told.get(key)}
+    local = build_flink_options(Settings(home=home), home / "flink")
+    options = build_flink_options(replace(load_settings("jobmanager"), home=home), home / "flink")
+    differ = {key for key in {**local, **options} if local.get(key) != options.get(key)}
     assert differ == {
         "jobmanager.rpc.address",
         "jobmanager.bind-host",
@@ -135,7 +134,7 @@ def test_redis_is_told_the_same_but_for_where_it_listens(
     assert len(password) >= 32
     assert f'requirepass "{password}"\n' in conf
     assert "appendonly yes\nappendfsync always\nmaxmemory-policy noeviction\n" in conf
-    assert Settings.load().redis == f"redis://:{password}@redis:{published('redis')[2]}/0"
+    assert Settings.load().redis == f"redis://:{password}@redis:{parse_published_port('redis')[2]}/0"
     assert SERVICES["redis"]["command"] == ["redis-server", "/etc/streamlearn/redis.conf"]
     assert 'dir "/data"\n' in conf
     assert "redis:/data" in SERVICES["redis"]["volumes"]
@@ -145,18 +144,18 @@ def test_the_password_of_dotenv_takes_the_place_of_the_kept_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STREAMLEARN_SECRETS_FILE", str(tmp_path / "secrets.env"))
-    made = secrets.ensure(Settings.load(), redis_host="redis")
-    assert secrets.ensure(Settings.load(), redis_host="redis") == made
-    changed = secrets.ensure(Settings.load(), redis_host="redis", redis_password="a b@c")
+    first = secrets.create_missing(Settings.load(), redis_host="redis")
+    assert secrets.create_missing(Settings.load(), redis_host="redis") == first
+    changed = secrets.create_missing(Settings.load(), redis_host="redis", redis_password="a b@c")
     assert changed.redis_password == "a b@c"
-    assert changed.checkpoint_key == made.checkpoint_key
+    assert changed.checkpoint_key == first.checkpoint_key
     assert "b@c" not in (tmp_path / "secrets.env").read_text()
 
 
 def test_what_the_services_run_exists() -> None:
     parts = {service: SERVICES[service]["command"][1] for service in OURS[:4]}
     assert parts == {service: service for service in OURS[:4]}
-    assert {part.name for part in flink(Settings())} == {"jobmanager", "taskmanager"}
+    assert {part.name for part in build_flink(Settings())} == {"jobmanager", "taskmanager"}
     probed = {
         service: SERVICES[service]["healthcheck"]["test"][-1]
         for service in OURS
@@ -191,29 +190,29 @@ def test_the_page_tells_every_service_port_and_variable_as_it_is() -> None:
 
 def test_prometheus_scrapes_where_the_parts_report() -> None:
     scraped = yaml.safe_load((ROOT / "docker" / "prometheus.yml").read_text())["scrape_configs"]
-    found: dict[str, Any] = {job["job_name"]: job for job in scraped}
+    jobs: dict[str, Any] = {job["job_name"]: job for job in scraped}
     local = Settings()
     for name, port in (
         ("jobmanager", local.jobmanager_metrics_port),
         ("taskmanager", local.taskmanager_metrics_port),
     ):
-        [service] = found[name]["dns_sd_configs"]
+        [service] = jobs[name]["dns_sd_configs"]
         assert (service["names"], service["port"]) == ([name], port)
-    assert found["serving"]["static_configs"] == [{"targets": [f"serving:{local.http_port}"]}]
-    assert "serving" in settings("serving").http_hosts.split(",")
+    assert jobs["serving"]["static_configs"] == [{"targets": [f"serving:{local.http_port}"]}]
+    assert "serving" in load_settings("serving").http_hosts.split(",")
 
 
 def test_the_dashboard_asks_for_figures_that_exist() -> None:
     board = json.loads((ROOT / "docker" / "grafana" / "dashboards" / "streamlearn.json").read_text())
-    asked = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    queries = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
     metrics = (ROOT / "flink_jobs" / "metrics.py").read_text()
-    for name in re.findall(r"online_ml_(\w+)", asked):
+    for name in re.findall(r"online_ml_(\w+)", queries):
         assert f'"{name}"' in metrics, name
     scores = {
         *digits.pipeline.new_learner().score.summary(),
         *pm25.pipeline.new_learner().score.summary(),
     }
-    for figure in re.findall(r'figure=~?"([^"]+)"', asked):
+    for figure in re.findall(r'figure=~?"([^"]+)"', queries):
         assert any(re.fullmatch(figure, name) for name in scores), figure
 
 
@@ -222,11 +221,11 @@ def test_compose_finds_the_file_valid(command: list[str]) -> None:
     if not shutil.which(command[0]) or subprocess.run([*command, "version"], capture_output=True).returncode:
         pytest.skip(f"{' '.join(command)} is not installed")
     for profile in ([], ["--profile", "monitoring"]):
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, *profile, "config", "--quiet"],
             cwd=ROOT,
             env=inherited(),
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, done.stderr
+        assert process.returncode == 0, process.stderr

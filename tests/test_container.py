@@ -1,4 +1,4 @@
-"""What containers run: Flink's configuration, the probes, and the one submitter of all jobs."""
+"""The containers: Flink's configuration, the probes, and the submitter of all jobs."""
 
 import json
 import threading
@@ -11,22 +11,22 @@ import pytest
 
 from flink_jobs import keep
 from streamlearn.errors import FlinkUnavailable, JobError
-from streamlearn.local import container, probe
+from streamlearn.local import container, health, probe
 from streamlearn.pipelines import digits, pm25
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
 
 @contextmanager
-def answering(answers: dict[str, object]) -> Iterator[int]:
-    """An HTTP server that has these answers; yield its port."""
+def serve_answers(answers: dict[str, object]) -> Iterator[int]:
+    """Serve these answers by HTTP, the path → a text or what is written as JSON; give the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = self.path in answers
-            self.send_response(200 if found else 404)
+            self.send_response(200 if self.path in answers else 404)
             self.end_headers()
-            self.wfile.write(json.dumps(answers.get(self.path)).encode())
+            answer = answers.get(self.path)
+            self.wfile.write((answer if isinstance(answer, str) else json.dumps(answer)).encode())
 
         def log_message(self, *_: object) -> None:
             pass
@@ -41,29 +41,48 @@ def answering(answers: dict[str, object]) -> Iterator[int]:
             thread.join()
 
 
-def jobs(**states: str) -> dict[str, object]:
+def list_jobs(**states: str) -> dict[str, object]:
     return {"/jobs/overview": {"jobs": [{"name": name, "state": state} for name, state in states.items()]}}
 
 
 def test_the_submitter_is_well_once_a_job_runs_for_every_pipeline() -> None:
-    answers = jobs(digits="RUNNING", pm25="RESTARTING")
-    with answering(answers) as port:
+    answers = list_jobs(digits="RUNNING", pm25="RESTARTING")
+    with serve_answers(answers) as port:
         settings = Settings(flink=f"http://127.0.0.1:{port}")
-        assert not probe.submitter(settings)
-        answers |= jobs(digits="RUNNING", pm25="RUNNING")
-        assert probe.submitter(settings)
+        assert not probe.is_submitter_healthy(settings)
+        answers |= list_jobs(digits="RUNNING", pm25="RUNNING")
+        assert probe.is_submitter_healthy(settings)
         own = Settings(flink=settings.flink, pipelines="mine:pipeline")
-        assert not probe.submitter(own)
+        assert not probe.is_submitter_healthy(own)
 
 
 def test_a_taskmanager_is_well_once_it_reports_and_flink_has_slots() -> None:
     answers: dict[str, object] = {"/overview": {"slots-total": 0, "taskmanagers": 0}, "/metrics": ""}
-    with answering(answers) as port:
+    with serve_answers(answers) as port:
         settings = Settings(flink=f"http://127.0.0.1:{port}", taskmanager_metrics_port=port)
-        assert probe.jobmanager(settings)
-        assert not probe.taskmanager(settings)
+        assert probe.is_jobmanager_healthy(settings)
+        assert not probe.is_taskmanager_healthy(settings)
         answers["/overview"] = {"slots-total": 4}
-        assert probe.taskmanager(settings)
+        assert probe.is_taskmanager_healthy(settings)
+
+
+def test_transactions_that_flink_has_not_committed_are_counted_by_job() -> None:
+    metric = "flink_taskmanager_job_task_operator_failedCommittables"
+    labels = 'host="localhost",job_name="{}",task_name="Sink, {{}}",'
+    lines = [
+        f"# TYPE {metric} gauge",
+        *(
+            f"{metric}{{{labels.format(job)}}} {value}"
+            for job, value in [("digits:_learn", 2.0), ("pm25:_learn", 1.0)]
+        ),
+        f'{metric}{{{labels.format("digits:_learn")}subtask_index="1",}} 1.0',
+    ]
+    with serve_answers({"/metrics": "\n".join([*lines, ""])}) as port:
+        settings = Settings(taskmanager_metrics_port=port)
+        assert health.count_failed_commits(settings, "digits") == 3
+        assert health.count_failed_commits(settings, "pm25") == 1
+        assert health.count_failed_commits(settings, "pm25_gru") == 0
+    assert health.count_failed_commits(settings, "digits") == 0, "Flink does not answer any more"
 
 
 @pytest.mark.parametrize("part", probe.PROBES)
@@ -71,9 +90,9 @@ def test_a_part_that_does_not_answer_is_not_well(part: str, monkeypatch: pytest.
     for name in ("FLINK", "HTTP_PORT", "TASKMANAGER_METRICS_PORT"):
         monkeypatch.setenv(f"STREAMLEARN_{name}", "http://127.0.0.1:1" if name == "FLINK" else "1")
     monkeypatch.setattr("sys.argv", ["probe", part])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         probe.main()
-    assert ended.value.code not in (0, None)
+    assert exit_info.value.code not in (0, None)
 
 
 def test_options_of_the_environment_go_before_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,28 +105,43 @@ def test_options_of_the_environment_go_before_ours(tmp_path: Path, monkeypatch: 
     assert "jobmanager.memory.process.size: 1024m" in lines
 
 
-def looking(looked: list[str], after: int) -> Callable[..., tuple[str, float]]:
-    """Look at jobs of which the digits' cannot be submitted, and end after so many looks."""
+def fake_submit(names: list[str], stop_after: int) -> Callable[..., tuple[str, float]]:
+    """Stand in for `_submit_if_missing`: the digits' job is refused; end after so many calls."""
 
-    def look(_: Settings, pipeline: Pipeline, say: Callable[[str], None]) -> tuple[str, float]:
-        looked.append(pipeline.name)
-        if len(looked) == after:
+    def submit(_: Settings, pipeline: Pipeline, echo: Callable[[str], None]) -> tuple[str, float]:
+        names.append(pipeline.name)
+        if len(names) == stop_after:
             raise KeyboardInterrupt
         if pipeline.name == "digits":
             raise JobError("Flink refused the job")
-        if looked.count("pm25") == 1:
+        if names.count("pm25") == 1:
             raise FlinkUnavailable("Flink does not answer")
         return "pm25: learn is running", 0.001
 
-    return look
+    return submit
 
 
 def test_a_job_that_is_refused_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[str] = []
-    said: list[str] = []
-    monkeypatch.setattr(keep, "_look", looking(looked, after=6))
-    monkeypatch.setattr(keep, "_LOOK_S", 0.001)
+    names: list[str] = []
+    lines: list[str] = []
+    monkeypatch.setattr(keep, "_submit_if_missing", fake_submit(names, stop_after=6))
+    monkeypatch.setattr(keep, "_POLL_S", 0.001)
     with pytest.raises(KeyboardInterrupt):
-        keep.keep_running(Settings(), [digits.pipeline, pm25.pipeline], said.append)
-    assert looked == ["digits", *["pm25"] * 5]
-    assert said == ["Flink refused the job", "Flink does not answer", "pm25: learn is running"]
+        keep.keep_running(Settings(), [digits.pipeline, pm25.pipeline], lines.append)
+    assert names == ["digits", *["pm25"] * 5]
+    assert lines == [
+        "digits: learn was not submitted: Flink refused the job (tried again every 10 s)",
+        "Flink does not answer",
+        "pm25: learn is running",
+    ]
+
+
+def test_a_refusal_that_repeats_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
+    lines: list[str] = []
+    monkeypatch.setattr(keep, "_submit_if_missing", fake_submit(names, stop_after=4))
+    monkeypatch.setattr(keep, "_BACKOFF_S", 0.001)
+    with pytest.raises(KeyboardInterrupt):
+        keep.keep_running(Settings(), [digits.pipeline], lines.append)
+    assert names == ["digits"] * 4
+    assert len(lines) == 1

@@ -16,7 +16,7 @@ from sklearn.linear_model import Perceptron
 from streamlearn.learning import Forecast, Tabular
 from streamlearn.learning.learner import predict_then_learn
 from streamlearn.pipelines import Pipeline
-from streamlearn.pipelines.definition import find_changes
+from streamlearn.pipelines.definition import is_edit
 from streamlearn.pipelines.registry import load
 from streamlearn.storage import snapshot
 from streamlearn.stream.lineage import Lineage
@@ -83,12 +83,12 @@ def test_a_lineage_from_before_definitions_named_no_modules_goes_on(reference: s
     entries = msgspec.json.decode((GOLDEN / "lineages-format1.json").read_bytes(), type=list[Lineage])
     lineage = next(entry for entry in entries if entry.pipeline == pipeline.name)
     assert "streamlearn." in lineage.definition["learning"]
-    assert find_changes(lineage.definition, pipeline) == {}
+    assert pipeline.changes_since(lineage.definition) == {}
     for other, name in (
         (replace(pipeline, parameters={**pipeline.parameters, "alpha": 7}), "alpha"),
         (replace(pipeline, learning=replace(pipeline.learning, estimator=Perceptron)), "estimator"),  # type: ignore[type-var]
     ):
-        assert set(find_changes(lineage.definition, other)) == {name}
+        assert set(other.changes_since(lineage.definition)) == {name}
 
 
 def test_a_lineage_of_ones_own_from_before_goes_on_with_the_label_as_a_fields_name(module: Any) -> None:
@@ -102,9 +102,9 @@ def test_a_lineage_of_ones_own_from_before_goes_on_with_the_label_as_a_fields_na
         "estimator": "sklearn.linear_model._stochastic_gradient.SGDClassifier",
         "classes": [0, 1],
     }
-    assert find_changes(before, pipeline) == {}
-    assert set(find_changes({**before, "classes": [0, 1, 2]}, pipeline)) == {"classes"}
-    assert set(find_changes({**before, "features": "mine_defined.others"}, pipeline)) == {"features"}
+    assert pipeline.changes_since(before) == {}
+    assert set(pipeline.changes_since({**before, "classes": [0, 1, 2]})) == {"classes"}
+    assert set(pipeline.changes_since({**before, "features": "mine_defined.others"})) == {"features"}
 
 
 def test_a_definition_names_no_module() -> None:
@@ -129,7 +129,7 @@ UNCHANGED = {
 @pytest.mark.parametrize("text", UNCHANGED.values(), ids=UNCHANGED)
 def test_what_decides_nothing_changes_nothing(module: Any, text: str) -> None:
     before = module().definition
-    assert find_changes(before, module(text)) == {}
+    assert module(text).changes_since(before) == {}
 
 
 CHANGED = {
@@ -148,7 +148,18 @@ CHANGED = {
 @pytest.mark.parametrize(("text", "scaling"), CHANGED.values(), ids=CHANGED)
 def test_an_edit_of_what_decides_predictions_is_noticed(module: Any, text: str, scaling: str) -> None:
     before = module().definition
-    assert len(find_changes(before, module(text, scaling))) == 1
+    assert len(module(text, scaling).changes_since(before)) == 1
+
+
+def test_what_an_object_of_ones_own_holds_is_part_of_it(module: Any) -> None:
+    scaling = (
+        "class Scale:\n    def __init__(self, by):\n        self.by = by\n"
+        "def scale(x, scale):\n    return x / scale.by\n"
+    )
+    third = MODULE.replace("np.array([1.0, 2.0])", "scaling.Scale(3)")
+    before = module(third, scaling).definition
+    assert module(third, scaling).changes_since(before) == {}
+    assert set(module(third.replace("(3)", "(4)"), scaling).changes_since(before)) == {"features"}
 
 
 def test_with_a_revision_that_alone_tells_of_an_edit(module: Any) -> None:
@@ -157,8 +168,22 @@ def test_with_a_revision_that_alone_tells_of_an_edit(module: Any) -> None:
 
     before = revised(MODULE, "1").definition
     edited = CHANGED["features"][0]
-    assert find_changes(before, revised(edited, "1")) == {}
-    assert set(find_changes(before, revised(edited, "2"))) == {"revision"}
+    assert revised(edited, "1").changes_since(before) == {}
+    assert set(revised(edited, "2").changes_since(before)) == {"revision"}
+
+
+def test_what_need_not_change_predictions_can_be_accepted_and_nothing_else(module: Any) -> None:
+    def acceptable(now: Pipeline, before: dict[str, Any]) -> dict[str, bool]:
+        return {part: is_edit(part, *change) for part, change in now.changes_since(before).items()}
+
+    before = module().definition
+    assert acceptable(module(CHANGED["features"][0]), before) == {"features": True}
+    now = module()
+    revised = replace(now, revision="1")
+    assert acceptable(revised, before) == dict.fromkeys(("record", "features", "label", "revision"), True)
+    assert acceptable(replace(revised, revision="2"), revised.definition) == {"revision": False}
+    others = replace(now, parameters={"random_state": 2})
+    assert acceptable(others, before) == {"parameters.random_state": False}
 
 
 def test_the_same_code_has_the_same_definition_in_another_module(module: Any, tmp_path: Path) -> None:
@@ -168,7 +193,7 @@ def test_the_same_code_has_the_same_definition_in_another_module(module: Any, tm
     (tmp_path / "moved_elsewhere.py").write_text(MODULE)
     importlib.invalidate_caches()
     moved = importlib.import_module("moved_elsewhere").pipeline
-    assert find_changes(before, moved) == {}
+    assert moved.changes_since(before) == {}
 
 
 @pytest.mark.parametrize("reference", BUILT_IN)

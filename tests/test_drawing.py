@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from drawn import Drawing, drawings
+from drawn import Drawing, make_drawings
 
 from serving.drawing import drawing
 from streamlearn.datasets.digits import records
@@ -24,12 +24,12 @@ def ring(x: float = 100, y: float = 100, r: float = 60, pen: float = 6, colour: 
     return SVG.format(RING.format(x=x, y=y, r=r, pen=pen, colour=colour))
 
 
-def seen(svg: str) -> np.ndarray:
-    return drawing.picture(svg.encode())
+def make_picture(svg: str) -> np.ndarray:
+    return drawing.make_picture(svg.encode())
 
 
 def test_a_picture_has_64_counts_of_ink() -> None:
-    picture = seen(ring())
+    picture = make_picture(ring())
     assert picture.shape == (64,)
     assert picture.min() == 0
     assert 8 <= picture.max() <= 16
@@ -49,11 +49,11 @@ def test_a_picture_has_64_counts_of_ink() -> None:
     ],
 )
 def test_place_size_pen_and_colour_do_not_matter(other: str) -> None:
-    assert np.abs(seen(ring()) - seen(other)).mean() < 1
+    assert np.abs(make_picture(ring()) - make_picture(other)).mean() < 1
 
 
 def test_a_bare_stroke_fills_the_height_and_the_middle() -> None:
-    picture = seen(JSIGNATURE).reshape(8, 8)
+    picture = make_picture(JSIGNATURE).reshape(8, 8)
     assert picture[:, :2].sum() == 0
     assert picture[:, 6:].sum() == 0
     assert (picture.sum(axis=1) > 0).all()
@@ -63,19 +63,21 @@ def test_a_bare_stroke_fills_the_height_and_the_middle() -> None:
 @pytest.mark.parametrize("lean", [-60, -30, 30, 60])
 def test_a_slant_is_taken_out(lean: int) -> None:
     stroke = '<line x1="{}" y1="20" x2="100" y2="180" stroke="black" stroke-width="8"/>'
-    # What leans is broader, and so is brought a little nearer to NIST's width: at most a point on each side.
-    apart = seen(SVG.format(stroke.format(100 + lean))) - seen(SVG.format(stroke.format(100)))
-    assert np.abs(apart).sum() <= 3 * 32
+    # A slanted stroke is broader, so it is widened a little more: by at most a point on each side.
+    difference = make_picture(SVG.format(stroke.format(100 + lean))) - make_picture(
+        SVG.format(stroke.format(100))
+    )
+    assert np.abs(difference).sum() <= 3 * 32
 
 
 @pytest.mark.parametrize("pen", [0.5, 2, 10, 24])
 def test_filled_shapes_get_about_as_much_ink_as_uci_had(pen: float) -> None:
-    # A frame that is no stroke: no pen can be chosen for it. UCI's 1,797 have 185–433 points of ink.
+    # A filled frame has no stroke whose width could be set. UCI's 1,797 have 185–433 points of ink.
     outer, inner = (
         "M50 20h100v160h-100z",
         f"M{50 + pen} {20 + pen}v{160 - 2 * pen}h{100 - 2 * pen}v-{160 - 2 * pen}z",
     )
-    assert 185 <= seen(SVG.format(f'<path d="{outer}{inner}"/>')).sum() <= 433
+    assert 185 <= make_picture(SVG.format(f'<path d="{outer}{inner}"/>')).sum() <= 433
 
 
 def test_scripts_images_links_and_styles_are_left_out(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -86,11 +88,11 @@ def test_scripts_images_links_and_styles_are_left_out(tmp_path) -> None:  # type
         "<script>alert(1)</script><style>@import url(http://localhost:1/x.css);</style>"
         '<foreignObject width="9" height="9"/><use href="http://localhost:1/#a"/><text x="9" y="9">7</text>'
     )
-    assert (seen(ring().replace("</svg>", extra + "</svg>")) == seen(ring())).all()
+    assert (make_picture(ring().replace("</svg>", extra + "</svg>")) == make_picture(ring())).all()
 
 
 @pytest.mark.parametrize(
-    ("svg", "why"),
+    ("svg", "reason"),
     [
         ("", "not an SVG"),
         ("hello", "not an SVG"),
@@ -112,9 +114,9 @@ def test_scripts_images_links_and_styles_are_left_out(tmp_path) -> None:  # type
         ('<!DOCTYPE s [<!ENTITY % e SYSTEM "http://localhost:1/">%e;]>' + SVG.format(""), "Entities"),
     ],
 )
-def test_what_is_no_drawing_is_refused_with_the_reason(svg: str, why: str) -> None:
-    with pytest.raises(BadDrawing, match=why):
-        seen(svg)
+def test_what_is_no_drawing_is_refused_with_the_reason(svg: str, reason: str) -> None:
+    with pytest.raises(BadDrawing, match=reason):
+        make_picture(svg)
 
 
 @pytest.mark.parametrize(
@@ -129,48 +131,51 @@ def test_what_is_no_drawing_is_refused_with_the_reason(svg: str, why: str) -> No
 def test_what_would_take_long_is_refused_at_once(svg: str) -> None:
     start = time.process_time()
     with pytest.raises(BadDrawing):
-        drawing.picture(svg.encode())
+        drawing.make_picture(svg.encode())
     assert time.process_time() - start < 1
 
 
 def test_many_see_through_shapes_are_drawn_in_time() -> None:
     circle = '<g opacity=".5"><circle cx="50" cy="50" r="40" opacity=".5" fill="black"/></g>'
     start = time.process_time()
-    assert drawing.picture(SVG.format(circle * 900).encode()).max() == 16
+    assert drawing.make_picture(SVG.format(circle * 900).encode()).max() == 16
     assert time.process_time() - start < 10
     with pytest.raises(BadDrawing, match="empty"):
-        drawing.picture(SVG.format('<circle cx="50" cy="50" r="40" opacity="0"/>').encode())
+        drawing.make_picture(SVG.format('<circle cx="50" cy="50" r="40" opacity="0"/>').encode())
 
 
-Drawn = list[tuple[Drawing, np.ndarray]]
+Pictures = list[tuple[Drawing, np.ndarray]]
 
 
 @pytest.fixture(scope="module")
-def drawn() -> Drawn:
-    """Drawings of the shapes that say how good the reading is, and their pictures."""
-    return [(one, drawing.picture(one.svg)) for one in drawings(odd=True, each=5)]
+def pictures() -> Pictures:
+    """Drawings of the shapes that are kept for measuring accuracy, with their pictures."""
+    return [(sample, drawing.make_picture(sample.svg)) for sample in make_drawings(odd=True, each=5)]
 
 
-def learned(order: int) -> Learner:
-    """The project's model of digits, as it is after ten passes."""
-    subject = pipeline.new_learner()
+def learn_digits(order: int) -> Learner:
+    """Return the project's model of digits, as it is after ten passes."""
+    learner = pipeline.new_learner()
     stream = [Digit(**record) for record in records(seed=order, passes=10)]
     for start in range(0, len(stream), 256):
         chunk = stream[start : start + 256]
-        predict_then_learn(subject, chunk, start + len(chunk))
-    return subject
+        predict_then_learn(learner, chunk, start + len(chunk))
+    return learner
 
 
 @pytest.mark.parametrize("order", range(5))
-def test_at_least_nine_drawings_in_ten_are_recognised(order: int, drawn: Drawn) -> None:
-    answers = learned(order).answer([Digit(x=picture.tolist()) for _, picture in drawn])
-    said = [answer["predict_y"] for answer in answers]
-    wrong = [(one.digit, one.shape, it) for (one, _), it in zip(drawn, said, strict=True) if it != one.digit]
-    assert len(wrong) <= len(drawn) / 10, wrong
+def test_at_least_nine_drawings_in_ten_are_recognised(order: int, pictures: Pictures) -> None:
+    answers = learn_digits(order).answer([Digit(x=picture.tolist()) for _, picture in pictures])
+    wrong = [
+        (sample.digit, sample.shape, answer["predict_y"])
+        for (sample, _), answer in zip(pictures, answers, strict=True)
+        if answer["predict_y"] != sample.digit
+    ]
+    assert len(wrong) <= len(pictures) / 10, wrong
 
 
-def test_drawings_have_as_much_ink_as_uci_pictures(drawn: Drawn) -> None:
-    ink = [picture.sum() for _, picture in drawn]
+def test_drawings_have_as_much_ink_as_uci_pictures(pictures: Pictures) -> None:
+    ink = [picture.sum() for _, picture in pictures]
     # UCI's 1,797 have 313 on average, and 98 in 100 of them 251–397.
     assert 290 <= np.mean(ink) <= 335
     assert np.percentile(ink, 1) >= 230

@@ -35,7 +35,7 @@ def hour(number: int, pollution: float | None = 100.0, **change: Any) -> dict[st
 
 
 def series(count: int, seed: int = 1) -> list[dict[str, Any]]:
-    """Hours like the real ones, a tenth of them without a reading."""
+    """Return hours like the real ones, a tenth of them without a reading."""
     random = np.random.default_rng(seed)
     values = np.maximum(0, 300 + np.cumsum(random.normal(0, 8, count))).tolist()
     return [
@@ -49,6 +49,7 @@ def decode(records: list[dict[str, Any]]) -> list[Hour]:
 
 
 def learned(records: list[dict[str, Any]]) -> tuple[Any, list[Any]]:
+    """Return a learner that has learned the records one by one, and its forecasts."""
     learner, answers = PM25.new_learner(), []
     for record in decode(records):
         answers += predict_then_learn(learner, [record], learner.version + 1)
@@ -60,10 +61,10 @@ def test_it_forecasts_as_a_plain_numpy_loop() -> None:
     del records[100:104], records[300:320]
     _, forecasts = learned(records)
     expected = plain_forecast.replay(records)
-    for ours, theirs in zip(forecasts, expected, strict=True):
-        assert [value is None for value in ours.values()] == [value is None for value in theirs.values()]
-        known = [h for h, value in ours.items() if value is not None]
-        np.testing.assert_allclose([ours[h] for h in known], [theirs[h] for h in known], rtol=1e-9)
+    for forecast, plain in zip(forecasts, expected, strict=True):
+        assert [value is None for value in forecast.values()] == [value is None for value in plain.values()]
+        known = [h for h, value in forecast.items() if value is not None]
+        np.testing.assert_allclose([forecast[h] for h in known], [plain[h] for h in known], rtol=1e-9)
 
 
 @pytest.mark.parametrize("cut", [1, 7, 256])
@@ -205,10 +206,10 @@ def test_not_a_number_is_refused() -> None:
 
 def test_the_data_is_hourly_and_goes_on_by_whole_passes(pm25_csv: str) -> None:
     assert PM25.dataset is not None
-    found = list(islice(PM25.dataset.records(passes=2), 2 * PM25.dataset.size))
-    steps = [step(PM25.codec.decode(msgspec.json.encode(record))) for record in found]
+    records = list(islice(PM25.dataset.records(passes=2), 2 * PM25.dataset.size))
+    steps = [step(PM25.codec.decode(msgspec.json.encode(record))) for record in records]
     assert steps == list(range(steps[0], steps[0] + 2 * 43_800))
-    assert found[0]["ts"] == "2010-01-02 00:00:00"
-    assert found[0]["pollution"] == 129
-    assert sum(record["pollution"] is None for record in found[:43_800]) == 2067 - 24
-    assert found[43_800]["pollution"] == 129
+    assert records[0]["ts"] == "2010-01-02 00:00:00"
+    assert records[0]["pollution"] == 129
+    assert sum(record["pollution"] is None for record in records[:43_800]) == 2067 - 24
+    assert records[43_800]["pollution"] == 129

@@ -52,19 +52,19 @@ def infer(client: FlaskClient, *inputs: dict[str, Any], path: str = "models/digi
 
 def outputs(answer: Any) -> dict[str, Any]:
     assert answer.status_code == 200, answer.get_json()
-    return {one["name"]: one for one in answer.get_json()["outputs"]}
+    return {output["name"]: output for output in answer.get_json()["outputs"]}
 
 
 def test_rows_are_answered_as_the_model_itself_would(client: FlaskClient) -> None:
     """JSON with no Content-Type, as some clients send it."""
     answer = infer(client, tensor(), id="my id", parameters={"who": "me", "n": 3})
     model = learner(1797, cuts=range(256, 1797, 256)).model  # type: ignore[attr-defined]
-    found = outputs(answer)
-    assert found["predict_y"] == {
+    arrays = outputs(answer)
+    assert arrays["predict_y"] == {
         "name": "predict_y", "shape": [3], "datatype": "INT64", "data": model.predict(X[:3]).tolist(),
     }  # fmt: skip
-    assert found["probabilities"]["shape"] == [3, 10]
-    assert found["probabilities"]["data"] == model.predict_proba(X[:3]).ravel().tolist()
+    assert arrays["probabilities"]["shape"] == [3, 10]
+    assert arrays["probabilities"]["data"] == model.predict_proba(X[:3]).ravel().tolist()
     body = answer.get_json()
     assert (body["model_name"], body["model_version"], body["id"]) == ("digits", "1797", "my id")
     assert body["parameters"] == {"who": "me", "n": 3, "lineage": LINEAGE.id}
@@ -96,8 +96,8 @@ def test_a_tensor_may_come_in_many_ways(client: FlaskClient, input_: dict[str, A
 
 
 def test_outputs_are_those_that_were_asked_for(client: FlaskClient) -> None:
-    one = infer(client, tensor(), outputs=[{"name": "probabilities"}])
-    assert list(outputs(one)) == ["probabilities"]
+    named = infer(client, tensor(), outputs=[{"name": "probabilities"}])
+    assert list(outputs(named)) == ["probabilities"]
     unknown = infer(client, tensor(), outputs=[{"name": "other", "parameters": {"classification": 2}}])
     assert list(outputs(unknown)) == ["predict_y", "probabilities"]
 
@@ -105,7 +105,7 @@ def test_outputs_are_those_that_were_asked_for(client: FlaskClient) -> None:
 def test_what_a_client_leaves_open_may_be_null(client: FlaskClient) -> None:
     body = {"inputs": [tensor(parameters=None)], "id": None, "parameters": None, "outputs": None}
     assert client.post("/v2/models/digits/infer", json=body).status_code == 200
-    odd = {**body, "outputs": ["predict_y", {"name": "predict_y", "parameters": None}, {}]}
+    odd = {**body, "outputs": ["predict_y", {"name": "predict_y", "parameters": None}, {}, {"name": []}]}
     answer = client.post("/v2/models/digits/infer", json=odd)
     assert list(outputs(answer)) == ["predict_y"]
 
@@ -214,10 +214,10 @@ def test_models_are_described_by_their_tensors(client: FlaskClient) -> None:
     assert client.get("/v2").get_json()["extensions"] == ["binary_tensor_data"]
     model = client.get("/v2/models/digits").get_json()
     assert model["inputs"] == [{"name": "x", "datatype": "FP64", "shape": [-1, 64]}]
-    assert [one["name"] for one in model["outputs"]] == ["predict_y", "probabilities"]
+    assert [tensor["name"] for tensor in model["outputs"]] == ["predict_y", "probabilities"]
     hours = client.get("/v2/models/pm25").get_json()
-    assert {one["name"]: one["datatype"] for one in hours["inputs"]}["wnd_dir"] == "BYTES"
-    assert [one["name"] for one in hours["outputs"]] == ["h1", "h3", "h6", "h12", "h24"]
+    assert {tensor["name"]: tensor["datatype"] for tensor in hours["inputs"]}["wnd_dir"] == "BYTES"
+    assert [tensor["name"] for tensor in hours["outputs"]] == ["h1", "h3", "h6", "h12", "h24"]
 
 
 def test_v1_takes_rows_and_records(client: FlaskClient) -> None:
@@ -232,26 +232,26 @@ def test_v1_takes_rows_and_records(client: FlaskClient) -> None:
         assert (refused.status_code, refused.get_json()["field"].split("[")[0]) == (400, "instances")
 
 
-def forecaster(pm25_csv: str, count: int = 200) -> tuple[Learner, list[dict[str, Any]]]:
+def learn_hours(pm25_csv: str, count: int = 200) -> tuple[Learner, list[dict[str, Any]]]:
     assert pm25.pipeline.dataset is not None
-    made = pm25.pipeline.new_learner()
-    kept = []
+    learner = pm25.pipeline.new_learner()
+    records = []
     for number, record in zip(range(count), pm25.pipeline.dataset.records(seed=0, passes=1), strict=False):
-        predict_then_learn(made, [msgspec.convert(record, pm25.Hour)], number + 1)
-        kept.append(record)
-    return made, kept
+        predict_then_learn(learner, [msgspec.convert(record, pm25.Hour)], number + 1)
+        records.append(record)
+    return learner, records
 
 
 def test_pm25_takes_a_window_or_none(client: FlaskClient, store: Store, pm25_csv: str) -> None:
-    made, kept = forecaster(pm25_csv)
-    put(store, pm25.pipeline, made)
+    model, hours = learn_hours(pm25_csv)
+    put(store, pm25.pipeline, model)
     wait_until(lambda: client.get("/v2/models/pm25/ready").status_code == 200, 5, "pm25", every_s=0.01)
     none = outputs(client.post("/v2/models/pm25/infer", data=b"{}"))
     latest = client.get("/v2/models/pm25/forecast").get_json()
     assert {f"h{step}": [value] for step, value in latest["forecast"].items()} == {
-        name: one["data"] for name, one in none.items()
+        name: output["data"] for name, output in none.items()
     }
-    columns = {name: [record[name] for record in kept[-25:]] for name in kept[0]}
+    columns = {name: [record[name] for record in hours[-25:]] for name in hours[0]}
     window = [
         {
             "name": name,
@@ -262,16 +262,16 @@ def test_pm25_takes_a_window_or_none(client: FlaskClient, store: Store, pm25_csv
         for name, values in columns.items()
     ]
     # The stream's own forecast was made before its newest hour was learned; a client's is made after that.
-    expected = made.answer([msgspec.convert(record, pm25.Hour) for record in kept[-25:]])[0]["forecast"]
+    expected = model.answer([msgspec.convert(record, pm25.Hour) for record in hours[-25:]])[0]["forecast"]
     named = {f"h{step}": [value] for step, value in expected.items()}
-    reordered = [{**one, "data": one["data"][::-1]} for one in window]
+    reordered = [{**column, "data": column["data"][::-1]} for column in window]
     for sent in (window, reordered):
-        found = outputs(infer(client, *sent, path="models/pm25"))
-        assert {name: one["data"] for name, one in found.items()} == named
-    v1 = client.post("/v1/models/pm25:predict", json={"instances": [kept[-25:], []]}).get_json()
+        answer = outputs(infer(client, *sent, path="models/pm25"))
+        assert {name: output["data"] for name, output in answer.items()} == named
+    v1 = client.post("/v1/models/pm25:predict", json={"instances": [hours[-25:], []]}).get_json()
     assert v1["predictions"] == [expected, latest["forecast"]]
-    short = infer(client, *[{**one, "shape": [1], "data": one["data"][:1]} for one in window[:-1]],
-                  path="models/pm25")  # fmt: skip
+    row = [{**column, "shape": [1], "data": column["data"][:1]} for column in window[:-1]]
+    short = infer(client, *row, path="models/pm25")
     assert (short.status_code, short.get_json()["error"]) == (400, "input 'rain' is missing")
     lines = client.get("/v2/models/pm25/forecast?format=csv")
     assert lines.content_type == "text/csv; charset=utf-8"
@@ -292,7 +292,7 @@ class Flat(msgspec.Struct):
 
 
 def _flat_features(records: Any) -> Any:
-    return np.array([[one.area, one.rooms, len(one.street), one.balcony] for one in records])
+    return np.array([[flat.area, flat.rooms, len(flat.street), flat.balcony] for flat in records])
 
 
 FLATS = Pipeline(
@@ -308,13 +308,13 @@ FLATS = Pipeline(
 
 
 def test_a_pipeline_of_ones_own_is_served_alike(store: Store, make_app: MakeApp) -> None:
-    made = FLATS.new_learner()
+    learner = FLATS.new_learner()
     records = [Flat(50.0 + n, n % 5, "x" * (n % 7), n % 2 == 0, 500.0 + 10 * n) for n in range(50)]
-    predict_then_learn(made, records, 50)
-    put(store, FLATS, made)
+    predict_then_learn(learner, records, 50)
+    put(store, FLATS, learner)
     client = make_app(pipelines="test_inference:FLATS").test_client()
     model = client.get("/v2/models/flats").get_json()
-    assert [(one["name"], one["datatype"]) for one in model["inputs"]] == [
+    assert [(tensor["name"], tensor["datatype"]) for tensor in model["inputs"]] == [
         ("area", "FP64"), ("rooms", "INT64"), ("street", "BYTES"), ("balcony", "BOOL"),
     ]  # fmt: skip
     assert model["outputs"] == [{"name": "predict_y", "datatype": "FP64", "shape": [-1]}]
@@ -324,17 +324,17 @@ def test_a_pipeline_of_ones_own_is_served_alike(store: Store, make_app: MakeApp)
         {"name": "street", "shape": [2], "datatype": "BYTES", "data": ["Main", "Side"]},
         {"name": "balcony", "shape": [2], "datatype": "BOOL", "data": [True, False]},
     ]
-    expected = made.answer([Flat(60.0, 2, "Main", True), Flat(70.5, 3, "Side", False)])
+    expected = learner.answer([Flat(60.0, 2, "Main", True), Flat(70.5, 3, "Side", False)])
     answer = infer(client, *inputs, path="models/flats")
-    assert outputs(answer)["predict_y"]["data"] == [one["predict_y"] for one in expected]
+    assert outputs(answer)["predict_y"]["data"] == [flat["predict_y"] for flat in expected]
     unlike = [*inputs[:3], {"name": "balcony", "shape": [1], "datatype": "BOOL", "data": [True]}]
     assert infer(client, *unlike, path="models/flats").get_json()["field"] == "inputs"
-    assert signature.label_field(FLATS) == "rent"
+    assert signature.find_label_field(FLATS) == "rent"
 
 
 def test_a_label_that_is_no_field_is_not_guessed() -> None:
     twice = replace(FLATS, learning=replace(FLATS.learning, label=lambda record: record.rent * 2))  # type: ignore[type-var]
-    assert signature.label_field(twice) is None
+    assert signature.find_label_field(twice) is None
 
 
 class Odd(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -350,7 +350,7 @@ ODD = replace(
     name="odd",
     record=Odd,
     learning=Tabular(
-        features=lambda records: np.array([[one.floor_area, len(one.street_names[0])] for one in records]),
+        features=lambda records: np.array([[flat.floor_area, len(flat.street_names[0])] for flat in records]),
         label="monthly_rent",
         estimator=SGDRegressor,
     ),
@@ -359,9 +359,9 @@ ODD = replace(
 
 
 def test_a_record_with_other_names_and_a_required_label_is_served(store: Store, make_app: MakeApp) -> None:
-    made = ODD.new_learner()
-    predict_then_learn(made, [Odd(50.0, ["x", "y"], 500.0)], 1)
-    put(store, ODD, made)
+    learner = ODD.new_learner()
+    predict_then_learn(learner, [Odd(50.0, ["x", "y"], 500.0)], 1)
+    put(store, ODD, learner)
     client = make_app(pipelines="test_inference:ODD").test_client()
     described = client.get("/v2/models/odd").get_json()["inputs"]
     assert described == [
@@ -373,21 +373,22 @@ def test_a_record_with_other_names_and_a_required_label_is_served(store: Store, 
         {"name": "streetNames", "shape": [2, 2], "datatype": "BYTES", "data": ["a", "b", "c", "d"]},
     ]
     assert outputs(infer(client, *inputs, path="models/odd"))["predict_y"]["shape"] == [2]
-    one = {"floorArea": 60, "streetNames": ["a", "b"]}
-    assert client.post("/v1/models/odd:predict", json={"instances": [one]}).status_code == 200
+    flat = {"floorArea": 60, "streetNames": ["a", "b"]}
+    assert client.post("/v1/models/odd:predict", json={"instances": [flat]}).status_code == 200
     square = {**inputs[0], "shape": [2, 2], "data": [1, 2, 3, 4]}
     assert infer(client, square, inputs[1], path="models/odd").get_json()["field"] == "floorArea"
-    assert signature.label_field(ODD) == "monthlyRent"
-    # What the job would refuse for a field that it does not know is sent without it.
-    assert json.loads(feedback._value(ODD, {**one, "monthlyRent": 5.0})) == {**one, "monthlyRent": 5.0}
-    digit = json.loads(feedback._value(digits.pipeline, {"x": X[0].tolist(), "actual_y": 0}))
+    assert signature.find_label_field(ODD) == "monthlyRent"
+    # The job would refuse a record with an unknown field, so `source` is left out.
+    let = {**flat, "monthlyRent": 5.0}
+    assert json.loads(feedback._encode_record(ODD, let)) == let
+    digit = json.loads(feedback._encode_record(digits.pipeline, {"x": X[0].tolist(), "actual_y": 0}))
     assert digit["source"] == "feedback"
 
 
 def test_texts_in_binary_form_are_read(store: Store, make_app: MakeApp) -> None:
-    put(store, FLATS, _trained_flats())
+    put(store, FLATS, _learn_flats())
     client = make_app(pipelines="test_inference:FLATS").test_client()
-    texts = b"".join(struct.pack("<I", len(one)) + one for one in (b"Main", "Süd".encode()))
+    texts = b"".join(struct.pack("<I", len(text)) + text for text in (b"Main", "Süd".encode()))
     inputs: list[dict[str, Any]] = [
         {"name": "area", "shape": [2], "datatype": "FP64", "data": [60, 70]},
         {"name": "rooms", "shape": [2], "datatype": "INT64", "data": [2, 3]},
@@ -402,19 +403,19 @@ def test_texts_in_binary_form_are_read(store: Store, make_app: MakeApp) -> None:
         assert client.post(path, data=head + spoiled, headers=headers).status_code == 400
 
 
-def _trained_flats() -> Learner:
-    made = FLATS.new_learner()
-    predict_then_learn(made, [Flat(50.0, 2, "x", True, 500.0)], 1)
-    return made
+def _learn_flats() -> Learner:
+    learner = FLATS.new_learner()
+    predict_then_learn(learner, [Flat(50.0, 2, "x", True, 500.0)], 1)
+    return learner
 
 
 def test_any_kept_version_can_be_asked_and_one_be_pinned(client: FlaskClient, store: Store) -> None:
     writer = put(store, digits.pipeline, learner(100))
     put(store, digits.pipeline, learner(1797, cuts=range(256, 1797, 256)), writer)
-    wait_until(lambda: served(client) == 1797, 5, "the newest version", every_s=0.01)
+    wait_until(lambda: served_version(client) == 1797, 5, "the newest version", every_s=0.01)
     assert client.get("/v2/models/digits").get_json()["versions"] == ["100", "1797"]
     listed = client.get("/v2/models/digits/versions").get_json()["versions"]
-    assert [(one["version"], one["served"], one["pinned"]) for one in listed] == [
+    assert [(entry["version"], entry["served"], entry["pinned"]) for entry in listed] == [
         (100, False, False), (1797, True, False),
     ]  # fmt: skip
     assert listed[0]["lineage"] == LINEAGE.id
@@ -449,10 +450,10 @@ def test_any_kept_version_can_be_asked_and_one_be_pinned(client: FlaskClient, st
 def test_a_pinned_version_of_another_lineage_hides_nothing(client: FlaskClient, store: Store) -> None:
     other = snapshot.dumps(learner(5000, cuts=range(256, 5000, 256)), digits.pipeline, "bbbb")
     store.pin("digits", Head("bbbb", 5000, snapshot.digest(other), 1, 1, pinned=True), other)
-    wait_until(lambda: served(client) == 5000, 5, "the pin", every_s=0.01)
+    wait_until(lambda: served_version(client) == 5000, 5, "the pin", every_s=0.01)
     listed = client.get("/v2/models/digits/versions?learned=3").get_json()
     assert listed["learned"]["learned"] is False, "that version is of another stream"
-    assert [(one["lineage"], one["version"], one["pinned"]) for one in listed["versions"]] == [
+    assert [(entry["lineage"], entry["version"], entry["pinned"]) for entry in listed["versions"]] == [
         (LINEAGE.id, 1797, False), ("bbbb", 5000, True),
     ]  # fmt: skip
     assert infer(client, tensor(), path="models/digits/versions/1797").status_code == 200
@@ -483,9 +484,9 @@ def test_a_refused_body_is_answered_and_logged_like_any_other(client: FlaskClien
     assert "Content-Security-Policy" in answer.headers
 
 
-def served(client: FlaskClient) -> int | None:
-    found: int | None = client.get("/v2/models/digits").get_json()["parameters"].get("version")
-    return found
+def served_version(client: FlaskClient) -> int | None:
+    version: int | None = client.get("/v2/models/digits").get_json()["parameters"].get("version")
+    return version
 
 
 def test_a_version_as_a_file_is_the_snapshot(client: FlaskClient, store: Store) -> None:
@@ -621,10 +622,10 @@ def test_the_log_names_what_was_answered_and_no_secret(
         guarded.get("/v2/a%0Ab?token=s3cret", headers={"Authorization": "Bearer s3cret"})
     finally:
         log.removeHandler(caplog.handler)
-    asked, odd = caplog.messages
-    assert "POST /v2/models/digits/infer 200" in asked
-    assert "model=digits version=1797" in asked
-    assert "id=" in asked
+    prediction, odd = caplog.messages
+    assert "POST /v2/models/digits/infer 200" in prediction
+    assert "model=digits version=1797" in prediction
+    assert "id=" in prediction
     assert "/v2/a%0Ab 404" in odd
     assert "s3cret" not in caplog.text
     assert len(odd.splitlines()) == 1

@@ -33,9 +33,9 @@ class Topics:
 
     def settle(self, timeout_s: float = 180) -> None:
         """Wait until every input record has its answer."""
-        wait_until(self._settled, timeout_s, "every record to be answered", every_s=0.5)
+        wait_until(self._is_settled, timeout_s, "every record to be answered", every_s=0.5)
 
-    def _settled(self) -> bool:
+    def _is_settled(self) -> bool:
         self.records.read()
         answered = len(self.predictions.read().values) + len(self.dead.read().values)
         return answered >= len(self.records.values)
@@ -44,7 +44,7 @@ class Topics:
         return send(self.stack.settings.kafka, "handwritten_digit", list(values))
 
     def check(self) -> list[dict[str, object]]:
-        """Hold all that the stream has said against a plain loop; return the predictions."""
+        """Compare all output of the job with a plain loop's; return the predictions."""
         predictions = self.predictions.json()
         dead = {letter["offset"] for letter in self.dead.json()}
         answered = [prediction["offset"] for prediction in predictions]
@@ -59,15 +59,15 @@ class Topics:
 @pytest.fixture(scope="module")
 def topics(stack: Stack) -> Iterator[Topics]:
     names = ("handwritten_digit", "digit_predict", "handwritten_digit.dead_letter")
-    found = [Topic(stack.settings.kafka, name) for name in names]
-    yield Topics(stack, *found)
-    for topic in found:
+    topics = [Topic(stack.settings.kafka, name) for name in names]
+    yield Topics(stack, *topics)
+    for topic in topics:
         topic.close()
 
 
 def test_ten_passes_are_answered_exactly_once_as_a_plain_loop_would(stack: Stack, topics: Topics) -> None:
-    done = stack.streamlearn("replay", "digits", "--rate", "0", "--limit", str(ROWS))
-    assert f"{ROWS} records sent and acknowledged" in done.stdout
+    process = stack.streamlearn("replay", "digits", "--rate", "0", "--limit", str(ROWS))
+    assert f"{ROWS} records sent and acknowledged" in process.stdout
     topics.settle()
     predictions = topics.check()
     assert len(predictions) == ROWS
@@ -83,18 +83,20 @@ def test_every_row_is_one_call_and_the_metrics_move(stack: Stack, topics: Topics
     """A planner that called the function twice a row would count twice."""
     topics.settle()
     rows = len(topics.records.read().values)
-    wait_until(lambda: metrics(stack.settings).get("record_count") == rows, 30, f"{rows} calls to be shown")
-    shown = metrics(stack.settings)
+    wait_until(
+        lambda: read_metrics(stack.settings).get("record_count") == rows, 30, f"{rows} calls to be shown"
+    )
+    metrics = read_metrics(stack.settings)
     scored = sum(p["predict_y"] is not None for p in topics.predictions.json())
-    assert shown["sample_count"] == scored
-    assert shown["model_version"] == rows
-    assert shown["prediction_acc"] == round(100 * plain_loop.accuracy(topics.predictions.json()))
-    assert sum(shown[f"label_{label}_count"] for label in range(10)) == rows
-    assert {"total_10_sec", "right_10_sec", "dead_letter_count", "checkpoint_write_ms"} <= set(shown)
+    assert metrics["sample_count"] == scored
+    assert metrics["model_version"] == rows
+    assert metrics["prediction_acc"] == round(100 * plain_loop.accuracy(topics.predictions.json()))
+    assert sum(metrics[f"label_{label}_count"] for label in range(10)) == rows
+    assert {"total_10_sec", "right_10_sec", "dead_letter_count", "checkpoint_write_ms"} <= set(metrics)
 
 
-def metrics(settings: Settings, job: str = "digits: learn") -> dict[str, float]:
-    """The metrics of a job's learning as Flink's own Prometheus endpoint shows them."""
+def read_metrics(settings: Settings, job: str = "digits: learn") -> dict[str, float]:
+    """Read the metrics of a job's learning from Flink's own Prometheus endpoint."""
     url = f"http://localhost:{settings.taskmanager_metrics_port}/metrics"
     with urllib.request.urlopen(url, timeout=10) as response:
         text = response.read().decode()
@@ -112,7 +114,7 @@ def test_bad_records_are_kept_with_the_reason_and_their_neighbours_learned(
     before = len(topics.dead.values)
     good = {"x": [0, 8, 16, 0] * 16, "actual_y": 7}
 
-    def spoiled(**change: object) -> bytes:
+    def spoil(**change: object) -> bytes:
         return json.dumps({**good, **change}).encode()
 
     bad: list[bytes | None] = [
@@ -123,16 +125,16 @@ def test_bad_records_are_kept_with_the_reason_and_their_neighbours_learned(
         b"[]",
         b"\xff\xfe",
         b"[" * 100_000,
-        spoiled(x=[0] * 63),
-        spoiled(x=[0] * 63 + [17]),
-        spoiled(x=[0] * 63 + [-1]),
-        spoiled(x=[0] * 63 + [float("nan")]),
-        spoiled(x=[0] * 63 + ["1"]),
-        spoiled(x=None),
-        spoiled(actual_y=10),
-        spoiled(actual_y=-1),
-        spoiled(actual_y="7"),
-        spoiled(actual_y=True),
+        spoil(x=[0] * 63),
+        spoil(x=[0] * 63 + [17]),
+        spoil(x=[0] * 63 + [-1]),
+        spoil(x=[0] * 63 + [float("nan")]),
+        spoil(x=[0] * 63 + ["1"]),
+        spoil(x=None),
+        spoil(actual_y=10),
+        spoil(actual_y=-1),
+        spoil(actual_y="7"),
+        spoil(actual_y=True),
         b'{"actual_y": 3}',
         b'"' + b"x" * ((1 << 20) - 2) + b'"',
     ]
@@ -150,8 +152,10 @@ def test_bad_records_are_kept_with_the_reason_and_their_neighbours_learned(
         assert value == (None if letter["value"] is None else base64.b64decode(letter["value"]))
     neighbours = [p["offset"] for p in predictions if p["offset"] > first]
     assert neighbours == [first + 2 * n + 1 for n in range(len(bad))]
-    counted = metrics(stack.settings)["dead_letter_count"]
-    wait_until(lambda: metrics(stack.settings)["dead_letter_count"] >= len(bad), 30, f"more than {counted}")
+    counted = read_metrics(stack.settings)["dead_letter_count"]
+    wait_until(
+        lambda: read_metrics(stack.settings)["dead_letter_count"] >= len(bad), 30, f"more than {counted}"
+    )
 
 
 def test_unlabelled_records_are_predicted_and_not_learned(topics: Topics) -> None:
@@ -172,12 +176,12 @@ def test_killed_workers_change_nothing(stack: Stack, topics: Topics) -> None:
     topics.settle()
     moments = random.Random(5)
     killed: list[int] = []
-    with chaos.loaded(stack.settings, [load("digits")], rate=1500, seed=9):
+    with chaos.replay_in_background(stack.settings, [load("digits")], rate=1500, seed=9):
         for _ in range(3):
             start = len(topics.predictions.read().values)
-            wanted = start + moments.randint(1500, 2500)
+            count = start + moments.randint(1500, 2500)
             wait_until(
-                lambda wanted=wanted: len(topics.predictions.read().values) > wanted, 120, "records to flow"
+                lambda count=count: len(topics.predictions.read().values) > count, 120, "records to flow"
             )
             killed += kill_workers(stack)
     topics.settle()
@@ -186,7 +190,7 @@ def test_killed_workers_change_nothing(stack: Stack, topics: Topics) -> None:
 
 
 def kill_workers(stack: Stack) -> list[int]:
-    """`kill -9` every Python worker of Flink; return which."""
-    found = chaos.kill(stack.settings, chaos.WORKER)
-    assert found, "no Python worker is running"
-    return found
+    """`kill -9` every Python worker of Flink; return their process ids."""
+    pids = chaos.kill(stack.settings, chaos.WORKER)
+    assert pids, "no Python worker is running"
+    return pids

@@ -1,4 +1,4 @@
-"""Lag sets: as people write them, and one chosen anew while a learner learns, obeyed and verified."""
+"""Lag sets: as text, and changed by a control record while a learner learns."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,7 @@ from test_forecast import PM25, decode, learned, series
 from streamlearn.engine.verify import verify
 from streamlearn.errors import BadLags
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
-from streamlearn.lags.lag_sets import LagSet, format_lags, parse
+from streamlearn.lags.lag_sets import LagSet, format_lags, parse_lags
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.operations.lag_choice import evaluate_with_lags, parse_choice
 from streamlearn.pipelines.pm25 import FIRST_LAGS, LAGS, SERIES
@@ -22,20 +22,20 @@ from streamlearn.stream import control
 from streamlearn.stream.ports import Input
 from streamlearn.stream.records import encode
 
-OTHER = parse("pollution=0-2,5 dew=0,3 wnd_spd=0-4", SERIES)
-FEWER = parse("pollution=0-2,5 dew=0,3 wnd_spd=0", SERIES)
+OTHER = parse_lags("pollution=0-2,5 dew=0,3 wnd_spd=0-4", SERIES)
+FEWER = parse_lags("pollution=0-2,5 dew=0,3 wnd_spd=0", SERIES)
 LINE = msgspec.structs.replace(LINEAGE, pipeline="pm25", reference="pm25", parameters=dict(PM25.parameters))
 
 
-def lags(offset: int, chosen: dict[str, list[int]], lineage: str = "aaaa") -> Input:
+def change_lags(offset: int, chosen: dict[str, list[int]], lineage: str = "aaaa") -> Input:
     return Input(0, offset, control.sign(control.Lags(lineage, chosen), KEY))
 
 
-def hours(count: int) -> list[Input]:
+def encode_hours(count: int) -> list[Input]:
     return [Input(0, n, encode(record)) for n, record in enumerate(series(count))]
 
 
-def snapshots(store: Store) -> dict[int, bytes]:
+def read_snapshots(store: Store) -> dict[int, bytes]:
     return {v: store.snapshot("pm25", "aaaa", v) or b"" for v in store.versions("pm25", "aaaa")}
 
 
@@ -58,20 +58,20 @@ def snapshots(store: Store) -> dict[int, bytes]:
 )
 def test_a_set_that_cannot_be_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(BadLags, match=reason):
-        LagSet.of(SERIES, parse(text, SERIES), LAGS)
+        LagSet.of(SERIES, parse_lags(text, SERIES), LAGS)
 
 
 def test_a_set_is_read_as_it_is_written() -> None:
-    assert parse(format_lags(FIRST_LAGS.chosen), SERIES) == FIRST_LAGS.chosen
-    assert parse("*=0 dew=0-3", SERIES) == {name: [0] for name in SERIES} | {"dew": [0, 1, 2, 3]}
+    assert parse_lags(format_lags(FIRST_LAGS.chosen), SERIES) == FIRST_LAGS.chosen
+    assert parse_lags("*=0 dew=0-3", SERIES) == {name: [0] for name in SERIES} | {"dew": [0, 1, 2, 3]}
 
 
 def test_features_are_named_in_their_order() -> None:
     window = np.arange(LAGS * len(SERIES), dtype=float).reshape(LAGS, -1)
-    found = LagSet.of(SERIES, {"pollution": [0, 2], "dew": [0, 3], "snow": [0, 1, 3]}, LAGS)
-    taken = found.take(window)
+    lag_set = LagSet.of(SERIES, {"pollution": [0, 2], "dew": [0, 3], "snow": [0, 1, 3]}, LAGS)
+    taken = lag_set.take(window)
     assert taken is not None
-    values = dict(zip(found.names, np.concatenate([taken.own, taken.now, taken.changes]), strict=True))
+    values = dict(zip(lag_set.names, np.concatenate([taken.own, taken.now, taken.changes]), strict=True))
     at = {name: window[:, column][::-1] for column, name in enumerate(SERIES)}
     assert values == {
         "pollution[0]": at["pollution"][0],
@@ -111,9 +111,9 @@ def test_fewer_lags_are_as_if_they_had_been_used_from_the_start() -> None:
         predict_then_learn(always, [record], number + 1)
     changed.use_lags(FEWER)
     for number, record in enumerate(records[400:], start=400):
-        one = predict_then_learn(changed, [record], number + 1)[0]["forecast"]
-        other = predict_then_learn(always, [record], number + 1)[0]["forecast"]
-        np.testing.assert_allclose(list(one.values()), list(other.values()), rtol=1e-6)
+        forecast = predict_then_learn(changed, [record], number + 1)[0]["forecast"]
+        expected = predict_then_learn(always, [record], number + 1)[0]["forecast"]
+        np.testing.assert_allclose(list(forecast.values()), list(expected.values()), rtol=1e-6)
     assert changed.score.samples == always.score.samples, "what was forecast before is scored as well"
 
 
@@ -137,16 +137,16 @@ def test_a_learner_that_cannot_change_says_so_and_stays_as_it_was() -> None:
 def test_a_lag_set_enters_by_a_control_record_and_verify_reproduces_it(
     make: Make, store: Store, stream: ListStream
 ) -> None:
-    rows = hours(600)
-    rows[300], rows[450] = lags(300, OTHER), rollback(450, 280)
+    rows = encode_hours(600)
+    rows[300], rows[450] = change_lags(300, OTHER), rollback(450, 280)
     worker = make(pipeline=PM25, lineage=LINE)
-    found = commit(stream, worker, rows, 120, 280, 350)
+    answers = commit(stream, worker, rows, 120, 280, 350)
     assert stream.answers[300].topic == "pm25.control"
-    assert found[300]["control"] == {"kind": "lags", "lineage": "aaaa", "lags": OTHER}
+    assert answers[300]["control"] == {"kind": "lags", "lineage": "aaaa", "lags": OTHER}
     assert worker.learner is not None
     assert worker.learner.state()["lags"] == FIRST_LAGS.chosen, "going back takes the lags along"
     stream.commit = 600
-    report = verify(PM25, LINE, stream, snapshots(store), key=KEY, wait_s=0)
+    report = verify(PM25, LINE, stream, read_snapshots(store), key=KEY, wait_s=0)
     assert (report.differences, report.controls, report.predictions) == ([], 2, 598)
     assert report.snapshots >= 4
 
@@ -154,10 +154,10 @@ def test_a_lag_set_enters_by_a_control_record_and_verify_reproduces_it(
 def test_it_is_learned_again_after_redis_has_lost_everything(
     make: Make, store: Store, stream: ListStream
 ) -> None:
-    rows = hours(400)
-    rows[200] = lags(200, OTHER)
+    rows = encode_hours(400)
+    rows[200] = change_lags(200, OTHER)
     commit(stream, make(pipeline=PM25, lineage=LINE), rows, 100, 201)
-    expected = snapshots(store)[400]
+    expected = read_snapshots(store)[400]
     store.clear("pm25")
     again = make(pipeline=PM25, lineage=LINE)._resume(400)
     assert snapshot.dumps(again, PM25, "aaaa", KEY) == expected
@@ -175,26 +175,26 @@ def test_a_snapshot_carries_its_lags() -> None:
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (lags(100, {"smoke": [0]}), "no series 'smoke'"),
-        (lags(100, {"pollution": [0, 40]}), "no lag 40"),
-        (lags(100, {"pollution": []}), "pollution is what is forecast"),
-        (lags(100, OTHER, lineage="bbbb"), "for lineage bbbb"),
+        (change_lags(100, {"smoke": [0]}), "no series 'smoke'"),
+        (change_lags(100, {"pollution": [0, 40]}), "no lag 40"),
+        (change_lags(100, {"pollution": []}), "pollution is what is forecast"),
+        (change_lags(100, OTHER, lineage="bbbb"), "for lineage bbbb"),
     ],
 )
 def test_a_set_that_is_refused_is_a_dead_letter_and_changes_nothing(
     make: Make, stream: ListStream, record: Input, reason: str
 ) -> None:
-    rows = hours(150)
-    found = commit(stream, make(pipeline=PM25, lineage=LINE), [*rows[:100], record, *rows[101:]])
-    assert reason in str(found[100]["reason"])
-    assert "forecast" in found[101]
+    rows = encode_hours(150)
+    answers = commit(stream, make(pipeline=PM25, lineage=LINE), [*rows[:100], record, *rows[101:]])
+    assert reason in str(answers[100]["reason"])
+    assert "forecast" in answers[101]
 
 
 def test_a_pipeline_without_lags_refuses_them(make: Make, stream: ListStream) -> None:
     rows = inputs(5)
-    rows[2] = lags(2, OTHER)
-    found = commit(stream, make(), rows)
-    assert found[2]["reason"] == "this pipeline does not choose its lags"
+    rows[2] = change_lags(2, OTHER)
+    answers = commit(stream, make(), rows)
+    assert answers[2]["reason"] == "this pipeline does not choose its lags"
 
 
 def test_what_leads_is_chosen_from_what_has_come() -> None:
@@ -206,18 +206,18 @@ def test_what_leads_is_chosen_from_what_has_come() -> None:
         record["wnd_spd"] = wind[number + 4]
         record["pollution"] = round(300 - 2 * wind[number] + random.normal(), 3)
     learner, _ = learned(records)
-    found = parse_choice(PM25, "chosen", lambda: learner)
-    assert found == {"pollution": list(range(LAGS)), "wnd_spd": [0, 1, 3]}
+    chosen = parse_choice(PM25, "chosen", lambda: learner)
+    assert chosen == {"pollution": list(range(LAGS)), "wnd_spd": [0, 1, 3]}
     with pytest.raises(BadLags, match="too little has come"):
         parse_choice(PM25, "chosen", PM25.new_learner)
 
 
 def test_lags_that_are_named_need_no_learner() -> None:
-    def none() -> Learner:
-        raise AssertionError("asked for")
+    def fail() -> Learner:
+        raise AssertionError("the learner is not needed")
 
-    assert parse_choice(PM25, "default", none) == FIRST_LAGS.chosen
-    assert parse_choice(PM25, "*=0", none) == {name: [0] for name in SERIES}
+    assert parse_choice(PM25, "default", fail) == FIRST_LAGS.chosen
+    assert parse_choice(PM25, "*=0", fail) == {name: [0] for name in SERIES}
 
 
 def test_what_is_missing_in_a_driver_is_left_at_zero() -> None:

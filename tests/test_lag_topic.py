@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from conftest import Stack
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
-from planted import hours, planted
+from planted import list_times, plant_lag
 from reading import send
 
 from streamlearn.cli.main import main
@@ -19,47 +19,52 @@ from streamlearn.cli.main import main
 def topic(stack: Stack) -> str:
     """Records in which a leads b by 3 hours, after some that cannot be used."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    make(stack, name, 1)
-    rows = zip(hours(400), *planted(3, n=400), strict=True)
+    create_topic(stack, name, 1)
+    rows = zip(list_times(400), *plant_lag(3, n=400), strict=True)
     records: list[Any] = [{"ts": t, "a": a, "b": b} for t, a, b in rows]
     records[50]["a"] = None
     del records[60]["b"]
-    values: list[bytes | None] = [b"not JSON", b"[1]", None, *(json.dumps(one).encode() for one in records)]
+    values: list[bytes | None] = [
+        b"not JSON",
+        b"[1]",
+        None,
+        *(json.dumps(record).encode() for record in records),
+    ]
     send(stack.settings.kafka, name, values)
     return name
 
 
-def make(stack: Stack, name: str, partitions: int) -> None:
+def create_topic(stack: Stack, name: str, partitions: int) -> None:
     admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
     admin.create_topics([NewTopic(name, num_partitions=partitions, replication_factor=1)])
     admin.close()
 
 
-def lags(stack: Stack, *arguments: str) -> Result:
+def run_lags(stack: Stack, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["lags", *arguments], env=stack.settings.environment())
 
 
 def test_lags_are_found_in_a_topic(stack: Stack, topic: str) -> None:
-    done = lags(stack, "--topic", topic, "--x", "a", "--y", "b", "--json")
-    assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
-    assert (found["source"], found["step"], found["steps"]) == (topic, "1 h", 400)
-    assert "3 records are no JSON objects: left out" in found["notes"]
-    assert found["pairs"][0]["best_lag"] == 3
-    assert found["pairs"][0]["raw"]["n"] == 398
-    last = json.loads(lags(stack, "--topic", topic, "--x", "a", "--y", "b", "--last", "200", "--json").stdout)
-    assert last["steps"] == 200
+    arguments = ["--topic", topic, "--x", "a", "--y", "b", "--json"]
+    result = run_lags(stack, *arguments)
+    assert result.exit_code == 0, result.output
+    output = json.loads(result.stdout)
+    assert (output["source"], output["step"], output["steps"]) == (topic, "1 h", 400)
+    assert "3 records are no JSON objects: left out" in output["notes"]
+    assert output["pairs"][0]["best_lag"] == 3
+    assert output["pairs"][0]["raw"]["n"] == 398
+    assert json.loads(run_lags(stack, *arguments, "--last", "200").stdout)["steps"] == 200
 
 
 def test_a_topic_that_cannot_be_used_is_refused_in_one_line(stack: Stack, topic: str) -> None:
     several = f"{topic}-several"
-    make(stack, several, 2)
+    create_topic(stack, several, 2)
     columns = ["--x", "a", "--y", "b"]
-    for name, more, said in (
+    for name, options, message in (
         ("no-such-topic", columns, "there is no topic no-such-topic"),
         (several, columns, f"{several} has 2 partitions, and so no order"),
         (topic, ["--x", "a", "--y", "c"], f"topic {topic} has no column 'c'; it has: ts, a, b"),
     ):
-        refused = lags(stack, "--topic", name, *more)
-        assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1), refused.output
-        assert said in refused.stderr
+        result = run_lags(stack, "--topic", name, *options)
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.output
+        assert message in result.stderr

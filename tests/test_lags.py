@@ -4,32 +4,31 @@ import warnings
 
 import numpy as np
 import pytest
-from planted import named, planted
+from planted import name_series, plant_lag
 from statsmodels.tsa.ar_model import AutoReg, ar_select_order
 from statsmodels.tsa.stattools import ccf
 
 from streamlearn.errors import BadSeries
-from streamlearn.lags.analysis import Pair, analysed
+from streamlearn.lags.analysis import Pair, analyse_pairs
 from streamlearn.lags.correlations import cross_correlation
-from streamlearn.lags.gaps import longest, short_gaps_filled
-from streamlearn.lags.hypothesis_tests import granger, stationarity
-from streamlearn.lags.prewhitening import autoregression, difference, prepared, prewhitened
+from streamlearn.lags.gaps import fill_short_gaps, longest_run
+from streamlearn.lags.hypothesis_tests import run_granger_tests, run_stationarity_tests
+from streamlearn.lags.prewhitening import difference, fit_autoregression, prepare, prewhiten
 from streamlearn.lags.series import Floats, Series, Table
-from streamlearn.lags.summary import said
-from streamlearn.lags.summary import warnings as warned
-from streamlearn.operations.lag_tables import table_of
+from streamlearn.lags.summary import describe_lead, find_warnings
+from streamlearn.operations.lag_tables import load_table
 from streamlearn.pipelines.registry import load
 
 
 @pytest.fixture(scope="module")
 def pm25(pm25_csv: str) -> Table:
     assert pm25_csv
-    return table_of(load("pm25"))
+    return load_table(load("pm25"))
 
 
-def pair(x: Floats, y: Floats, max_lag: int | None = 20) -> Pair:
-    table = Table(named(x, y), np.arange(len(x)))
-    return next(analysed(table, [("x", "y")], max_lag))
+def analyse(x: Floats, y: Floats, max_lag: int | None = 20) -> Pair:
+    table = Table(name_series(x, y), np.arange(len(x)))
+    return next(analyse_pairs(table, [("x", "y")], max_lag))
 
 
 def walks(seed: int, n: int = 500) -> tuple[Floats, Floats]:
@@ -42,18 +41,18 @@ def walks(seed: int, n: int = 500) -> tuple[Floats, Floats]:
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("memory", [0.0, 0.8, 1.0])
 def test_the_lag_is_positive_where_x_leads_y(lead: int, sign: float, memory: float) -> None:
-    found = pair(*planted(lead, sign=sign, memory=memory))
-    assert (found.raw.best_lag, found.white.best_lag) == (lead, lead)
-    assert np.sign([found.raw.r, found.white.r]).tolist() == [sign, sign]
-    assert found.raw.stands_out
-    assert found.white.stands_out
-    assert not found.vanishes
+    pair = analyse(*plant_lag(lead, sign=sign, memory=memory))
+    assert (pair.raw.best_lag, pair.white.best_lag) == (lead, lead)
+    assert np.sign([pair.raw.r, pair.white.r]).tolist() == [sign, sign]
+    assert pair.raw.stands_out
+    assert pair.white.stands_out
+    assert not pair.vanishes
 
 
 def test_the_words_say_who_leads_and_which_way() -> None:
     def words(lead: int, sign: float) -> str:
-        found = pair(*planted(lead, sign=sign))
-        return said(found, found.white, "1 h")
+        pair = analyse(*plant_lag(lead, sign=sign))
+        return describe_lead(pair, pair.white, "1 h")
 
     assert words(3, 1).startswith("x leads y by 3 h, r = 0.8")
     assert words(-5, -1).startswith("y leads x by 5 h, r = −0.8")
@@ -61,13 +60,13 @@ def test_the_words_say_who_leads_and_which_way() -> None:
     assert words(-5, -1).endswith("(opposite way)")
     assert "at the same time" in words(0, 1)
     random = np.random.default_rng(0)
-    nothing = pair(random.normal(size=300), random.normal(size=300))
-    assert "no lag stands out" in said(nothing, nothing.white, "")
+    nothing = analyse(random.normal(size=300), random.normal(size=300))
+    assert "no lag stands out" in describe_lead(nothing, nothing.white, "")
 
 
 @pytest.mark.parametrize("lead", [3, -5])
 def test_without_missing_values_it_is_what_statsmodels_computes(lead: int) -> None:
-    x, y = planted(lead, memory=0.8)
+    x, y = plant_lag(lead, memory=0.8)
     ours = cross_correlation(x, y, 30)
     forth = ccf(y, x, adjusted=False, nlags=31, result_object=False)
     back = ccf(x, y, adjusted=False, nlags=31, result_object=False)
@@ -78,11 +77,11 @@ def test_without_missing_values_it_is_what_statsmodels_computes(lead: int) -> No
 
 
 def test_missing_values_are_left_out_of_their_pairs_and_nothing_moves() -> None:
-    x, y = planted(3, n=400)
+    x, y = plant_lag(3, n=400)
     x, y = x + 50, y + 50
     y[100:150], x[220:222] = np.nan, np.nan
-    found = cross_correlation(x, y, 10)
-    assert found.n == 400 - 52
+    correlations = cross_correlation(x, y, 10)
+    assert correlations.n == 400 - 52
     for lag in (-4, 0, 3):
         pairs = [
             (x[t] - np.nanmean(x)) * (y[t + lag] - np.nanmean(y))
@@ -90,13 +89,13 @@ def test_missing_values_are_left_out_of_their_pairs_and_nothing_moves() -> None:
             if 0 <= t + lag < 400 and not np.isnan(x[t] + y[t + lag])
         ]
         expected = np.mean(pairs) * (400 - abs(lag)) / 400 / np.nanstd(x) / np.nanstd(y)
-        assert found.ccf[lag + 10] == pytest.approx(expected, abs=1e-12)
-    assert found.best_lag == 3
-    assert found.r == pytest.approx(cross_correlation(*planted(3, n=400), 10).r, abs=0.03)
+        assert correlations.ccf[lag + 10] == pytest.approx(expected, abs=1e-12)
+    assert correlations.best_lag == 3
+    assert correlations.r == pytest.approx(cross_correlation(*plant_lag(3, n=400), 10).r, abs=0.03)
     zeroed = cross_correlation(np.nan_to_num(x), np.nan_to_num(y), 10)
-    assert abs(zeroed.r - found.r) > 0.3
+    assert abs(zeroed.r - correlations.r) > 0.3
     squeezed = cross_correlation(x[~np.isnan(x)][:350], y[~np.isnan(y)], 10)
-    assert abs(squeezed.r) < 0.5 * found.r
+    assert abs(squeezed.r) < 0.5 * correlations.r
 
 
 def test_in_the_pm25_data_zeroing_missing_hours_gives_another_answer(pm25: Table) -> None:
@@ -108,90 +107,90 @@ def test_in_the_pm25_data_zeroing_missing_hours_gives_another_answer(pm25: Table
 
 
 def test_a_lag_with_too_few_pairs_has_no_correlation() -> None:
-    x, y = planted(0, n=60)
+    x, y = plant_lag(0, n=60)
     y[9:] = np.nan
     assert np.isnan(cross_correlation(x, y, 5).ccf).all()
 
 
 def test_a_spurious_correlation_vanishes_after_prewhitening_and_it_says_so() -> None:
-    found = pair(*walks(3))
-    assert abs(found.raw.r) > 0.4
-    assert found.differenced
-    assert not found.white.stands_out
-    assert found.vanishes
-    assert "it is spurious" in " ".join(warned(found, ""))
-    real = pair(*planted(3, memory=1.0))
-    assert not list(warned(real, ""))
+    pair = analyse(*walks(3))
+    assert abs(pair.raw.r) > 0.4
+    assert pair.differenced
+    assert not pair.white.stands_out
+    assert pair.vanishes
+    assert "it is spurious" in " ".join(find_warnings(pair, ""))
+    real = analyse(*plant_lag(3, memory=1.0))
+    assert not list(find_warnings(real, ""))
 
 
 def test_it_warns_where_the_best_lag_is_the_last_one() -> None:
-    found = pair(*planted(4), max_lag=4)
-    assert "try a larger --max-lag" in " ".join(warned(found, ""))
+    pair = analyse(*plant_lag(4), max_lag=4)
+    assert "try a larger --max-lag" in " ".join(find_warnings(pair, ""))
 
 
 def test_both_series_of_a_pair_are_differenced_alike() -> None:
     walk, noise = walks(3)[0], np.random.default_rng(2).normal(size=500)
-    assert stationarity(noise).stationary
-    found = pair(walk, noise)
-    assert found.differenced
-    assert [one.level.stationary for one in found.tested] == [False, True]
-    changes = [one.differenced for one in found.tested]
+    assert run_stationarity_tests(noise).stationary
+    pair = analyse(walk, noise)
+    assert pair.differenced
+    assert [tests.level.stationary for tests in pair.tests] == [False, True]
+    changes = [tests.differenced for tests in pair.tests]
     assert changes[0]
     assert changes[0].stationary
     assert changes[1]
     assert changes[1].n == 499
-    alone = pair(noise, np.random.default_rng(9).normal(size=500))
+    alone = analyse(noise, np.random.default_rng(9).normal(size=500))
     assert not alone.differenced
-    assert [one.differenced for one in alone.tested] == [None, None]
+    assert [tests.differenced for tests in alone.tests] == [None, None]
 
 
 def test_the_tests_of_stationarity_tell_a_walk_from_noise() -> None:
     walk, _ = walks(1)
     noise = np.random.default_rng(2).normal(size=500)
-    assert stationarity(walk).verdict == "a unit root or a trend"
-    assert stationarity(noise).verdict == "stationary"
-    assert stationarity(noise + np.linspace(0, 5, 500)).verdict == "a unit root or a trend"
-    assert stationarity(noise + np.linspace(0, 1, 500)).verdict == "a moving level"
-    assert stationarity(walk[:40]).verdict == "undecided"
+    assert run_stationarity_tests(walk).verdict == "a unit root or a trend"
+    assert run_stationarity_tests(noise).verdict == "stationary"
+    assert run_stationarity_tests(noise + np.linspace(0, 5, 500)).verdict == "a unit root or a trend"
+    assert run_stationarity_tests(noise + np.linspace(0, 1, 500)).verdict == "a moving level"
+    assert run_stationarity_tests(walk[:40]).verdict == "undecided"
     gap = noise.copy()
     gap[200] = np.nan
-    assert stationarity(gap).n == 299
+    assert run_stationarity_tests(gap).n == 299
 
 
 def test_grangers_tests_agree_on_the_direction() -> None:
-    x, y = planted(3)
-    found = granger(x, y, 10)
-    assert found
-    assert found.x_to_y.rejects
-    assert not found.y_to_x.rejects
-    assert granger(x, np.ones(600), 10) is None
-    assert granger(x, np.roll(x, 2), 10) is None, "a perfect fit has no F"
+    x, y = plant_lag(3)
+    tests = run_granger_tests(x, y, 10)
+    assert tests
+    assert tests.x_to_y.rejects
+    assert not tests.y_to_x.rejects
+    assert run_granger_tests(x, np.ones(600), 10) is None
+    assert run_granger_tests(x, np.roll(x, 2), 10) is None, "a perfect fit has no F"
 
 
 def test_the_autoregression_is_that_of_statsmodels() -> None:
-    x, _ = planted(0, memory=0.7, n=500)
+    x, _ = plant_lag(0, memory=0.7, n=500)
     x += np.sin(np.arange(500) / 3)
-    most = int(10 * np.log10(500))
-    ours, theirs = autoregression(x), ar_select_order(x, most, ic="aic")
-    assert ours.order == len(theirs.ar_lags)
-    fit = AutoReg(x, ours.order, hold_back=most).fit().params
-    np.testing.assert_allclose([ours.constant, *ours.coefficients], fit, rtol=0, atol=1e-9)
-    left = ours.residuals(x)
-    assert np.isnan(left[: ours.order]).all()
+    max_order = int(10 * np.log10(500))
+    model, selection = fit_autoregression(x), ar_select_order(x, max_order, ic="aic")
+    assert model.order == len(selection.ar_lags)
+    fit = AutoReg(x, model.order, hold_back=max_order).fit().params
+    np.testing.assert_allclose([model.constant, *model.coefficients], fit, rtol=0, atol=1e-9)
+    residuals = model.residuals(x)
+    assert np.isnan(residuals[: model.order]).all()
     longhand = [
-        x[t] - ours.constant - ours.coefficients @ x[t - 1 : t - 1 - ours.order : -1] for t in (100, 499)
+        x[t] - model.constant - model.coefficients @ x[t - 1 : t - 1 - model.order : -1] for t in (100, 499)
     ]
-    np.testing.assert_allclose(left[[100, 499]], longhand, atol=1e-9)
+    np.testing.assert_allclose(residuals[[100, 499]], longhand, atol=1e-9)
 
 
 def test_short_gaps_are_filled_for_the_filter_and_correlate_with_nothing() -> None:
-    x, y = planted(3, memory=0.8)
+    x, y = plant_lag(3, memory=0.8)
     y[50:53], y[100:104], y[200] = np.nan, np.nan, np.nan
-    ready = prepared(Series("y", y))
-    assert ready.filled == 4
-    assert np.isnan(ready.whole).sum() == 4
-    assert len(ready.stretch) == 600 - 104
-    white, order = prewhitened(prepared(Series("x", x)), ready, 10, differenced=False)
+    prepared = prepare(Series("y", y))
+    assert prepared.filled_steps == 4
+    assert np.isnan(prepared.filled).sum() == 4
+    assert len(prepared.longest_run) == 600 - 104
+    white, order = prewhiten(prepare(Series("x", x)), prepared, 10, differenced=False)
     # The long gap takes its own steps and those that look back on it; a filled step takes only itself.
     assert white.n == 600 - order - 4 - (4 + order)
     assert white.best_lag == 3
@@ -199,11 +198,11 @@ def test_short_gaps_are_filled_for_the_filter_and_correlate_with_nothing() -> No
 
 def test_gaps_at_the_ends_and_long_ones_stay() -> None:
     values = np.array([np.nan, 1.0, np.nan, np.nan, np.nan, 5.0, *[np.nan] * 4, 2.0, np.nan])
-    filled = short_gaps_filled(values)
+    filled = fill_short_gaps(values)
     np.testing.assert_array_equal(filled[:6], [np.nan, 1, 2, 3, 4, 5])
     assert np.isnan(filled[6:10]).all()
     assert np.isnan(filled[-1])
-    assert longest(filled).tolist() == [1, 2, 3, 4, 5]
+    assert longest_run(filled).tolist() == [1, 2, 3, 4, 5]
     np.testing.assert_array_equal(difference(np.array([1.0, 3.0, np.nan, 4.0])), [np.nan, 2, np.nan, np.nan])
 
 
@@ -232,33 +231,33 @@ def test_a_series_in_which_nothing_can_be_found_is_refused(x: Floats, reason: st
     if "both known" in reason:
         y[70:] = np.nan
     with pytest.raises(BadSeries, match=reason):
-        pair(x, y, None)
+        analyse(x, y, None)
 
 
 def test_a_lag_that_leaves_less_than_half_is_refused() -> None:
-    x, y = planted(3, n=100)
+    x, y = plant_lag(3, n=100)
     with pytest.raises(BadSeries, match="a lag of 51 is too large for 100 steps: at most 50"):
-        pair(x, y, 51)
-    assert pair(x, y, 50).raw.lags[-1] == 50
-    assert pair(x, y, None).raw.lags[-1] == 25
-    assert pair(*planted(3, n=1000), None).raw.lags[-1] == 40
+        analyse(x, y, 51)
+    assert analyse(x, y, 50).raw.lags[-1] == 50
+    assert analyse(x, y, None).raw.lags[-1] == 25
+    assert analyse(*plant_lag(3, n=1000), None).raw.lags[-1] == 40
 
 
 def test_the_weather_is_found_to_drive_pm25(pm25: Table) -> None:
     names = [("wnd_dir=NW", "pollution"), ("temp", "pollution")]
-    wind, temperature = analysed(pm25, names, 48)
+    wind, temperature = analyse_pairs(pm25, names, 48)
     assert (wind.raw.best_lag, wind.white.best_lag) == (6, 4)
     assert wind.white.r == pytest.approx(-0.102, abs=0.002)
     assert temperature.white.best_lag == 2
     assert temperature.raw.best_lag == 46, "a day's cycle, not a cause"
-    assert wind.tested[1].filled == 176
-    assert wind.tested[1].level.n == 3548
+    assert wind.tests[1].filled == 176
+    assert wind.tests[1].level.n == 3548
 
 
 def test_nothing_is_printed_or_warned_of(capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        pair(*walks(3))
-        pair(*planted(3))
+        analyse(*walks(3))
+        analyse(*plant_lag(3))
     assert not caught
     assert capfd.readouterr() == ("", "")

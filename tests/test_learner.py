@@ -13,19 +13,19 @@ from streamlearn.storage import snapshot
 
 
 def test_each_chunk_is_predicted_before_it_is_learned() -> None:
-    """The loop that defines prequential evaluation, in plain scikit-learn, says the same."""
-    found, ours, theirs = records(600), [], []
+    """The loop that defines prequential evaluation, in plain scikit-learn, gives the same."""
+    digits, ours, expected = records(600), [], []
     subject = pipeline.new_learner()
     plain = SGDClassifier(**pipeline.parameters)
     for start in range(0, 600, 60):
-        chunk = found[start : start + 60]
+        chunk = digits[start : start + 60]
         x = np.array([record.x for record in chunk])
         y = np.array([record.actual_y for record in chunk])
-        theirs += plain.predict(x).tolist() if start else [None] * 60
+        expected += plain.predict(x).tolist() if start else [None] * 60
         plain.partial_fit(x, y, classes=np.arange(10))
         ours += [answer["predict_y"] for answer in predict_then_learn(subject, chunk, start + 60)]
-    assert ours == theirs
-    truths = [record.actual_y for record in found[60:]]
+    assert ours == expected
+    truths = [record.actual_y for record in digits[60:]]
     assert subject.score.samples == 540
     assert subject.score.right == sum(a == b for a, b in zip(truths, ours[60:], strict=True))
     np.testing.assert_array_equal(subject.model.coef_, plain.coef_)
@@ -85,12 +85,12 @@ def test_a_regression_is_scored_beside_the_label_that_came_last() -> None:
     points = [
         Point(x, None if n % 5 == 4 else 3 * x + 1) for n, x in enumerate(random.normal(size=60).tolist())
     ]
-    how = Tabular(
+    learning = Tabular(
         features=lambda records: np.array([[record.x] for record in records]),
         label="y",
         estimator=SGDRegressor,
     )
-    line = Pipeline("line", "line", "line_predict", Point, how, {"random_state": 1}, ("x",))
+    line = Pipeline("line", "line", "line_predict", Point, learning, {"random_state": 1}, ("x",))
     subject, plain = line.new_learner(), SGDRegressor(random_state=1)
     errors, baseline, last = [], [], None
     for start in range(0, 60, 10):

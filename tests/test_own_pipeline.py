@@ -1,4 +1,4 @@
-"""The page on a pipeline of one's own, followed to the letter: its code, through Kafka and Flink."""
+"""The page on your own pipeline, followed to the letter: its code, through Kafka and Flink."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ from streamlearn.settings import inherited
 from streamlearn.waiting import wait_until
 
 pytestmark = pytest.mark.stack
-"""They share the module's file, so they must not run side by side."""
+"""The tests share the module's file, so they must not run side by side."""
 
 PAGE = (ROOT / "docs" / "your-own-pipeline.md").read_text()
 MODULE = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]  # type: ignore[index]
@@ -37,9 +37,9 @@ def module() -> Iterator[Path]:
 
 def test_the_check_on_the_page_passes(module: Path) -> None:
     command = next(line for line in COMMANDS if " check " in line)
-    done = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, env=inherited())
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 7
+    process = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, env=inherited())
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.stdout.count("✓") == 7
 
 
 def test_the_page_runs_on_the_real_stack(stack: Stack, module: Path) -> None:
@@ -52,11 +52,11 @@ def test_the_page_runs_on_the_real_stack(stack: Stack, module: Path) -> None:
     for topic in (predictions, records):
         topic.close()
     assert [answer["offset"] for answer in answers] == list(range(1138))
-    assert [answer["predict_y"] for answer in answers] == plain(answers, sent)
+    assert [answer["predict_y"] for answer in answers] == replay(answers, sent)
 
 
-def plain(answers: list[dict[str, object]], sent: list[dict[str, object]]) -> list[int | None]:
-    """The same in plain scikit-learn, cut where the predictions say."""
+def replay(answers: list[dict[str, object]], sent: list[dict[str, object]]) -> list[int | None]:
+    """Return the predictions of plain scikit-learn, which learns the same chunks."""
     model, expected, start = SGDClassifier(loss="log_loss", random_state=1), [], 0
     for _, run in groupby(answers, key=lambda answer: answer["model_version"]):
         chunk = sent[start : start + len(list(run))]
@@ -97,18 +97,18 @@ class Own(SGDClassifier):
 }
 
 
-@pytest.mark.parametrize("said", list(BROKEN))
-def test_what_is_wrong_with_a_pipeline_is_named(tmp_path: Path, said: str) -> None:
-    text = BROKEN[said].replace("estimator=Unsteady", "estimator=lambda **them: Unsteady(**them)")
+@pytest.mark.parametrize("message", list(BROKEN))
+def test_what_is_wrong_with_a_pipeline_is_named(tmp_path: Path, message: str) -> None:
+    text = BROKEN[message].replace("estimator=Unsteady", "estimator=lambda **them: Unsteady(**them)")
     if "Unsteady" in text:
-        text = text.replace("echo=", 'trusted_types=("spoiled.Unsteady",), echo=')
+        text = text.replace("passthrough_fields=", 'trusted_types=("spoiled.Unsteady",), passthrough_fields=')
     (tmp_path / "spoiled.py").write_text(text)
-    done = subprocess.run(
+    process = subprocess.run(
         [ROOT / ".venv" / "bin" / "streamlearn", "check", "--pipeline", "spoiled:pipeline"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 1, done.stdout
-    assert said in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    assert process.returncode == 1, process.stdout
+    assert message in process.stdout + process.stderr
+    assert "Traceback" not in process.stderr

@@ -7,6 +7,7 @@ import urllib.request
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
@@ -19,8 +20,17 @@ from test_serving import MakeApp, serve
 from serving.pages import views, watch
 from serving.pages.feed import Feed
 from serving.pages.language import LOCALES
-from streamlearn.learning.learner import predict_then_learn
+from streamlearn.learning.learner import (
+    LatestForecast,
+    Learner,
+    Learning,
+    OutputField,
+    SeriesSpec,
+    predict_then_learn,
+)
 from streamlearn.pipelines import digits, pm25
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.display import Display
 from streamlearn.pipelines.registry import registered_names
 from streamlearn.storage.store import Store
 from streamlearn.waiting import wait_until
@@ -102,10 +112,10 @@ def test_a_language_that_was_chosen_is_kept(client: FlaskClient) -> None:
 
 
 def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
-    found = extract_from_dir(
+    extracted = extract_from_dir(
         ROOT / "serving", method_map=[("pages/*.py", "python"), ("templates/**.html", "jinja2")]
     )
-    texts = {str(message) for _, _, message, _, _ in found} - {"name", "bands_source"}
+    texts = {str(message) for _, _, message, _, _ in extracted} - {"name", "bands_source"}
     texts |= {band.name for band in pm25.BANDS} | {pm25.pipeline.display.bands_source}
     texts |= {label.title for label in pm25.LABELS.values()}
     with (LOCALES / "zh.po").open("rb") as source:
@@ -120,32 +130,32 @@ def test_scripts_say_only_words_that_there_are() -> None:
     from serving.pages.words import WORDS
 
     scripts = "".join(path.read_text() for path in (ROOT / "serving" / "static").glob("*.js"))
-    said = set(re.findall(r'say\("(\w+)"', scripts)) | set(re.findall(r'^ +\w+: "(\w+)",', scripts))
-    assert said
-    assert said <= set(WORDS)
+    used = set(re.findall(r'say\("(\w+)"', scripts)) | set(re.findall(r'^ +\w+: "(\w+)",', scripts))
+    assert used
+    assert used <= set(WORDS)
     templates = "".join(path.read_text() for path in (ROOT / "serving" / "templates").glob("*.html"))
     unused = [name for name in WORDS if f'"{name}"' not in scripts and f"words.{name}" not in templates]
     assert set(unused) <= {"the commonest label", "the last value", "accuracy", "rmse"}
 
 
-def message(client: FlaskClient, name: str = "digits") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(client.get(f"/live/{name}?once=1").text)
-    return found
+def get_message(client: FlaskClient, name: str = "digits") -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(client.get(f"/live/{name}?once=1").text)
+    return message
 
 
 def test_parts_that_are_away_are_named_and_hide_nothing_else(client: FlaskClient, store: Store) -> None:
     serve(client, store, 512)
     wait_until(
-        lambda: all(part["looked"] for part in message(client)["parts"]), 30, "all parts to be looked at"
+        lambda: all(part["polled"] for part in get_message(client)["parts"]), 30, "all parts to be polled"
     )
-    found = message(client)
-    troubles = {part["name"]: part["trouble"] for part in found["parts"]}
+    message = get_message(client)
+    troubles = {part["name"]: part["trouble"] for part in message["parts"]}
     assert "does not answer" in troubles["kafka"]
     assert "does not answer" in troubles["flink"]
     assert troubles["redis"] == ""
-    assert found["model"]["version"] == 512
-    assert [one["version"] for one in found["learned"]] == [512]
-    assert found["rate"] is None
+    assert message["model"]["version"] == 512
+    assert [kept["version"] for kept in message["versions"]] == [512]
+    assert message["rate"] is None
 
 
 def test_an_unknown_pipeline_has_no_messages(client: FlaskClient) -> None:
@@ -164,14 +174,14 @@ class Clock:
 
 
 def test_events_are_sent_when_something_is_new_and_made_once_a_second() -> None:
-    clock, made = Clock(), []
+    clock, made_at = Clock(), []
 
-    def make() -> bytes:
-        made.append(clock.now)
+    def make_message() -> bytes:
+        made_at.append(clock.now)
         return b"%d" % (clock.now // 20)
 
-    feed = Feed(make, lambda: None, serving=lambda: clock.now < 45, clock=clock)
-    events = list(feed.events(clock.wait))
+    feed = Feed(make_message, lambda: None, serving=lambda: clock.now < 45, clock=clock)
+    events = list(feed.stream_events(clock.wait))
     assert events[0].startswith(b"retry: ")
     assert [event for event in events if event.startswith(b"data")] == [
         b"data: 0\n\n",
@@ -179,21 +189,21 @@ def test_events_are_sent_when_something_is_new_and_made_once_a_second() -> None:
         b"data: 2\n\n",
     ]
     assert 2 <= events.count(b": nothing new\n\n") <= 4
-    assert len(made) == 45, "more often than once a second"
+    assert len(made_at) == 45, "more often than once a second"
 
 
 def test_a_connection_ends_by_itself_and_all_watchers_share_what_is_made() -> None:
-    clock, made = Clock(), []
+    clock, made_at = Clock(), []
 
-    def make() -> bytes:
-        made.append(clock.now)
+    def make_message() -> bytes:
+        made_at.append(clock.now)
         return b"same"
 
-    feed = Feed(make, lambda: None, serving=lambda: True, clock=clock)
-    first, second = feed.events(lambda _: None), feed.events(clock.wait)
+    feed = Feed(make_message, lambda: None, serving=lambda: True, clock=clock)
+    first, second = feed.stream_events(lambda _: None), feed.stream_events(clock.wait)
     next(first), next(second)
     assert next(first) == next(second) == b"data: same\n\n"
-    assert len(made) == 1
+    assert len(made_at) == 1
     list(second)
     assert clock.now == pytest.approx(300, abs=1)
 
@@ -201,17 +211,17 @@ def test_a_connection_ends_by_itself_and_all_watchers_share_what_is_made() -> No
 def test_open_streams_of_events_do_not_hold_up_a_stop(start_server: Any, store: Store) -> None:
     put(store, digits.pipeline, learner(512, cuts=[256]))
     server: Server = start_server()
-    open_ones = []
+    streams = []
     for _ in range(6):
         stream = urllib.request.urlopen(f"{server.url}/live/digits", timeout=10)
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         assert stream.readline().startswith(b"retry")
-        open_ones.append(stream)
+        streams.append(stream)
     start = time.monotonic()
     server.process.terminate()
     server.process.wait(20)
     took = time.monotonic() - start
-    for stream in open_ones:
+    for stream in streams:
         stream.close()
     assert took < 15, "a stop waits 20 s for requests that do not end"
 
@@ -220,17 +230,17 @@ def test_nothing_is_looked_at_when_nobody_watches(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "_IDLE_S", 0.2)
-    looking = client.application.extensions["live"]["digits"].watch
-    assert not looking.looking
-    message(client)
-    assert looking.looking
-    wait_until(lambda: not looking.looking, 30, "the looking to end")
+    digits_watch = client.application.extensions["live"]["digits"].watch
+    assert not digits_watch.polling
+    get_message(client)
+    assert digits_watch.polling
+    wait_until(lambda: not digits_watch.polling, 30, "polling to end")
 
 
 def test_a_pipeline_of_ones_own_has_a_page_as_well(make_app: MakeApp, store: Store) -> None:
-    made = FLATS.new_learner()
-    predict_then_learn(made, [Flat(50.0 + n, 2, "x", True, 500.0 + n) for n in range(20)], 20)
-    put(store, FLATS, made)
+    flats_learner = FLATS.new_learner()
+    predict_then_learn(flats_learner, [Flat(50.0 + n, 2, "x", True, 500.0 + n) for n in range(20)], 20)
+    put(store, FLATS, flats_learner)
     client = make_app(
         pipelines="test_inference:FLATS",
         kafka=f"localhost:{free_port()}",
@@ -240,19 +250,135 @@ def test_a_pipeline_of_ones_own_has_a_page_as_well(make_app: MakeApp, store: Sto
     page = client.get("/pipelines/flats")
     assert page.status_code == 200
     assert '<dd data-is="version">20</dd>' in page.text
-    assert set(message(client, "flats")["model"]["score"]) == set(made.score.summary())
+    assert set(get_message(client, "flats")["model"]["score"]) == set(flats_learner.score.summary())
+
+
+class Reading(msgspec.Struct):
+    hour: int
+    level: float | None
+
+
+class Drift(Learning):
+    """A kind of one's own: forecasts go on with the mean change so far; its score has a name of its own."""
+
+    kind = "drift"
+    answer_fields = ("forecast",)
+    max_chunk_rows = 1
+
+    @property
+    def series(self) -> SeriesSpec:
+        return SeriesSpec((1, 2), lambda record: int(record.hour), lambda record: record.level, 5)
+
+    def new_learner(self, parameters: Any, version: int) -> "DriftLearner":
+        return DriftLearner(parameters, version)
+
+    def definition(self) -> dict[str, Any]:
+        return {}
+
+    def output_fields(self, parameters: Any) -> list[OutputField]:
+        return [OutputField("forecast", "FP64", (-1, 2))]
+
+
+class OneFigure(msgspec.Struct):
+    samples: int = 0
+
+    def summary(self) -> dict[str, float | None]:
+        return {"readings": float(self.samples)}
+
+    def gauges(self) -> dict[str, int]:
+        return {}
+
+    def counts(self) -> dict[str, int]:
+        return {}
+
+
+class DriftLearner(Learner):
+    max_chunk_rows = 1
+
+    def __init__(self, parameters: Any, version: int) -> None:
+        super().__init__(parameters, version)
+        self.score: Any = OneFigure()
+        self.levels: list[float] = []
+
+    @property
+    def trained(self) -> bool:
+        return bool(self.levels)
+
+    def predict(self, records: Any) -> list[Any]:
+        levels = [*self.levels, records[0].level]
+        change = (levels[-1] - levels[0]) / max(1, len(levels) - 1)
+        return [{"forecast": {str(h): levels[-1] + h * change for h in (1, 2)}}]
+
+    def learn(self, records: Any, answers: Any) -> None:
+        self.levels.append(records[0].level)
+        self.score.samples += 1
+        self.latest = LatestForecast(ts=str(records[0].hour), forecast=answers[0]["forecast"])
+
+    def answer(self, records: Any) -> list[Any]:
+        return [{"forecast": self.latest["forecast"] if self.latest else None}]
+
+    def state(self) -> dict[str, Any]:
+        return {"levels": self.levels, "latest": self.latest}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.levels, self.latest = state["levels"], state["latest"]
+
+
+DRIFT = Pipeline(
+    name="drift",
+    topic="levels",
+    prediction_topic="levels_forecast",
+    record=Reading,
+    learning=Drift(),
+    parameters={},
+    passthrough_fields=("hour", "level"),
+    display=Display(value="level"),
+    reference="test_pages:DRIFT",
+)
+
+
+def test_a_kind_of_learning_of_ones_own_has_every_page_that_it_can_fill(
+    make_app: MakeApp, store: Store
+) -> None:
+    drift_learner, answers = DRIFT.new_learner(), []
+    for hour in range(30):
+        (answer,) = predict_then_learn(drift_learner, [Reading(hour, 2.0 * hour)], hour + 1)
+        answers.append({"offset": hour, "hour": hour, "level": 2.0 * hour, **answer})
+    put(store, DRIFT, drift_learner)
+    client = make_app(
+        pipelines="test_pages:DRIFT",
+        kafka=f"localhost:{free_port()}",
+        flink=f"http://localhost:{free_port()}",
+    ).test_client()
+    page = client.get("/forecast/drift")
+    assert page.status_code == 200
+    assert '<td data-is="forecast">60.0</td>' in page.text
+    assert '<dd data-is="version">30</dd>' in client.get("/pipelines/drift").text
+    assert client.get("/lags/drift").status_code == 404
+    drift_watch = client.application.extensions["live"]["drift"].watch
+    drift_watch.flow.answers.extend(answers)
+    message = views.make_message(drift_watch)
+    assert message.model is not None
+    assert message.model.score == {"readings": 30.0}
+    assert message.outlook is not None
+    assert (message.outlook.ahead, message.outlook.forecast) == ([30, 31], [60.0, 62.0])
+    assert message.curve is not None
+    assert (message.curve.figure, message.curve.baseline) == ("rmse", "persistence")
 
 
 def test_a_regressions_curve_ends_at_the_learners_own_score() -> None:
-    made, answers = FLATS.new_learner(), []
+    flats_learner, answers = FLATS.new_learner(), []
     flats = [Flat(50.0 + n % 7, n % 5, "x", n % 2 == 0, 500.0 + 10 * (n % 13)) for n in range(200)]
     for start in range(0, 200, 20):
-        said = predict_then_learn(made, flats[start : start + 20], start + 20)
-        answers += [{"offset": start + n, "rent": flats[start + n].rent, **one} for n, one in enumerate(said)]
-    curve = views.rows_curve(answers, FLATS.learning)
+        predicted = predict_then_learn(flats_learner, flats[start : start + 20], start + 20)
+        answers += [
+            {"offset": start + n, "rent": flats[start + n].rent, **answer}
+            for n, answer in enumerate(predicted)
+        ]
+    curve = views.make_label_curve(answers, FLATS.learning)
     assert curve is not None
     assert (curve.figure, curve.x[-1]) == ("rmse", 199)
-    assert curve.ours[-1] == pytest.approx(made.score.rmse, abs=1e-4)
-    # The first of what was predicted has no label before it here, but it has for the learner.
-    assert curve.theirs[-1] == pytest.approx(made.score.baseline_rmse, rel=0.02)
-    assert views.rows_curve([{"offset": 1, "predict_y": 3.0}] * 5, FLATS.learning) is None
+    assert curve.values[-1] == pytest.approx(flats_learner.score.rmse, abs=1e-4)
+    # The first of the answers that are scored has no label before it here, but it has for the learner.
+    assert curve.baseline_values[-1] == pytest.approx(flats_learner.score.baseline_rmse, rel=0.02)
+    assert views.make_label_curve([{"offset": 1, "predict_y": 3.0}] * 5, FLATS.learning) is None

@@ -15,7 +15,7 @@ from streamlearn.settings import Settings
 
 
 class Site:
-    """A local web server with one file, which counts how often it was asked for."""
+    """A local web server with a single file. It counts the requests for it."""
 
     def __init__(self) -> None:
         self.body = b""

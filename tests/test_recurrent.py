@@ -30,17 +30,19 @@ def test_it_keeps_scikit_learns_contract(estimator, check) -> None:  # type: ign
     check(estimator)
 
 
-def rows(count: int, seed: int = 7) -> np.ndarray:
+def draw_rows(count: int, seed: int = 7) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, STEPS * FIELDS))
 
 
-def begun(**parameters: Any) -> GatedRecurrentUnit:
-    """A network that has learned one row: nothing yet, as far as one can see."""
-    return GatedRecurrentUnit(**{"fields": FIELDS, "hidden": 5, **parameters}).partial_fit(rows(1), [0.0])
+def make_network(**parameters: Any) -> GatedRecurrentUnit:
+    """Return a network that has learned one row with the target 0, so it still predicts 0."""
+    return GatedRecurrentUnit(**{"fields": FIELDS, "hidden": 5, **parameters}).partial_fit(
+        draw_rows(1), [0.0]
+    )
 
 
 def test_its_gradient_is_that_of_finite_differences() -> None:
-    model, x, target, step = begun(scale=2.0), rows(1, seed=8)[0], 1.5, 1e-6
+    model, x, target, step = make_network(scale=2.0), draw_rows(1, seed=8)[0], 1.5, 1e-6
     weights = model.weights_ + np.random.default_rng(9).normal(size=model.weights_.size) / 2
     model.weights_ = weights
     slope = model.gradient(x, target)
@@ -55,22 +57,22 @@ def test_its_gradient_is_that_of_finite_differences() -> None:
 
 def test_it_learns_what_only_a_memory_can_tell() -> None:
     """The target is what stood four steps back; a linear model of the last step has nothing to go by."""
-    x = rows(6000)
+    x = draw_rows(6000)
     y = x.reshape(-1, STEPS, FIELDS)[:, -5, 1]
     blind = LinearRegression().fit(x[:5000, -FIELDS:], y[:5000]).score(x[5000:, -FIELDS:], y[5000:])
-    model = begun(hidden=8, learning_rate=0.01).partial_fit(x[:5000], y[:5000])
+    model = make_network(hidden=8, learning_rate=0.01).partial_fit(x[:5000], y[:5000])
     assert blind < 0.01
     assert model.score(x[5000:], y[5000:]) > 0.95
 
 
 def test_it_begins_by_predicting_no_change() -> None:
-    model = begun()
-    assert model.predict(rows(3)).tolist() == [0.0, 0.0, 0.0]
+    model = make_network()
+    assert model.predict(draw_rows(3)).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_learning_one_by_one_is_learning_them_together() -> None:
-    x = rows(50)
-    together, single = begun().partial_fit(x, x[:, 0]), begun()
+    x = draw_rows(50)
+    together, single = make_network().partial_fit(x, x[:, 0]), make_network()
     for row, target in zip(x, x[:, 0], strict=True):
         single.learn_one(row, target)
     np.testing.assert_array_equal(together.weights_, single.weights_)
@@ -78,8 +80,8 @@ def test_learning_one_by_one_is_learning_them_together() -> None:
 
 
 def test_fit_forgets_what_was_learned() -> None:
-    x = rows(30)
-    again = begun().fit(x, x[:, 1]).fit(x, x[:, 0])
+    x = draw_rows(30)
+    again = make_network().fit(x, x[:, 1]).fit(x, x[:, 0])
     for name in ("weights_", "mean_", "square_"):
         once = GatedRecurrentUnit(fields=FIELDS, hidden=5).fit(x, x[:, 0])
         np.testing.assert_array_equal(getattr(again, name), getattr(once, name))
@@ -87,21 +89,21 @@ def test_fit_forgets_what_was_learned() -> None:
 
 
 def test_its_first_weights_are_those_of_its_seed() -> None:
-    np.testing.assert_array_equal(begun(seed=3).weights_, begun(seed=3).weights_)
-    assert (begun(seed=3).weights_ != begun(seed=4).weights_).any()
+    np.testing.assert_array_equal(make_network(seed=3).weights_, make_network(seed=3).weights_)
+    assert (make_network(seed=3).weights_ != make_network(seed=4).weights_).any()
 
 
 def test_a_wild_row_moves_it_by_no_more_than_the_clip() -> None:
-    model = begun(clip=0.5)
+    model = make_network(clip=0.5)
     before = model.mean_
-    model.learn_one(rows(1)[0], 1e9)
+    model.learn_one(draw_rows(1)[0], 1e9)
     assert np.linalg.norm(model.mean_ - 0.9 * before) == pytest.approx(0.1 * 0.5)
 
 
 @pytest.mark.parametrize("wrong", [{"fields": 4}, {"fields": 0}, {"hidden": 0}])
 def test_rows_that_are_no_sequences_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="no sequence of steps"):
-        begun(**wrong)
+        make_network(**wrong)
 
 
 def test_a_row_holds_every_hour_of_the_window_and_carries_on_what_is_missing() -> None:
@@ -121,8 +123,8 @@ def test_a_row_holds_every_hour_of_the_window_and_carries_on_what_is_missing() -
     assert pm25_gru.features(window, now) is None
 
 
-def learned(*, resume_at: int | None = None, forget: str = "", count: int = 120) -> bytes:
-    """The snapshot after some hours, perhaps resumed from one on the way, which has lost a part."""
+def learn_and_dump(*, resume_at: int | None = None, forget: str = "", count: int = 120) -> bytes:
+    """Return the snapshot after `count` hours; at `resume_at` it goes on from one that lacks `forget`."""
     learner = GRU.new_learner()
     for number, record in enumerate(decode(series(count))):
         if number == resume_at:
@@ -134,23 +136,23 @@ def learned(*, resume_at: int | None = None, forget: str = "", count: int = 120)
 
 
 def test_it_goes_on_from_a_snapshot_as_if_never_interrupted() -> None:
-    whole = learned()
-    assert learned(resume_at=70) == whole
+    whole = learn_and_dump()
+    assert learn_and_dump(resume_at=70) == whole
 
 
 @pytest.mark.parametrize("part", ["weights_", "mean_", "square_", "rows_"])
 def test_a_snapshot_that_forgets_a_part_goes_on_elsewhere(part: str) -> None:
-    assert learned(resume_at=70, forget=part) != learned()
+    assert learn_and_dump(resume_at=70, forget=part) != learn_and_dump()
 
 
 def test_another_process_learns_the_same_bytes() -> None:
-    script = "import sys, test_recurrent; sys.stdout.buffer.write(test_recurrent.learned())"
+    script = "import sys, test_recurrent; sys.stdout.buffer.write(test_recurrent.learn_and_dump())"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         capture_output=True,
     )
-    assert done.stdout == learned(), done.stderr.decode()
+    assert done.stdout == learn_and_dump(), done.stderr.decode()
 
 
 def test_the_pipeline_passes_every_check(pm25_csv: str) -> None:

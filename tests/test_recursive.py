@@ -19,14 +19,14 @@ def test_it_keeps_scikit_learns_contract(estimator, check) -> None:  # type: ign
     check(estimator)
 
 
-def data(rows: int = 300, columns: int = 6) -> tuple[np.ndarray, np.ndarray]:
+def make_data(rows: int = 300, columns: int = 6) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(7)
     x = random.normal(size=(rows, columns))
     return x, x @ np.arange(columns) + random.normal(size=rows)
 
 
 def test_after_each_row_it_is_the_ridge_solution_of_all_rows() -> None:
-    x, y = data()
+    x, y = make_data()
     model = RecursiveLeastSquares(ridge=2.0)
     for start, end in itertools.pairwise((0, 1, 5, 50, 300)):
         model.partial_fit(x[start:end], y[start:end])
@@ -36,7 +36,7 @@ def test_after_each_row_it_is_the_ridge_solution_of_all_rows() -> None:
 
 
 def test_forgetting_weighs_the_past_down() -> None:
-    x, y = data()
+    x, y = make_data()
     model = RecursiveLeastSquares(ridge=1e-6, forgetting=0.98).partial_fit(x, y)
     weight = np.diag(0.98 ** np.arange(299, -1, -1.0))
     closed = np.linalg.solve(x.T @ weight @ x + 1e-6 * 0.98**300 * np.eye(6), x.T @ weight @ y)
@@ -44,7 +44,7 @@ def test_forgetting_weighs_the_past_down() -> None:
 
 
 def test_learning_one_by_one_is_learning_them_together() -> None:
-    x, y = data()
+    x, y = make_data()
     together = RecursiveLeastSquares().partial_fit(x, y)
     single = RecursiveLeastSquares().partial_fit(x[:1], y[:1])
     for row, target in zip(x[1:], y[1:], strict=True):
@@ -54,7 +54,7 @@ def test_learning_one_by_one_is_learning_them_together() -> None:
 
 
 def test_fit_forgets_what_was_learned() -> None:
-    x, y = data()
+    x, y = make_data()
     again = RecursiveLeastSquares().fit(x, y + 100).fit(x, y)
     np.testing.assert_array_equal(again.coef_, RecursiveLeastSquares().fit(x, y).coef_)
 

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from conftest import ROOT, free_port
 
-from producer.replay import _paced
+from producer.replay import _pace
 from streamlearn.datasets import digits
 from streamlearn.errors import BadRecord
 from streamlearn.settings import inherited
@@ -13,7 +13,7 @@ from streamlearn.stream.records import check_size
 
 
 class FakeClock:
-    """A clock that moves only when somebody sleeps, and by what each record costs."""
+    """A clock that moves only during a sleep, by its length and the cost of a record."""
 
     def __init__(self, cost_s: float) -> None:
         self.now = 100.0
@@ -29,7 +29,7 @@ class FakeClock:
 def test_the_pace_is_even_and_no_delay_adds_up() -> None:
     clock = FakeClock(cost_s=0.02)
     moments = [
-        clock.now for _ in _paced(iter([{}] * 101), 10, lambda: False, clock=clock.read, sleep=clock.sleep)
+        clock.now for _ in _pace(iter([{}] * 101), 10, lambda: False, clock=clock.read, sleep=clock.sleep)
     ]
     assert moments[100] - moments[0] == pytest.approx(10, abs=0.03)
     gaps = [later - sooner for sooner, later in itertools.pairwise(moments)]
@@ -38,22 +38,22 @@ def test_the_pace_is_even_and_no_delay_adds_up() -> None:
 
 def test_an_interrupt_ends_the_pace() -> None:
     sent: list[dict[str, object]] = []
-    for record in _paced(iter([{}] * 9), 0, lambda: len(sent) >= 3):
+    for record in _pace(iter([{}] * 9), 0, lambda: len(sent) >= 3):
         sent.append(record)
     assert len(sent) == 3
 
 
 def test_each_pass_holds_every_digit_once_in_another_order() -> None:
-    found = list(digits.records(seed=4, passes=2))
-    first, second = found[: digits.SIZE], found[digits.SIZE :]
+    records = list(digits.records(seed=4, passes=2))
+    first, second = records[: digits.SIZE], records[digits.SIZE :]
 
-    def keys(part: list[dict[str, object]]) -> list[str]:
+    def format_records(part: list[dict[str, object]]) -> list[str]:
         return [str((record["x"], record["actual_y"])) for record in part]
 
-    assert sorted(keys(first)) == sorted(keys(second))
-    assert keys(first) != keys(second)
-    assert found == list(digits.records(seed=4, passes=2))
-    assert found != list(digits.records(seed=5, passes=2))
+    assert sorted(format_records(first)) == sorted(format_records(second))
+    assert format_records(first) != format_records(second)
+    assert records == list(digits.records(seed=4, passes=2))
+    assert records != list(digits.records(seed=5, passes=2))
 
 
 def test_a_record_over_the_limit_is_refused() -> None:
@@ -64,12 +64,14 @@ def test_a_record_over_the_limit_is_refused() -> None:
 
 def test_an_absent_broker_is_named_in_one_line() -> None:
     environment = inherited({"STREAMLEARN_KAFKA": f"localhost:{free_port()}"})
-    done = subprocess.run(
+    process = subprocess.run(
         [ROOT / ".venv" / "bin" / "streamlearn", "replay", "digits", "--limit", "1"],
         env=environment,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.returncode == 1
-    assert re.fullmatch(r"streamlearn: Kafka at localhost:\d+ does not answer .*\n", done.stderr), done.stderr
+    assert process.returncode == 1
+    assert re.fullmatch(r"streamlearn: Kafka at localhost:\d+ does not answer .*\n", process.stderr), (
+        process.stderr
+    )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
-from reported import Page, answered, hours, made_up, small
+from reported import Page, answer_data_set, build_forecasts, build_hours, build_pipeline
 
 from streamlearn.cli.main import main
 from streamlearn.engine import evaluate
@@ -24,79 +24,81 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Label
 from streamlearn.pipelines.registry import load
 from streamlearn.reports import breakdowns, calibration, page, sources
-from streamlearn.reports.contents import contents
-from streamlearn.reports.decisions import Decisions, decided, hardest
-from streamlearn.reports.figures.style import inlined, svg
-from streamlearn.reports.forecasts import arranged
+from streamlearn.reports.contents import build_contents
+from streamlearn.reports.decisions import Decisions, arrange_decisions, find_hardest
+from streamlearn.reports.figures.style import inline_svg, render_svg
+from streamlearn.reports.forecasts import arrange_forecasts
 
 COUNT = 24 * 40
 
 
 @pytest.fixture(scope="module")
 def dust() -> Pipeline:
-    known = load("pm25").learning.drivers
-    return small(hours(COUNT), drivers=(known[0], known[6], known[8]))
+    drivers = load("pm25").learning.drivers
+    return build_pipeline(build_hours(COUNT), drivers=(drivers[0], drivers[6], drivers[8]))
 
 
 @pytest.fixture(scope="module")
-def found(dust: Pipeline) -> sources.Answered:
-    return answered(dust)
+def dust_answers(dust: Pipeline) -> sources.AnsweredRecords:
+    return answer_data_set(dust)
 
 
 @pytest.fixture(scope="module")
-def digits() -> sources.Answered:
-    return answered(small(list(load("digits").dataset.records(passes=1))[:600], "digits"), passes=2)  # type: ignore[union-attr]
+def digit_answers() -> sources.AnsweredRecords:
+    records = list(load("digits").dataset.records(passes=1))[:600]  # type: ignore[union-attr]
+    return answer_data_set(build_pipeline(records, "digits"), passes=2)
 
 
-def rendered(found: sources.Answered, skip: int = 0) -> str:
-    head, sections = contents(found, skip)
-    return page.rendered(head, list(sections))
+def build_page(answered_records: sources.AnsweredRecords) -> str:
+    head, sections = build_contents(answered_records, 0)
+    return page.render_page(head, list(sections))
 
 
 @pytest.mark.parametrize("skip", [0, 300])
 def test_errors_are_those_of_the_learners_own_score(
-    dust: Pipeline, found: sources.Answered, skip: int
+    dust: Pipeline, dust_answers: sources.AnsweredRecords, skip: int
 ) -> None:
     score: Any = evaluate.evaluate(dust, skip=skip)
-    series = arranged(found, skip)
+    forecasts = arrange_forecasts(dust_answers, skip)
     for column, (name, errors) in enumerate(score.horizons.items()):
-        assert str(series.horizons[column]) == name
-        assert (~np.isnan(series.missed[:, column])).sum() == errors.samples > 0
-        assert breakdowns.rms(series.missed)[column] == pytest.approx(errors.rmse)
-        assert breakdowns.rms(series.persistence)[column] == pytest.approx(errors.baseline_rmse)
+        assert str(forecasts.horizons[column]) == name
+        assert (~np.isnan(forecasts.residuals[:, column])).sum() == errors.samples > 0
+        assert curves.rmse(forecasts.residuals)[column] == pytest.approx(errors.rmse)
+        persistence_rmse = curves.rmse(forecasts.persistence_residuals)
+        assert persistence_rmse[column] == pytest.approx(errors.baseline_rmse)
 
 
-def test_errors_by_hour_and_wind_are_those_of_a_plain_loop(found: sources.Answered) -> None:
-    series = arranged(found)
+def test_errors_by_hour_and_wind_are_those_of_a_plain_loop(dust_answers: sources.AnsweredRecords) -> None:
+    forecasts = arrange_forecasts(dust_answers)
     column, horizon = 2, 6
     by_hour, by_wind = defaultdict(list), defaultdict(list)
-    truth = {hour_of(record): record for record in found.records}
-    for record, answer in zip(found.records, found.answers, strict=True):
-        then = truth.get(hour_of(record) + horizon)
-        said = answer["forecast"][str(horizon)]
-        if None in (said, record.pollution) or then is None or then.pollution is None:
+    record_at = {hour_number(record): record for record in dust_answers.records}
+    for record, answer in zip(dust_answers.records, dust_answers.answers, strict=True):
+        target = record_at.get(hour_number(record) + horizon)
+        forecast = answer["forecast"][str(horizon)]
+        if None in (forecast, record.pollution) or target is None or target.pollution is None:
             continue
-        by_hour[hour_of(then) % 24].append(said - then.pollution)
-        by_wind[then.wnd_dir].append(said - then.pollution)
-    for hour, one in enumerate(breakdowns.by_time_of_day(series)):
-        assert one.name == f"{hour:02d}:00"
-        assert one.counts[column] == len(by_hour[hour]) > 0
-        assert one.rmse[column] == pytest.approx(np.sqrt(np.mean(np.square(by_hour[hour]))))
-    winds = breakdowns.by_switch(series)
-    assert [one.name for one in winds] == ["wind from NW", "wind from SE"]
-    for one, wind in zip(winds, ("NW", "SE"), strict=True):
-        assert one.rmse[column] == pytest.approx(np.sqrt(np.mean(np.square(by_wind[wind]))))
-    assert [one.name for one in breakdowns.by_season(series)] == ["Mar–May"]
+        by_hour[hour_number(target) % 24].append(forecast - target.pollution)
+        by_wind[target.wnd_dir].append(forecast - target.pollution)
+    for hour, group in enumerate(breakdowns.group_by_time_of_day(forecasts)):
+        assert group.name == f"{hour:02d}:00"
+        assert group.counts[column] == len(by_hour[hour]) > 0
+        assert group.rmse[column] == pytest.approx(np.sqrt(np.mean(np.square(by_hour[hour]))))
+    winds = breakdowns.group_by_binary_driver(forecasts)
+    assert [group.name for group in winds] == ["wind from NW", "wind from SE"]
+    for group, wind in zip(winds, ("NW", "SE"), strict=True):
+        assert group.rmse[column] == pytest.approx(np.sqrt(np.mean(np.square(by_wind[wind]))))
+    assert [group.name for group in breakdowns.group_by_season(forecasts)] == ["Mar–May"]
 
 
-def hour_of(record: Any) -> int:
+def hour_number(record: Any) -> int:
     return int(np.datetime64(record.ts, "h").astype(int))
 
 
 def test_seasons_are_quarters_that_begin_in_december() -> None:
     days = 366
-    series = made_up(np.zeros(24 * days), np.ones((24 * days, 2)))
-    counts = {one.name: int(one.counts[0]) / 24 for one in breakdowns.by_season(series)}
+    forecasts = build_forecasts(np.zeros(24 * days), np.ones((24 * days, 2)))
+    counts = {group.name: int(group.counts[0]) / 24 for group in breakdowns.group_by_season(forecasts)}
     assert counts == pytest.approx({"Dec–Feb": 91, "Mar–May": 92, "Jun–Aug": 92, "Sep–Nov": 91}, abs=0.1)
 
 
@@ -107,7 +109,7 @@ def test_the_worst_day_is_where_it_was_planted() -> None:
     values[24 * 12 : 24 * 13] += 20
     values[24 * 15 : 24 * 15 + 20] = np.nan
     values[24 * 15 + 20 : 24 * 16] += 500
-    days = breakdowns.worst_days(made_up(values, np.zeros((len(values), 2))), 0, 2)
+    days = breakdowns.find_worst_days(build_forecasts(values, np.zeros((len(values), 2))), 0, 2)
     assert [day.date for day in days] == ["1970-01-08", "1970-01-13"]
     assert days[0].rows == slice(24 * 7, 24 * 8)
     assert days[0].rmse == pytest.approx(np.sqrt(np.mean(values[24 * 7 : 24 * 8] ** 2)))
@@ -116,16 +118,16 @@ def test_the_worst_day_is_where_it_was_planted() -> None:
 def test_intervals_hold_what_they_promise_where_errors_stay_the_same() -> None:
     random = np.random.default_rng(5)
     values = random.gamma(2.0, 10.0, 8000)
-    series = made_up(values, np.zeros((8000, 2)))
+    forecasts = build_forecasts(values, np.zeros((8000, 2)))
     for nominal in calibration.NOMINAL:
         # Quantiles of 168 errors are a little inside of those of the distribution.
-        np.testing.assert_allclose(calibration.coverage(series, nominal), nominal, atol=0.02)
+        np.testing.assert_allclose(calibration.coverage(forecasts, nominal), nominal, atol=0.02)
 
 
 def test_intervals_hold_less_where_errors_grow() -> None:
     random = np.random.default_rng(5)
     values = random.normal(0, np.exp(np.arange(2000) / 100))
-    assert (calibration.coverage(made_up(values, np.zeros((2000, 2))), 0.9) < 0.8).all()
+    assert (calibration.coverage(build_forecasts(values, np.zeros((2000, 2))), 0.9) < 0.8).all()
 
 
 def test_an_interval_sees_nothing_that_comes_after_its_forecast() -> None:
@@ -133,106 +135,117 @@ def test_an_interval_sees_nothing_that_comes_after_its_forecast() -> None:
     values, forecasts = random.normal(size=1000), random.normal(size=(1000, 2))
     planted = values.copy()
     planted[now + 1 :] = 1e6
-    before = calibration.intervals(made_up(values, forecasts), 0.8)
-    after = calibration.intervals(made_up(planted, forecasts), 0.8)
+    before = calibration.intervals(build_forecasts(values, forecasts), 0.8)
+    after = calibration.intervals(build_forecasts(planted, forecasts), 0.8)
     for column, horizon in enumerate((1, 3)):
-        for one, other in zip(before, after, strict=True):
+        for ends_before, ends_after in zip(before, after, strict=True):
             known = slice(None, now + horizon + 1)
-            np.testing.assert_array_equal(one[known, column], other[known, column])
-            assert not np.isnan(one[now + horizon, column])
+            np.testing.assert_array_equal(ends_before[known, column], ends_after[known, column])
+            assert not np.isnan(ends_before[now + horizon, column])
     assert not np.array_equal(before[1][now + 4 :], after[1][now + 4 :])
 
 
-def test_an_interval_is_that_of_the_forecast_page(found: sources.Answered) -> None:
-    series = arranged(found)
-    low, high = calibration.intervals(series, 0.8)
+def test_an_interval_is_that_of_the_forecast_page(dust_answers: sources.AnsweredRecords) -> None:
+    forecasts = arrange_forecasts(dust_answers)
+    low, high = calibration.intervals(forecasts, 0.8)
     for now in (100, 500, 800):
-        spread = curves.spread(series.missed[max(0, now - calibration.RECENT + 1) : now + 1])
-        for column, horizon in enumerate(series.horizons):
-            ends = np.maximum(series.forecasts[now, column] + spread[column], series.lowest)
+        window = forecasts.residuals[max(0, now - calibration.WINDOW_STEPS + 1) : now + 1]
+        spread = curves.residual_quantiles(window)
+        for column, horizon in enumerate(forecasts.horizons):
+            ends = np.maximum(forecasts.forecasts[now, column] + spread[column], forecasts.lowest)
             np.testing.assert_allclose([low[now + horizon, column], high[now + horizon, column]], ends)
 
 
 def test_a_data_set_that_is_replayed_is_reported_from_its_newest_start(dust: Pipeline) -> None:
-    twice = answered(dust, passes=2)
-    series = arranged(twice)
-    assert (series.answered, len(twice.answers)) == (COUNT - 1, 2 * (COUNT - 1))
-    assert str(series.times[0]) == "2012-03-01T00:00:00"
-    head, _ = contents(twice, 0)
-    assert head.notes[0].startswith("Time jumps in these answers: the report is of the newest 959,")
-    once = arranged(answered(dust, passes=2, last=COUNT - 1))
-    np.testing.assert_array_equal(series.missed, once.missed)
+    twice = answer_data_set(dust, passes=2)
+    forecasts = arrange_forecasts(twice)
+    assert (forecasts.answer_count, len(twice.answers)) == (COUNT - 1, 2 * (COUNT - 1))
+    assert str(forecasts.times[0]) == "2012-03-01T00:00:00"
+    head, _ = build_contents(twice, 0)
+    assert head.notes[0].startswith("Time jumps in these answers: the report covers the newest 959,")
+    once = arrange_forecasts(answer_data_set(dust, passes=2, last=COUNT - 1))
+    np.testing.assert_array_equal(forecasts.residuals, once.residuals)
 
 
-def test_confusion_counts_are_those_of_a_plain_count(digits: sources.Answered) -> None:
+def test_confusion_counts_are_those_of_a_plain_count(digit_answers: sources.AnsweredRecords) -> None:
     pairs = Counter(
         (answer["actual_y"], answer["predict_y"])
-        for answer in digits.answers
+        for answer in digit_answers.answers
         if answer["predict_y"] is not None
     )
-    decisions = decided(digits)
-    for (truth, guess), count in pairs.items():
-        assert decisions.confusion[truth, guess] == count
+    decisions = arrange_decisions(digit_answers)
+    for (truth, prediction), count in pairs.items():
+        assert decisions.confusion[truth, prediction] == count
     assert decisions.confusion.sum() == sum(pairs.values())
-    assert decisions.right.sum() == digits.learner.score.right  # type: ignore[union-attr]
-    found = sum(count for (truth, guess), count in pairs.items() if truth == guess == 8)
-    assert decisions.recall[8] == found / sum(n for (truth, _), n in pairs.items() if truth == 8)
-    assert decisions.precision[8] == found / sum(n for (_, guess), n in pairs.items() if guess == 8)
+    assert decisions.correct.sum() == digit_answers.learner.score.right  # type: ignore[union-attr]
+    correct = sum(count for (truth, prediction), count in pairs.items() if truth == prediction == 8)
+    assert decisions.recall[8] == correct / sum(n for (truth, _), n in pairs.items() if truth == 8)
+    assert decisions.precision[8] == correct / sum(
+        n for (_, prediction), n in pairs.items() if prediction == 8
+    )
 
 
 def test_the_hardest_are_the_most_often_wrong_and_equal_ones_are_one() -> None:
     rows = np.array([[0.0], [1.0], [2.0], [1.0], [0.0], [1.0], [2.0], [1.0]])
     truths = np.array([0, 1, 2, 1, 0, 1, 2, 1])
-    guesses = np.array([0, 2, 0, 0, 0, 2, 2, 1])
-    found = hardest(Decisions(("a", "b", "c"), truths, guesses, rows, None, None), 5)
-    said = [(one.features[0], one.truth, one.guess, one.wrong, one.seen) for one in found]
-    assert said == [(1.0, "b", "c", 3, 4), (2.0, "c", "a", 1, 2)]
+    predictions = np.array([0, 2, 0, 0, 0, 2, 2, 1])
+    records = find_hardest(Decisions(("a", "b", "c"), truths, predictions, rows, None, None), 5)
+    assert [
+        (record.features[0], record.truth, record.mistaken_for, record.wrong, record.seen)
+        for record in records
+    ] == [(1.0, "b", "c", 3, 4), (2.0, "c", "a", 1, 2)]
 
 
-@pytest.mark.parametrize("name", ["found", "digits"])
-def test_a_page_is_whole_and_asks_for_nothing(name: str, request: pytest.FixtureRequest) -> None:
-    text = rendered(request.getfixturevalue(name))
-    found = Page(text)
-    assert found.wrong == []
-    assert len(found.ids) == len(set(found.ids))
-    for _, named in found.tags:
+@pytest.mark.parametrize("fixture", ["dust_answers", "digit_answers"])
+def test_a_page_is_whole_and_asks_for_nothing(fixture: str, request: pytest.FixtureRequest) -> None:
+    text = build_page(request.getfixturevalue(fixture))
+    parsed = Page(text)
+    assert parsed.faults == []
+    assert len(parsed.ids) == len(set(parsed.ids))
+    for _, attributes in parsed.tags:
         for attribute in ("src", "href", "xlink:href", "style"):
-            assert not re.search(r"https?:|^//", named.get(attribute, ""))
-    assert not found.having("script")
-    assert not found.having("link")
+            assert not re.search(r"https?:|^//", attributes.get(attribute, ""))
+    assert not parsed.find_attributes("script")
+    assert not parsed.find_attributes("link")
     assert "url(http" not in text
-    assert len(found.having("svg")) == len(found.having("figure")) > 4
-    images = [named for named in found.having("div") if named.get("role") == "img"]
-    assert len(images) == len(found.having("svg"))
-    assert all(named["aria-label"] for named in images)
-    targets = [named["href"] for named in found.having("a")]
+    assert len(parsed.find_attributes("svg")) == len(parsed.find_attributes("figure")) > 4
+    images = [attributes for attributes in parsed.find_attributes("div") if attributes.get("role") == "img"]
+    assert len(images) == len(parsed.find_attributes("svg"))
+    assert all(attributes["aria-label"] for attributes in images)
+    targets = [attributes["href"] for attributes in parsed.find_attributes("a")]
     assert targets
-    assert {target[1:] for target in targets} <= set(found.ids)
-    used = {named["xlink:href"][1:] for named in found.having("use")} | set(
+    assert {target[1:] for target in targets} <= set(parsed.ids)
+    used = {attributes["xlink:href"][1:] for attributes in parsed.find_attributes("use")} | set(
         re.findall(r"url\(#([^)]+)\)", text)
     )
     assert used
-    assert used <= set(found.ids)
+    assert used <= set(parsed.ids)
 
 
 def test_what_comes_from_outside_is_escaped() -> None:
     hostile = '<script>alert("1")</script>&amp;</svg>$x^{'
-    known = load("pm25")
+    pm25 = load("pm25")
     labels = {"dew": Label(hostile, hostile)}
-    display = replace(known.display, title=hostile, unit=hostile, bands_source=hostile, drivers=labels)
-    drivers = (Driver("dew", lambda hour: hour.dew), known.learning.drivers[6])
-    text = rendered(
-        answered(replace(small(hours(300), display=display, drivers=drivers, horizons=(1, 6)), name=hostile))
+    display = replace(pm25.display, title=hostile, unit=hostile, bands_source=hostile, drivers=labels)
+    drivers = (Driver("dew", lambda hour: hour.dew), pm25.learning.drivers[6])
+    text = build_page(
+        answer_data_set(
+            replace(
+                build_pipeline(build_hours(300), display=display, drivers=drivers, horizons=(1, 6)),
+                name=hostile,
+            )
+        )
     )
-    found = Page(text)
-    assert found.wrong == []
-    assert not found.having("script")
+    parsed = Page(text)
+    assert parsed.faults == []
+    assert not parsed.find_attributes("script")
     assert "alert(&#34;1&#34;)" in text
 
 
 def test_the_same_answers_give_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "from reported import hours, small\n\npipeline = small(hours(300), drivers=(), horizons=(1, 6))\n"
+        "from reported import build_hours, build_pipeline\n\n"
+        "pipeline = build_pipeline(build_hours(300), drivers=(), horizons=(1, 6))\n"
     )
     subprocess.run(
         [sys.executable, "-m", "streamlearn", "report", "--pipeline", "mine:pipeline", "--offline"],
@@ -245,8 +258,8 @@ def test_the_same_answers_give_the_same_bytes_in_any_process(tmp_path: Path) -> 
         check=True,
         capture_output=True,
     )
-    here = rendered(answered(small(hours(300), drivers=(), horizons=(1, 6))))
-    assert (tmp_path / "pm25-report.html").read_text() == here
+    expected = build_page(answer_data_set(build_pipeline(build_hours(300), drivers=(), horizons=(1, 6))))
+    assert (tmp_path / "pm25-report.html").read_text() == expected
 
 
 def test_the_command_says_where_the_page_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,12 +269,12 @@ def test_the_command_says_where_the_page_is(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     arguments = ["report", "--pipeline", "tumours:pipeline", "--offline", "--passes", "2", "--last", "900"]
-    done = CliRunner().invoke(main, [*arguments, "-o", "mine.html"])
-    assert done.exit_code == 0, done.output
-    assert re.fullmatch(r"mine\.html: \d\.\d MB, 900 answers\n", done.stdout)
-    assert "tumours: drawn: Accuracy over time" in done.stderr
+    result = CliRunner().invoke(main, [*arguments, "-o", "mine.html"])
+    assert result.exit_code == 0, result.output
+    assert re.fullmatch(r"mine\.html: \d\.\d MB, 900 answers\n", result.stdout)
+    assert "tumours: drawn: Accuracy over time" in result.stderr
     text = (tmp_path / "mine.html").read_text()
-    assert Page(text).wrong == []
+    assert Page(text).faults == []
     assert "The hardest records" in text
     assert "What the model looks at" in text
     refused = CliRunner().invoke(main, [*arguments, "-o", "no-such-folder/mine.html"])
@@ -272,10 +285,10 @@ def test_the_command_says_where_the_page_is(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_without_a_stack_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: Any) -> None:
+    def refuse(*_: Any) -> None:
         raise BrokerUnavailable("Kafka at localhost:1 does not answer")
 
-    monkeypatch.setattr(sources.LineageRegister, "current", away)
+    monkeypatch.setattr(sources.LineageRegister, "current", refuse)
     refused = CliRunner().invoke(main, ["report", "digits"])
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1), refused.output
     assert "`scripts/up`" in refused.stderr
@@ -285,19 +298,19 @@ def test_without_a_stack_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_pipeline_without_data_cannot_be_reported_offline() -> None:
     with pytest.raises(DataUnavailable, match="has no data set"):
-        answered(replace(load("digits"), dataset=None))
+        answer_data_set(replace(load("digits"), dataset=None))
 
 
 @pytest.mark.parametrize("pollution", [None, 5.0])
 def test_a_series_that_says_nothing_has_a_page_nevertheless(pollution: float | None) -> None:
-    records = [{**record, "pollution": pollution} for record in hours(100)]
-    text = rendered(answered(small(records, drivers=(), horizons=(1, 6))))
-    assert Page(text).wrong == []
+    records = [{**record, "pollution": pollution} for record in build_hours(100)]
+    text = build_page(answer_data_set(build_pipeline(records, drivers=(), horizons=(1, 6))))
+    assert Page(text).faults == []
     assert "not to be compared with persistence" in text
 
 
 def test_figures_of_one_page_do_not_share_their_names() -> None:
-    drawn = svg(lambda axes: axes.plot([1, 2], [3, 4], marker="o"), (3, 2))
-    one, other = inlined(drawn, "a-"), inlined(drawn, "b-")
-    assert not set(Page(one).ids) & set(Page(other).ids)
-    assert one.replace("a-", "b-") == other.replace("a-", "b-")
+    svg = render_svg(lambda axes: axes.plot([1, 2], [3, 4], marker="o"), (3, 2))
+    first, second = inline_svg(svg, "a-"), inline_svg(svg, "b-")
+    assert not set(Page(first).ids) & set(Page(second).ids)
+    assert first.replace("a-", "b-") == second.replace("a-", "b-")

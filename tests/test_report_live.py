@@ -10,95 +10,96 @@ import numpy as np
 import pytest
 from conftest import Stack
 from reading import send
-from reported import answered, hours, small, wire
+from reported import answer_data_set, build_hours, build_pipeline, encode_records
 
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.broker.topics import ensure_topics
-from streamlearn.errors import DataUnavailable
+from streamlearn.errors import NothingToReport
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.reports import sources
-from streamlearn.reports.decisions import decided
-from streamlearn.reports.forecasts import arranged
+from streamlearn.reports.decisions import arrange_decisions
+from streamlearn.reports.forecasts import arrange_forecasts
 from streamlearn.storage import snapshot
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import VersionInfo
 from streamlearn.stream.lineage import Lineage
 
 
-def own(pipeline: Pipeline) -> Pipeline:
-    """The pipeline with a name and topics of its own."""
+def rename(pipeline: Pipeline) -> Pipeline:
+    """Return the pipeline with a name and topics of its own."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    return replace(pipeline, name=name, topic=name, prediction_topic=f"{name}-said")
+    return replace(pipeline, name=name, topic=name, prediction_topic=f"{name}-predictions")
 
 
-def told(stack: Stack, pipeline: Pipeline, records: Sequence[Any], begin: int = 0) -> Lineage:
-    """Send records, and for all from `begin` on the answers that a job would give, and the model."""
+def answer_live(stack: Stack, pipeline: Pipeline, records: Sequence[Any], begin: int = 0) -> Lineage:
+    """Send records, the answers that a job would give to those from `begin` on, and the model."""
     ensure_topics(Broker(stack.settings), pipeline)
-    first = send(stack.settings.kafka, pipeline.topic, wire(list(records)))
+    first = send(stack.settings.kafka, pipeline.topic, encode_records(list(records)))
     lineage = LineageRegister(Broker(stack.settings), pipeline).claim(fresh=True)
-    found = answered(pipeline)
-    said = [
+    expected = answer_data_set(pipeline)
+    answers = [
         {**answer, "offset": answer["offset"] + first, "lineage": lineage.id}
-        for answer in found.answers[begin:]
+        for answer in expected.answers[begin:]
     ]
-    strange: list[bytes | None] = [b"no answer", json.dumps({"offset": 3}).encode()]
-    send(stack.settings.kafka, pipeline.prediction_topic, strange + wire(said))
-    put(stack, pipeline, lineage, found.learner)
+    strays: list[bytes | None] = [b"no answer", json.dumps({"offset": 3}).encode()]
+    send(stack.settings.kafka, pipeline.prediction_topic, strays + encode_records(answers))
+    save_model(stack, pipeline, lineage, expected.learner)
     return lineage
 
 
-def put(stack: Stack, pipeline: Pipeline, lineage: Lineage, learner: Any) -> None:
+def save_model(stack: Stack, pipeline: Pipeline, lineage: Lineage, learner: Any) -> None:
     store = Store.of(stack.settings)
     data = snapshot.dumps(learner, pipeline, lineage.id, stack.settings.checkpoint_key)
-    about = VersionInfo(snapshot.digest(data), learner.score.samples, learner.score.summary())
-    store.admit(pipeline.name, lineage.id, lineage.epoch).save(learner.version, data, about)
+    version_info = VersionInfo(snapshot.digest(data), learner.score.samples, learner.score.summary())
+    store.admit(pipeline.name, lineage.id, lineage.epoch).save(learner.version, data, version_info)
     store.close()
 
 
-def live(stack: Stack, pipeline: Pipeline, last: int | None = None) -> sources.Answered:
-    return sources.live(stack.settings, pipeline, last=last, show=lambda at, end: None)
+def read_live(stack: Stack, pipeline: Pipeline, last: int | None = None) -> sources.AnsweredRecords:
+    return sources.read_live(stack.settings, pipeline, last=last, show_progress=lambda at, end: None)
 
 
 def test_forecasts_in_kafka_make_the_arrays_that_an_offline_pass_makes(stack: Stack) -> None:
-    records = hours(400)
-    pipeline = own(small(records))
-    with pytest.raises(DataUnavailable, match="no open lineage"):
-        live(stack, pipeline)
-    told(stack, pipeline, records)
-    lineage = told(stack, pipeline, records, begin=10)
-    found = live(stack, pipeline)
-    assert (found.lineage, found.notes) == (lineage.id, ())
-    assert found.offsets.tolist() == list(range(399 + 10, 399 + 399))
-    expected, series = arranged(answered(pipeline, last=389)), arranged(found)
-    for name in ("steps", "values", "forecasts", "missed", "persistence"):
-        np.testing.assert_array_equal(getattr(series, name), getattr(expected, name))
-    assert [one.label for one in series.drivers] == [one.label for one in expected.drivers]
-    for one, other in zip(series.drivers, expected.drivers, strict=True):
-        np.testing.assert_array_equal(one.values, other.values)
-    newest = live(stack, pipeline, last=50)
+    records = build_hours(400)
+    pipeline = rename(build_pipeline(records))
+    with pytest.raises(NothingToReport, match="no open lineage"):
+        read_live(stack, pipeline)
+    answer_live(stack, pipeline, records)
+    lineage = answer_live(stack, pipeline, records, begin=10)
+    answers = read_live(stack, pipeline)
+    assert (answers.lineage, answers.notes) == (lineage.id, ())
+    assert answers.offsets.tolist() == list(range(399 + 10, 399 + 399))
+    expected, forecasts = arrange_forecasts(answer_data_set(pipeline, last=389)), arrange_forecasts(answers)
+    for name in ("steps", "values", "forecasts", "residuals", "persistence_residuals"):
+        np.testing.assert_array_equal(getattr(forecasts, name), getattr(expected, name))
+    assert [driver.label for driver in forecasts.drivers] == [driver.label for driver in expected.drivers]
+    for driver, expected_driver in zip(forecasts.drivers, expected.drivers, strict=True):
+        np.testing.assert_array_equal(driver.values, expected_driver.values)
+    newest = read_live(stack, pipeline, last=50)
     assert newest.offsets.tolist() == list(range(399 + 349, 399 + 399))
-    assert newest.records == found.records[-50:]
+    assert newest.records == answers.records[-50:]
 
 
 def test_digits_in_kafka_make_the_arrays_that_an_offline_pass_makes(stack: Stack) -> None:
     records = list(load("digits").dataset.records(passes=1))[:500]  # type: ignore[union-attr]
-    pipeline = own(small(records, "digits"))
-    told(stack, pipeline, records)
-    found, expected = decided(live(stack, pipeline)), decided(answered(pipeline))
-    for name in ("truths", "guesses", "features", "weights"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    pipeline = rename(build_pipeline(records, "digits"))
+    answer_live(stack, pipeline, records)
+    decisions = arrange_decisions(read_live(stack, pipeline))
+    expected = arrange_decisions(answer_data_set(pipeline))
+    for name in ("truths", "predictions", "features", "weights"):
+        np.testing.assert_array_equal(getattr(decisions, name), getattr(expected, name))
 
 
 def test_answers_whose_model_or_records_are_gone_say_so(stack: Stack) -> None:
-    records = hours(100)
-    pipeline = own(small(records))
-    told(stack, pipeline, records)
+    records = build_hours(100)
+    pipeline = rename(build_pipeline(records))
+    answer_live(stack, pipeline, records)
     Store.of(stack.settings).clear(pipeline.name)
-    found = live(stack, pipeline)
-    assert (found.learner, len(found.answers)) == (None, 99)
-    assert found.notes == ("Redis holds no model of this lineage",)
+    answers = read_live(stack, pipeline)
+    assert (answers.learner, len(answers.answers)) == (None, 99)
+    assert answers.notes == ("Redis holds no model of this lineage",)
     LineageRegister(Broker(stack.settings), pipeline).end()
-    with pytest.raises(DataUnavailable, match="no open lineage"):
-        live(stack, pipeline)
+    with pytest.raises(NothingToReport, match="no open lineage"):
+        read_live(stack, pipeline)

@@ -1,4 +1,4 @@
-"""Forgetting on purpose, on the real stack; the last tests of the stack, since they end the lineage."""
+"""Resets, on the real stack; the last tests of the stack, since they end the lineage."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from streamlearn.pipelines.registry import load
 from streamlearn.waiting import wait_until
 
 
-def served_lineage(stack: Stack) -> str:
+def fetch_served_lineage(stack: Stack) -> str:
     with urllib.request.urlopen(stack.url + "/v2/models/digits", timeout=5) as response:
         return str(json.load(response)["parameters"].get("lineage"))
 
@@ -37,7 +37,7 @@ def test_after_a_reset_a_new_lineage_begins_behind_the_old_one(stack: Stack) -> 
     stack.streamlearn("replay", "digits", "--rate", "0", "--limit", "300")
     old = LineageRegister(Broker(stack.settings), digits).current()
     assert old is not None
-    wait_until(lambda: served_lineage(stack) == old.id, 60, "the old lineage to be served")
+    wait_until(lambda: fetch_served_lineage(stack) == old.id, 60, "the old lineage to be served")
     with redis.Redis.from_url(stack.settings.redis) as client:
         client.set("somebody:else", "1")
         done = stack.streamlearn("reset", "digits", "--force")
@@ -50,7 +50,7 @@ def test_after_a_reset_a_new_lineage_begins_behind_the_old_one(stack: Stack) -> 
     assert new.id != old.id
     assert new.start > old.start
     stack.streamlearn("replay", "digits", "--rate", "0", "--limit", "300")
-    wait_until(lambda: served_lineage(stack) == new.id, 90, "the new lineage to be served")
+    wait_until(lambda: fetch_served_lineage(stack) == new.id, 90, "the new lineage to be served")
     job = flink_api.newest_job(stack.settings, "digits: learn")
     assert job is not None
     assert job.state == "RUNNING"

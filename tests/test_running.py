@@ -1,29 +1,29 @@
-"""Correlations kept up to date step by step: statsmodels', the batch's, and in constant memory."""
+"""Running correlations equal those of statsmodels and of the whole series, in constant memory."""
 
 import copy
 
 import numpy as np
 import pytest
-from planted import planted
+from planted import plant_lag
 from scipy.linalg import solve_toeplitz
 from statsmodels.tsa.stattools import ccf
 
 from streamlearn.lags.correlations import cross_correlation
 from streamlearn.lags.running import ORDER, RunningCorrelations
 
-LONGEST = 20
+MAX_LAG = 20
 
 
-def running(x: np.ndarray, y: np.ndarray, steps: np.ndarray | None = None) -> RunningCorrelations:
-    """Correlations of the columns of `x` with `y`, added row by row."""
-    found = RunningCorrelations(x.shape[1], LONGEST)
+def run(x: np.ndarray, y: np.ndarray, steps: np.ndarray | None = None) -> RunningCorrelations:
+    """Correlate the columns of `x` with `y`, added row by row."""
+    running = RunningCorrelations(x.shape[1], MAX_LAG)
     for step, row, value in zip(np.arange(len(y)) if steps is None else steps, x, y, strict=True):
-        found.add(int(step), row, value)
-    return found
+        running.add(int(step), row, value)
+    return running
 
 
-def size_of(found: RunningCorrelations) -> int:
-    parts = {**found._levels.state(), **found._changes.state()}
+def count_numbers(running: RunningCorrelations) -> int:
+    parts = {**running._levels.state(), **running._changes.state()}
     return sum(np.size(part) for part in parts.values())
 
 
@@ -38,11 +38,11 @@ def walks(n: int = 2000, columns: int = 3, seed: int = 2) -> tuple[np.ndarray, n
 
 def test_it_equals_statsmodels_on_the_same_data() -> None:
     x, y = walks()
-    for column, found in enumerate(running(x, y).raw()):
-        leads = ccf(y, x[:, column], adjusted=False)[: LONGEST + 1]
-        trails = ccf(x[:, column], y, adjusted=False)[: LONGEST + 1]
-        np.testing.assert_allclose(found.ccf[LONGEST:], leads, atol=1e-9, rtol=0)
-        np.testing.assert_allclose(found.ccf[LONGEST::-1], trails, atol=1e-9, rtol=0)
+    for column, raw in enumerate(run(x, y).raw()):
+        leads = ccf(y, x[:, column], adjusted=False)[: MAX_LAG + 1]
+        trails = ccf(x[:, column], y, adjusted=False)[: MAX_LAG + 1]
+        np.testing.assert_allclose(raw.ccf[MAX_LAG:], leads, atol=1e-9, rtol=0)
+        np.testing.assert_allclose(raw.ccf[MAX_LAG::-1], trails, atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("until", [5, 40, 700, 2000])
@@ -54,22 +54,22 @@ def test_at_every_moment_it_is_the_batch_of_what_came_so_far_with_missing_steps(
     x[:3, 1] = np.nan
     x[500:530], y[500:530] = np.nan, np.nan
     came = np.array([step for step in range(until) if not 500 <= step < 530])
-    for column, found in enumerate(running(x[came], y[came], came).raw()):
-        expected = cross_correlation(x[:until, column], y[:until], LONGEST) if until > LONGEST else None
+    for column, raw in enumerate(run(x[came], y[came], came).raw()):
+        expected = cross_correlation(x[:until, column], y[:until], MAX_LAG) if until > MAX_LAG else None
         if expected is None:
-            assert np.isnan(found.ccf).all()
+            assert np.isnan(raw.ccf).all()
         else:
-            np.testing.assert_allclose(found.ccf, expected.ccf, atol=1e-9, rtol=0)
-            assert found.n == expected.n
+            np.testing.assert_allclose(raw.ccf, expected.ccf, atol=1e-9, rtol=0)
+            assert raw.n == expected.n
 
 
 @pytest.mark.parametrize("lead", [6, -6, 0])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_planted_lags_are_found_both_ways(lead: int, sign: float) -> None:
-    x, y = planted(lead, sign=sign, memory=0.9, n=2000)
-    found = running(x[:, None], y)
-    assert found.raw()[0].best_lag == lead
-    [white] = found.prewhitened()
+    x, y = plant_lag(lead, sign=sign, memory=0.9, n=2000)
+    running = run(x[:, None], y)
+    assert running.raw()[0].best_lag == lead
+    [white] = running.prewhitened()
     assert white.best_lag == lead
     assert np.sign(white.r) == sign
     assert white.stands_out
@@ -77,24 +77,24 @@ def test_planted_lags_are_found_both_ways(lead: int, sign: float) -> None:
 
 def test_prewhitening_is_that_of_the_filtered_series_but_for_their_ends() -> None:
     x, y = walks(5000)
-    found = running(x, y)
+    running = run(x, y)
     target = np.diff(y)
-    for column, white in enumerate(found.prewhitened()):
+    for column, white in enumerate(running.prewhitened()):
         values = np.diff(x[:, column])
         centred = values - values.mean()
         own = [centred[: len(centred) - k] @ centred[k:] for k in range(ORDER + 1)]
         kernel = np.append(1.0, -solve_toeplitz(own[:-1], own[1:]))
         left, right = (np.convolve(series, kernel, "valid") for series in (values, target))
-        expected = cross_correlation(left, right, LONGEST)
+        expected = cross_correlation(left, right, MAX_LAG)
         np.testing.assert_allclose(white.ccf, expected.ccf, atol=0.01)
 
 
 def test_two_series_that_only_resemble_their_own_past_are_not_taken_for_related() -> None:
     noise = np.random.default_rng(9).normal(size=(4000, 2))
     x, y = np.cumsum(noise, axis=0).T
-    found = running(x[:, None], y)
-    assert abs(found.raw()[0].r) > 0.3
-    assert not found.prewhitened()[0].stands_out
+    running = run(x[:, None], y)
+    assert abs(running.raw()[0].r) > 0.3
+    assert not running.prewhitened()[0].stands_out
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -105,18 +105,18 @@ def test_missing_steps_lead_to_no_correlation_above_1(seed: int) -> None:
     flags = (random.random(400) < 0.5).astype(float)
     x = np.column_stack([wandering, flags])
     x[random.random(x.shape) < 0.3] = np.nan
-    for one in running(x, random.normal(size=400)).prewhitened():
-        assert not np.nanmax(np.abs(np.append(one.ccf, 0.0))) > 1
+    for correlations in run(x, random.normal(size=400)).prewhitened():
+        assert not np.nanmax(np.abs(np.append(correlations.ccf, 0.0))) > 1
 
 
 def test_no_pair_reaches_over_the_beginning_of_another_run() -> None:
     x, y = walks(300)
-    twice = running(np.concatenate([x, x]), np.concatenate([y, y]), np.tile(np.arange(300), 2))
-    once = running(x, y)
-    for two, one in ((twice._levels, once._levels), (twice._changes, once._changes)):
+    twice = run(np.concatenate([x, x]), np.concatenate([y, y]), np.tile(np.arange(300), 2))
+    once = run(x, y)
+    for doubled, single in ((twice._levels, once._levels), (twice._changes, once._changes)):
         for name in ("leading", "trailing", "own", "steps"):
-            np.testing.assert_allclose(two.state()[name], 2 * one.state()[name], rtol=1e-9)
-    far = running(
+            np.testing.assert_allclose(doubled.state()[name], 2 * single.state()[name], rtol=1e-9)
+    far = run(
         np.concatenate([x, x]), np.concatenate([y, y]), np.append(np.arange(300), 10**9 + np.arange(300))
     )
     assert (far.steps, twice.steps, once.steps) == (600, 600, 300)
@@ -125,20 +125,20 @@ def test_no_pair_reaches_over_the_beginning_of_another_run() -> None:
 
 def test_what_it_keeps_does_not_grow_and_goes_on_the_same() -> None:
     x, y = walks(900)
-    whole, resumed = running(x[:400], y[:400]), RunningCorrelations(3, LONGEST)
+    whole, resumed = run(x[:400], y[:400]), RunningCorrelations(3, MAX_LAG)
     resumed.restore(copy.deepcopy(whole.state()))
-    size = size_of(whole)
+    size = count_numbers(whole)
     for step in range(400, 900):
         whole.add(step, x[step], y[step])
         resumed.add(step, x[step], y[step])
-    assert size_of(whole) == size
-    for one, other in zip(whole.prewhitened(), resumed.prewhitened(), strict=True):
-        np.testing.assert_array_equal(one.ccf, other.ccf)
+    assert count_numbers(whole) == size
+    for expected, correlations in zip(whole.prewhitened(), resumed.prewhitened(), strict=True):
+        np.testing.assert_array_equal(correlations.ccf, expected.ccf)
 
 
 def test_what_never_changes_or_never_comes_correlates_with_nothing() -> None:
     _, y = walks(200)
-    found = running(np.column_stack([np.full(200, 5.0), np.full(200, np.nan)]), y)
-    for one in (*found.raw(), *found.prewhitened()):
-        assert np.isnan(one.ccf).all()
-    assert [one.n for one in found.raw()] == [200, 0]
+    running = run(np.column_stack([np.full(200, 5.0), np.full(200, np.nan)]), y)
+    for correlations in (*running.raw(), *running.prewhitened()):
+        assert np.isnan(correlations.ccf).all()
+    assert [raw.n for raw in running.raw()] == [200, 0]

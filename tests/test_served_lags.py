@@ -1,4 +1,4 @@
-"""What leads the forecast value, over HTTP: as the served version has counted."""
+"""The route for lags: which drivers lead the forecast value, by the served version's correlations."""
 
 import numpy as np
 import pytest
@@ -21,29 +21,31 @@ def client(make_app: MakeApp) -> FlaskClient:
 
 def test_the_correlations_of_the_served_version_are_told(client: FlaskClient, store: Store) -> None:
     records = series(600)
-    # A walk goes along with any other, until both are whitened.
+    # A random walk correlates with any other, until both are whitened.
     walk = np.cumsum(np.random.default_rng(2).normal(size=600)) / 10
     for record, temp in zip(records, walk.tolist(), strict=True):
         record["temp"] = temp
     learner, _ = learned(records)
     put(store, PM25, learner)
     wait_until(lambda: client.get("/v2/models/pm25/ready").status_code == 200, 5, "pm25", every_s=0.01)
-    found = client.get("/v2/models/pm25/lags").json
-    assert found is not None
-    assert (found["model_version"], found["steps"], found["lags"][0]) == (600, 600, -48)
-    assert "dew=0,3" in found["in_use"]
-    assert found["chosen"] == format_lags(choose_by_correlations(PM25, learner))
-    assert [one["driver"] for one in found["drivers"]] == [driver.name for driver in PM25.learning.drivers]
+    answer = client.get("/v2/models/pm25/lags").json
+    assert answer is not None
+    assert (answer["model_version"], answer["steps"], answer["lags"][0]) == (600, 600, -48)
+    assert "dew=0,3" in answer["in_use"]
+    assert answer["chosen"] == format_lags(choose_by_correlations(PM25, learner))
+    drivers = answer["drivers"]
+    assert [driver["driver"] for driver in drivers] == [driver.name for driver in PM25.learning.drivers]
     kinds = {"raw": learner.correlations.raw(), "prewhitened": learner.correlations.prewhitened()}
-    for kind, expected in kinds.items():
-        for told, one in zip(found["drivers"], expected, strict=True):
-            r = np.array(told[kind]["r"], dtype=float)
-            np.testing.assert_allclose(r, one.ccf.round(4), equal_nan=True)
-            assert (told[kind]["n"], told[kind]["band"]) == (one.n, one.band if one.n else 0)
-            assert told[kind]["best_lag"] == (None if np.isnan(one.ccf).all() else one.best_lag)
+    for kind, correlations in kinds.items():
+        for driver, expected in zip(drivers, correlations, strict=True):
+            actual = driver[kind]
+            r = np.array(actual["r"], dtype=float)
+            np.testing.assert_allclose(r, expected.ccf.round(4), equal_nan=True)
+            assert (actual["n"], actual["band"]) == (expected.n, expected.band if expected.n else 0)
+            assert actual["best_lag"] == (None if np.isnan(expected.ccf).all() else expected.best_lag)
     assert leading_lag(kinds["raw"][1]) is not None
-    assert found["drivers"][1]["leads_by"] is None
-    assert found["drivers"][0]["raw"]["r"] == [None] * 97, "the dew point never changes in these hours"
+    assert drivers[1]["leads_by"] is None
+    assert drivers[0]["raw"]["r"] == [None] * 97, "the dew point never changes in these hours"
 
 
 def test_where_there_is_nothing_to_tell_it_says_so(client: FlaskClient) -> None:

@@ -49,9 +49,9 @@ def server(store: Store, started: Server) -> Server:
 
 
 def rows(count: int = 20, *, binary: bool = True) -> triton.InferInput:
-    found = triton.InferInput("x", [count, 64], "FP64")
-    found.set_data_from_numpy(X[:count], binary_data=binary)
-    return found
+    tensor = triton.InferInput("x", [count, 64], "FP64")
+    tensor.set_data_from_numpy(X[:count], binary_data=binary)
+    return tensor
 
 
 @pytest.mark.parametrize("binary", [True, False], ids=["binary", "JSON"])
@@ -64,12 +64,13 @@ def test_tritonclient_works_unchanged(server: Server, binary: bool) -> None:
     assert not client.is_model_ready("digits", "5")
     assert not client.is_model_ready("pm25")
     assert client.get_server_metadata()["name"] == "streamlearn"
-    described = client.get_model_metadata("digits")
-    assert [one["name"] for one in described["inputs"]] == ["x"]
-    wanted = [triton.InferRequestedOutput(one["name"], binary_data=binary) for one in described["outputs"]]
+    metadata = client.get_model_metadata("digits")
+    assert [entry["name"] for entry in metadata["inputs"]] == ["x"]
+    names = [entry["name"] for entry in metadata["outputs"]]
+    wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in names]
     model = learner(TRAINED, cuts=range(256, TRAINED, 256)).model  # type: ignore[attr-defined]
     for outputs in (None, wanted):
-        for packed in (None, "gzip", "deflate"):
+        for compression in (None, "gzip", "deflate"):
             answer = client.infer(
                 "digits",
                 [rows(binary=binary)],
@@ -77,14 +78,14 @@ def test_tritonclient_works_unchanged(server: Server, binary: bool) -> None:
                 outputs=outputs,
                 request_id="mine",
                 parameters={"a": 1, "b": "c"},
-                request_compression_algorithm=packed,
-                response_compression_algorithm=packed,
+                request_compression_algorithm=compression,
+                response_compression_algorithm=compression,
             )
             assert answer.as_numpy("predict_y").tolist() == model.predict(X[:20]).tolist()
             assert np.array_equal(answer.as_numpy("probabilities"), model.predict_proba(X[:20]))
-            said = answer.get_response()
-            assert (said["id"], said["model_version"]) == ("mine", str(TRAINED))
-            assert said["parameters"] == {"a": 1, "b": "c", "lineage": LINEAGE.id}
+            response = answer.get_response()
+            assert (response["id"], response["model_version"]) == ("mine", str(TRAINED))
+            assert response["parameters"] == {"a": 1, "b": "c", "lineage": LINEAGE.id}
     waiting = client.async_infer("digits", [rows(binary=binary)])
     assert waiting.get_result().as_numpy("predict_y").shape == (20,)
     with pytest.raises(triton.InferenceServerException, match="there is no input 'y'"):
@@ -101,25 +102,27 @@ from kserve.inference_client import RESTConfig
 import numpy as np
 
 async def main(url, pixels):
-    found = {}
+    answers = {}
     v2 = InferenceRESTClient(RESTConfig(protocol="v2", timeout=30))
-    found["live"] = await v2.is_server_live(url)
-    found["ready"] = await v2.is_server_ready(url)
-    found["model"] = await v2.is_model_ready(url, "digits")
-    found["other"] = await v2.is_model_ready(url, "pm25")
+    answers["live"] = await v2.is_server_live(url)
+    answers["ready"] = await v2.is_server_ready(url)
+    answers["model"] = await v2.is_model_ready(url, "digits")
+    answers["other"] = await v2.is_model_ready(url, "pm25")
     for binary in (True, False):
         x = InferInput("x", [3, 64], "FP64")
         x.set_data_from_numpy(np.array(pixels), binary_data=binary)
-        asked = InferRequest(model_name="digits", infer_inputs=[x], request_id="mine")
-        answer = await v2.infer(url, asked, model_name="digits")
-        found[f"v2 {binary}"] = [one.as_numpy().tolist() for one in answer.outputs if one.name == "predict_y"]
-        found["id"] = answer.id
+        request = InferRequest(model_name="digits", infer_inputs=[x], request_id="mine")
+        answer = await v2.infer(url, request, model_name="digits")
+        answers[f"v2 {binary}"] = [
+            output.as_numpy().tolist() for output in answer.outputs if output.name == "predict_y"
+        ]
+        answers["id"] = answer.id
     plain = {"inputs": [{"name": "x", "shape": [3, 64], "datatype": "FP64", "data": pixels}]}
-    found["dict"] = (await v2.infer(url, plain, model_name="digits")).outputs[0].data
+    answers["dict"] = (await v2.infer(url, plain, model_name="digits")).outputs[0].data
     v1 = InferenceRESTClient(RESTConfig(protocol="v1", timeout=30))
-    found["v1 ready"] = await v1.is_model_ready(url, "digits")
-    found["v1"] = await v1.infer(url, {"instances": pixels}, model_name="digits")
-    print(json.dumps(found))
+    answers["v1 ready"] = await v1.is_model_ready(url, "digits")
+    answers["v1"] = await v1.infer(url, {"instances": pixels}, model_name="digits")
+    print(json.dumps(answers))
 
 asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))
 """
@@ -142,29 +145,29 @@ def test_kserves_client_works_unchanged(server: Server, kserve_python: Path) -> 
         [kserve_python, "-c", KSERVE, server.url, json.dumps(X[:3].tolist())], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert (found["live"], found["ready"], found["model"], found["other"]) == (True, True, True, False)
-    assert found["v2 True"] == found["v2 False"] == [Y[:3].tolist()]
-    assert found["id"] == "mine"
-    assert found["v1 ready"] is True
-    assert found["dict"] == found["v1"]["predictions"] == Y[:3].tolist()
-    assert found["v1"]["model_version"] == str(TRAINED)
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert [answers[name] for name in ("live", "ready", "model", "other")] == [True, True, True, False]
+    assert answers["v2 True"] == answers["v2 False"] == [Y[:3].tolist()]
+    assert answers["id"] == "mine"
+    assert answers["v1 ready"] is True
+    assert answers["dict"] == answers["v1"]["predictions"] == Y[:3].tolist()
+    assert answers["v1"]["model_version"] == str(TRAINED)
 
 
-def constant(version: int) -> Learner:
-    """A model that says version % 10 of everything, so that a torn one gives itself away."""
-    made = digits.pipeline.new_learner(version=version - 1)
+def learn_constant(version: int) -> Learner:
+    """Return a model that predicts version % 10 for every picture, so that a torn one gives itself away."""
+    model = digits.pipeline.new_learner(version=version - 1)
     records = [digits.Digit(x=[float(n % 17)] * 64, actual_y=version % 10) for n in range(1, 9)]
-    predict_then_learn(made, records, version)
-    return made
+    predict_then_learn(model, records, version)
+    return model
 
 
 @dataclass
 class Load:
-    """Clients that ask all the time, over connections that they keep."""
+    """Clients that send requests all the time, over connections that they keep."""
 
     url: str
-    asked: int = 0
+    requests: int = 0
     versions: set[int] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
 
@@ -184,19 +187,19 @@ class Load:
                 y = answer["predictions"][0] if number % 2 else answer["outputs"][0]["data"][0]
                 self.versions.add(int(answer["model_version"]))
                 if y != int(answer["model_version"]) % 10:
-                    raise ValueError(f"version {answer['model_version']} said {y}")
+                    raise ValueError(f"version {answer['model_version']} predicted {y}")
             except Exception as error:
                 self.wrong.append(repr(error))
-            self.asked += 1
+            self.requests += 1
 
-    def while_(self, done: Callable[[], object], clients: int = 8) -> None:
-        """Ask until `done` returns."""
+    def run_while(self, action: Callable[[], object], clients: int = 8) -> None:
+        """Send requests until `action` returns."""
         stopped = threading.Event()
         threads = [threading.Thread(target=self.run, args=(stopped, n)) for n in range(clients)]
         for thread in threads:
             thread.start()
         try:
-            done()
+            action()
         finally:
             stopped.set()
             for thread in threads:
@@ -207,7 +210,7 @@ def test_no_request_fails_and_no_model_is_torn_while_it_is_replaced(
     store: Store, start_server: StartServer
 ) -> None:
     """Five times a second, also backwards, over connections that are kept."""
-    writer = put(store, digits.pipeline, constant(100))
+    writer = put(store, digits.pipeline, learn_constant(100))
     server, load = start_server(), Load("")
     load.url = server.url
 
@@ -217,12 +220,12 @@ def test_no_request_fails_and_no_model_is_torn_while_it_is_replaced(
             if number % 10 == 0:
                 writer.roll_back(100 + number - 5)
             else:
-                put(store, digits.pipeline, constant(100 + number), writer)
+                put(store, digits.pipeline, learn_constant(100 + number), writer)
 
-    load.while_(replace)
+    load.run_while(replace)
     assert load.wrong == []
     assert len(load.versions) > 20
-    assert load.asked > 500
+    assert load.requests > 500
 
 
 def test_connections_are_shared_among_the_processes(server: Server) -> None:
@@ -232,14 +235,7 @@ def test_connections_are_shared_among_the_processes(server: Server) -> None:
         connection.request("GET", "/v2/health/live")
     for connection in connections:
         assert connection.getresponse().read()
-    port = int(server.url.rpartition(":")[2])
-    held = [
-        sum(
-            one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED
-            for one in child.net_connections()
-        )
-        for child in psutil.Process(server.process.pid).children()
-    ]
+    held = [_count_connections(server, child) for child in psutil.Process(server.process.pid).children()]
     assert sum(held) == 16
     assert len(held) == 2
     assert min(held) >= 2, held
@@ -253,7 +249,7 @@ def test_a_stop_lets_what_was_asked_be_answered(store: Store, start_server: Star
     threads = [threading.Thread(target=lambda: answers.append(server.get(query, 30))) for _ in range(4)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: _busy(server) == 4, 10, "the requests to be under way", every_s=0.02)
+    wait_until(lambda: _count_all_connections(server) == 4, 10, "the requests to be under way", every_s=0.02)
     server.process.terminate()
     for thread in threads:
         thread.join()
@@ -261,13 +257,16 @@ def test_a_stop_lets_what_was_asked_be_answered(store: Store, start_server: Star
     assert server.process.wait(30) == 0
 
 
-def _busy(server: Server) -> int:
+def _count_connections(server: Server, process: psutil.Process) -> int:
     port = int(server.url.rpartition(":")[2])
     return sum(
-        one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED
-        for child in psutil.Process(server.process.pid).children()
-        for one in child.net_connections()
+        connection.laddr.port == port and connection.status == psutil.CONN_ESTABLISHED
+        for connection in process.net_connections()
     )
+
+
+def _count_all_connections(server: Server) -> int:
+    return sum(_count_connections(server, child) for child in psutil.Process(server.process.pid).children())
 
 
 def test_a_killed_process_of_the_server_is_replaced(store: Store, start_server: StartServer) -> None:
@@ -384,11 +383,11 @@ def _is_ready(server: Server) -> bool:
 
 def test_counts_are_right_over_all_processes(server: Server) -> None:
     body = json.dumps({"instances": X[:3].tolist()}).encode()
-    before = _counts(server)
+    before = _read_counts(server)
     for _ in range(40):
         with urllib.request.urlopen(f"{server.url}/v1/models/digits:predict", body) as answer:
             assert answer.status == 200
-    asked = (
+    expected = (
         ('streamlearn_predictions_total{model="digits"}', 120),
         (
             'streamlearn_requests_total{method="POST",route="/v1/models/<name>:predict",status="200"}',
@@ -396,21 +395,21 @@ def test_counts_are_right_over_all_processes(server: Server) -> None:
         ),
     )
     for _ in range(5):  # whichever process answers
-        after = _counts(server)
-        for name, count in asked:
+        after = _read_counts(server)
+        for name, count in expected:
             assert after[name] - before.get(name, 0) == count
         assert after['streamlearn_model_version{model="digits"}'] == TRAINED
 
 
-def _counts(server: Server) -> dict[str, float]:
+def _read_counts(server: Server) -> dict[str, float]:
     with urllib.request.urlopen(f"{server.url}/metrics") as answer:
         lines = answer.read().decode().splitlines()
-    found = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    return {name: float(value) for name, _, value in found}
+    parts = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in parts}
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"STREAMLEARN_HTTP_PORT": "many"}, "STREAMLEARN_HTTP_PORT='many' is not a whole number"),
         ({"STREAMLEARN_HTTP_WORKERS": "0"}, "STREAMLEARN_HTTP_WORKERS='0' is not at least 1"),
@@ -418,11 +417,14 @@ def _counts(server: Server) -> dict[str, float]:
         ({"STREAMLEARN_HTTP_HOST": "256.1.1.1"}, "STREAMLEARN_HTTP_HOST='256.1.1.1'"),
         ({"STREAMLEARN_HTTP_PORT": "99999"}, "STREAMLEARN_HTTP_PORT='99999' is more than 65535"),
         ({"STREAMLEARN_PIPELINES": "nothing:here"}, "nothing:here cannot be loaded"),
-        ({"STREAMLEARN_HTTP_PORT": "TAKEN"}, "Address already in use; STREAMLEARN_HTTP_PORT names another"),
+        (
+            {"STREAMLEARN_HTTP_PORT": "TAKEN"},
+            "Address already in use; set STREAMLEARN_HTTP_PORT to another port",
+        ),
     ],
 )
 def test_a_mistake_in_the_settings_is_one_clear_line(
-    tmp_path: Path, settings: dict[str, str], said: str
+    tmp_path: Path, settings: dict[str, str], message: str
 ) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
@@ -432,7 +434,7 @@ def test_a_mistake_in_the_settings_is_one_clear_line(
         command = [ROOT / ".venv/bin/streamlearn", "serve"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -471,6 +473,6 @@ def test_feedback_while_kafka_is_away_is_an_error_that_says_so(
 
 def test_headers_of_proxies_are_not_believed(server: Server) -> None:
     spoofed = {"SCRIPT_NAME": "/x", "X-Forwarded-For": "9.9.9.9", "X-Forwarded-Proto": "https"}
-    asked = urllib.request.Request(f"{server.url}/v2", headers=spoofed)
-    with urllib.request.urlopen(asked) as answer:
+    request = urllib.request.Request(f"{server.url}/v2", headers=spoofed)
+    with urllib.request.urlopen(request) as answer:
         assert answer.status == 200

@@ -43,8 +43,8 @@ def serve(client: FlaskClient, store: Store, count: int, writer: Writer | None =
 
 
 def version(client: FlaskClient) -> int | None:
-    found: int | None = client.get("/v2/models/digits").get_json()["parameters"].get("version")
-    return found
+    number: int | None = client.get("/v2/models/digits").get_json()["parameters"].get("version")
+    return number
 
 
 def test_without_a_model_nothing_is_served(client: FlaskClient) -> None:
@@ -62,7 +62,7 @@ def test_without_a_model_nothing_is_served(client: FlaskClient) -> None:
 def test_a_model_without_training_is_not_served(client: FlaskClient, store: Store) -> None:
     write(store, 0)
     for cache in client.application.extensions["models"].values():
-        cache.look()
+        cache.refresh()
     assert client.get("/v2/health/ready").status_code == 503
 
 
@@ -98,7 +98,7 @@ def test_the_last_good_model_stays_when_redis_is_emptied_or_the_snapshot_is_spoi
     writer.save(120, b"spoiled", VersionInfo("d", 120, {}))
     write(store, 0, writer)
     for cache in client.application.extensions["models"].values():
-        cache.look()
+        cache.refresh()
     assert version(client) == 100
     serve(client, store, 140, writer)
 
@@ -119,9 +119,9 @@ def test_with_a_key_only_what_is_signed_is_served(store: Store, make_app: MakeAp
 
 def test_64_numbers_as_json_are_answered_alike(client: FlaskClient, store: Store) -> None:
     serve(client, store, 1797)
-    drawn = client.post("/predict", data={"imgStr": DRAWING}).get_json()
-    answer = client.post("/predict", json={"x": drawn["picture"]})
-    assert (answer.status_code, {**answer.get_json(), "id": drawn["id"]}) == (201, drawn)
+    expected = client.post("/predict", data={"imgStr": DRAWING}).get_json()
+    answer = client.post("/predict", json={"x": expected["picture"]})
+    assert (answer.status_code, {**answer.get_json(), "id": expected["id"]}) == (201, expected)
     for bad in ([0] * 63, [17] * 64, "x", None):
         refused = client.post("/predict", json={"x": bad})
         assert (refused.status_code, refused.get_json()["field"]) == (400, "x")

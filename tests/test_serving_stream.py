@@ -1,4 +1,4 @@
-"""What clients tell the stream, on the real stack: learned within a second; and the examples of the page."""
+"""Feedback on the real stack, learned within a second; versions by command; the examples of the page."""
 
 import json
 import re
@@ -30,8 +30,8 @@ BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", PAGE, re.DOTALL)
 
 
 def post(stack: Stack, path: str, body: Any, method: str = "POST") -> Any:
-    asked = urllib.request.Request(stack.url + path, json.dumps(body).encode(), method=method)
-    with urllib.request.urlopen(asked, timeout=30) as answer:
+    request = urllib.request.Request(stack.url + path, json.dumps(body).encode(), method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
 
 
@@ -65,12 +65,12 @@ def read(stack: Stack, topic: str, offset: int) -> dict[str, Any]:
     finally:
         reader.close()
     assert value is not None
-    found: dict[str, Any] = json.loads(value)
-    return found
+    record: dict[str, Any] = json.loads(value)
+    return record
 
 
 def test_feedback_is_learned_and_served_within_a_second(learned: Stack) -> None:
-    took = []
+    durations_s = []
     for number in range(7):
         start = time.monotonic()
         sent = post(
@@ -80,34 +80,34 @@ def test_feedback_is_learned_and_served_within_a_second(learned: Stack) -> None:
         )
         path = f"/v2/models/digits/versions?learned={sent['offset']}&wait=10"
         answer = get(learned, path)["learned"]
-        took.append(time.monotonic() - start)
+        durations_s.append(time.monotonic() - start)
         assert answer["learned"] is True
         assert answer["version"] > sent["offset"]
-    assert median(took) < 1, took
+    assert median(durations_s) < 1, durations_s
     record = read(learned, "handwritten_digit", sent["offset"])
     assert (record["source"], record["actual_y"], record["x"]) == ("feedback", int(Y[6]), X[6].tolist())
 
 
 def test_feedback_by_the_id_of_a_prediction_of_any_process(learned: Stack) -> None:
-    for number, way in enumerate(["mine", "drawn", "rows"] * 4):
+    for number, kind in enumerate(["own id", "drawing", "rows"] * 4):
         body = {"inputs": [{"name": "x", "shape": [2, 64], "datatype": "FP64", "data": X[:2].tolist()}]}
-        if way == "drawn":
-            made = urllib.request.Request(
+        if kind == "drawing":
+            request = urllib.request.Request(
                 learned.url + "/predict",
                 json.dumps({"x": X[3].tolist()}).encode(),
                 {"Content-Type": "application/json"},
             )
-            with urllib.request.urlopen(made) as answer:
+            with urllib.request.urlopen(request) as answer:
                 feedback = {"id": json.load(answer)["id"], "label": int(Y[3])}
             expected = [(X[3].tolist(), int(Y[3]))]
         else:
-            own = {"id": f"mine-{number}"} if way == "mine" else {}
-            answered = post(learned, "/v2/models/digits/infer", {**body, **own})
-            feedback = {"id": answered["id"], "labels": [0, 1]}
+            own = {"id": f"mine-{number}"} if kind == "own id" else {}
+            answer = post(learned, "/v2/models/digits/infer", {**body, **own})
+            feedback = {"id": answer["id"], "labels": [0, 1]}
             expected = [(X[0].tolist(), 0), (X[1].tolist(), 1)]
         sent = post(learned, "/v2/models/digits/feedback", feedback)
-        found = [read(learned, "handwritten_digit", offset) for offset in sent["offsets"]]
-        assert [(record["x"], record["actual_y"]) for record in found] == expected
+        records = [read(learned, "handwritten_digit", offset) for offset in sent["offsets"]]
+        assert [(record["x"], record["actual_y"]) for record in records] == expected
 
 
 def test_an_hour_is_fed_back_as_a_record(learned: Stack) -> None:
@@ -166,9 +166,9 @@ def test_versions_are_pinned_exported_and_imported_by_command(learned: Stack, tm
         (["import", str(file)], 1, "truncated or altered"),
     ]
     runner = CliRunner()
-    for command, code, said in wrong:
+    for command, code, message in wrong:
         refused = runner.invoke(main, ["models", "digits", *command], env=learned.settings.environment())
-        assert (refused.exit_code, said in refused.stderr) == (code, True), (command, refused.output)
+        assert (refused.exit_code, message in refused.stderr) == (code, True), (command, refused.output)
         assert "Traceback" not in refused.stderr
 
 

@@ -20,7 +20,7 @@ def test_a_value_that_is_no_number_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "why"),
+    ("name", "text", "reason"),
     [
         ("CHUNK_ROWS", "0", "at least 1"),
         ("REDIS_WAIT_S", "nan", "at least 0"),
@@ -29,8 +29,8 @@ def test_a_value_that_is_no_number_is_named() -> None:
         ("FLINK", "localhost:8081", "http://localhost:8081"),
     ],
 )
-def test_a_value_that_cannot_work_is_refused_at_once(name: str, text: str, why: str) -> None:
-    with pytest.raises(BadSetting, match=f"STREAMLEARN_{name}.*{why}"):
+def test_a_value_that_cannot_work_is_refused_at_once(name: str, text: str, reason: str) -> None:
+    with pytest.raises(BadSetting, match=f"STREAMLEARN_{name}.*{reason}"):
         Settings.load({f"STREAMLEARN_{name}": text})
 
 
@@ -47,10 +47,10 @@ def test_what_the_environment_lacks_is_read_from_the_homes_secrets(tmp_path: Pat
 
 def test_passwords_are_made_once_for_the_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMLEARN_HOME", str(tmp_path))
-    first = secrets.ensure(Settings.load())
+    first = secrets.create_missing(Settings.load())
     assert len(first.redis_password) >= 32
     assert len(first.checkpoint_key) >= 32
-    assert secrets.ensure(Settings.load()) == first
+    assert secrets.create_missing(Settings.load()) == first
     assert (tmp_path / "secrets.env").stat().st_mode & 0o077 == 0
     assert first.redis_password not in repr(first)
     assert first.checkpoint_key not in repr(first)
@@ -61,9 +61,9 @@ def test_who_names_a_redis_says_whether_it_has_a_password(
 ) -> None:
     monkeypatch.setenv("STREAMLEARN_HOME", str(tmp_path))
     monkeypatch.setenv("STREAMLEARN_REDIS", "redis://localhost:7000/0")
-    made = secrets.ensure(Settings.load())
-    assert made.redis_password == ""
-    assert made.checkpoint_key
+    settings = secrets.create_missing(Settings.load())
+    assert settings.redis_password == ""
+    assert settings.checkpoint_key
 
 
 def test_every_setting_is_documented_with_its_default_and_its_sentence() -> None:

@@ -8,10 +8,14 @@ import subprocess
 import urllib.request
 from dataclasses import fields
 
+import click
 import psutil
 import pytest
+from click.testing import CliRunner
 from conftest import ROOT, Stack, free_settings
 
+from streamlearn.cli.main import _make_placeholder, main
+from streamlearn.extras import describe_missing
 from streamlearn.local import processes
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations import flink_api
@@ -20,10 +24,12 @@ from streamlearn.waiting import wait_until
 
 
 def test_up_again_leaves_what_runs_as_it_is(stack: Stack) -> None:
-    before = {process["name"]: process["pid"] for process in Supervisor(stack.settings).processes()}
+    before = {process["name"]: process["pid"] for process in Supervisor(stack.settings).list_processes()}
     done = stack.run("scripts/up", "--detach", "--no-replay")
     assert "the stack runs already" in done.stdout
-    assert before == {process["name"]: process["pid"] for process in Supervisor(stack.settings).processes()}
+    assert before == {
+        process["name"]: process["pid"] for process in Supervisor(stack.settings).list_processes()
+    }
 
 
 def test_status_names_every_service_and_what_answers(stack: Stack) -> None:
@@ -47,9 +53,9 @@ def test_reset_while_the_job_runs_is_refused(stack: Stack) -> None:
 
 
 def test_the_servers_listen_on_this_machine_only(stack: Stack) -> None:
-    """But for Flink's metrics, and the TaskManager's channels to its Python workers, which cannot be told."""
+    """Flink's metrics do not, nor do the TaskManager's channels to its Python workers: neither can be set."""
     reporters = {stack.settings.jobmanager_metrics_port, stack.settings.taskmanager_metrics_port}
-    for process in processes.ours(stack.settings.home):
+    for process in processes.find_processes(stack.settings.home):
         worker = any("TaskManagerRunner" in part for part in process.cmdline())
         for connection in process.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port not in reporters:
@@ -59,19 +65,19 @@ def test_the_servers_listen_on_this_machine_only(stack: Stack) -> None:
 
 def test_a_killed_service_is_restarted(stack: Stack) -> None:
     def server() -> dict[str, object]:
-        return next(p for p in Supervisor(stack.settings).processes() if p["name"] == "server")
+        return next(p for p in Supervisor(stack.settings).list_processes() if p["name"] == "server")
 
-    def returned() -> bool:
-        now = server()
-        return now["statename"] == "RUNNING" and now["pid"] != before
+    def is_restarted() -> bool:
+        process = server()
+        return process["statename"] == "RUNNING" and process["pid"] != before
 
     before = server()["pid"]
     os.kill(int(str(before)), signal.SIGKILL)
-    wait_until(returned, 60, "the server's return")
-    wait_until(lambda: _live(stack.url), 60, "the server to answer")
+    wait_until(is_restarted, 60, "the server's return")
+    wait_until(lambda: _is_live(stack.url), 60, "the server to answer")
 
 
-def _live(url: str) -> bool:
+def _is_live(url: str) -> bool:
     try:
         with urllib.request.urlopen(url + "/v2/health/live", timeout=5) as response:
             return bool(json.load(response)["live"])
@@ -79,9 +85,9 @@ def _live(url: str) -> bool:
         return False
 
 
-def ports(settings: Settings) -> list[int]:
-    named = [getattr(settings, field.name) for field in fields(settings) if field.name.endswith("_port")]
-    return [*named, settings.kafka_port, settings.redis_port, settings.flink_port]
+def list_ports(settings: Settings) -> list[int]:
+    ports = [getattr(settings, field.name) for field in fields(settings) if field.name.endswith("_port")]
+    return [*ports, settings.kafka_port, settings.redis_port, settings.flink_port]
 
 
 def test_a_taken_port_is_named_with_its_holder(stack: Stack, tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -99,7 +105,7 @@ def test_a_taken_port_is_named_with_its_holder(stack: Stack, tmp_path) -> None: 
     assert done.returncode == 1
     assert f"port {port} (Kafka) is taken by" in done.stderr
     assert f"process {os.getpid()}" in done.stderr
-    assert not processes.ours(tmp_path)
+    assert not processes.find_processes(tmp_path)
 
 
 @pytest.mark.parametrize("way", ["interrupted", "supervisor killed"])
@@ -114,7 +120,7 @@ def test_whatever_happens_nothing_is_left_behind(stack: Stack, tmp_path, way: st
     for line in up.stdout:
         if "Redis answers" in line:
             break
-    assert len(processes.ours(tmp_path)) > 5
+    assert len(processes.find_processes(tmp_path)) > 5
     if way == "interrupted":
         up.send_signal(signal.SIGINT)
         assert up.wait(90) == 130
@@ -125,8 +131,25 @@ def test_whatever_happens_nothing_is_left_behind(stack: Stack, tmp_path, way: st
         assert "left behind" in down.stdout
     up.wait(30)
     up.stdout.close()
-    assert not processes.ours(tmp_path)
-    wait_until(lambda: all(map(processes.free, ports(settings))), 10, f"the ports {ports(settings)}")
+    assert not processes.find_processes(tmp_path)
+    ports = list_ports(settings)
+    wait_until(lambda: all(map(processes.is_port_free, ports)), 10, f"the ports {ports}")
+
+
+@pytest.mark.parametrize("command", ["list", "digits"])
+def test_models_without_a_pipeline_or_a_command_says_what_is_missing(command: str) -> None:
+    result = CliRunner().invoke(main, ["models", command])
+    assert result.exit_code == 2
+    assert f"streamlearn models {'PIPELINE list' if command == 'list' else 'digits list'}" in result.output
+
+
+def test_a_command_whose_package_is_missing_says_what_to_install() -> None:
+    reason = describe_missing(ModuleNotFoundError(name="flink_jobs"))
+    group = click.Group("streamlearn", commands=[_make_placeholder("train", reason)])
+    assert "pip install" in CliRunner().invoke(group, ["--help"]).output
+    for arguments in (["train", "--help"], ["train", "digits", "--fresh"]):
+        result = CliRunner().invoke(group, arguments)
+        assert "streamlearn[flink]" in result.output + str(result.exception)
 
 
 def test_commands_explain_themselves() -> None:

@@ -12,9 +12,9 @@ def test_a_saved_version_is_the_head_and_can_be_read(store: Store) -> None:
     writer = store.admit("digits", "aaaa", 1)
     assert store.served("digits") is None
     writer.save(10, b"ten", VersionInfo("d10", 9, {}))
-    found = store.served("digits")
-    assert found is not None
-    head, data = found
+    served = store.served("digits")
+    assert served is not None
+    head, data = served
     assert (head.lineage, head.version, head.digest, head.samples, data) == ("aaaa", 10, "d10", 9, b"ten")
     assert store.served("digits", head) == (head, None)
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from streamlearn.broker.broker import Broker
 from streamlearn.errors import BrokerUnavailable, StackError, StoreUnavailable
 from streamlearn.local import chaos
-from streamlearn.local.services import prepare
+from streamlearn.local.services import prepare_services
 from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
@@ -63,13 +63,13 @@ def guarded(files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         tmp_path_factory.mktemp("guarded"),
         **{"kafka_security": "SASL_SSL", "kafka_user": "learner", "kafka_password": SECRET, **files},
     )
-    running = Stack(settings)
-    done = running.run("scripts/up", "--detach", "--no-replay", check=False, timeout=600)
+    stack = Stack(settings)
+    process = stack.run("scripts/up", "--detach", "--no-replay", check=False, timeout=600)
     try:
-        assert done.returncode == 0, done.stdout + done.stderr
-        yield running
+        assert process.returncode == 0, process.stdout + process.stderr
+        yield stack
     finally:
-        running.run("scripts/down", check=False)
+        stack.run("scripts/down", check=False)
 
 
 @pytest.mark.stack
@@ -77,7 +77,7 @@ def test_job_producer_and_verify_talk_to_a_broker_with_tls_and_sasl(guarded: Sta
     guarded.streamlearn("replay", "digits", "--rate", "0", "--limit", "2000")
     digits = load("digits")
     wait_until(
-        lambda: chaos.answered(guarded.settings, digits), 120, "the digits to be answered", every_s=0.5
+        lambda: chaos.is_caught_up(guarded.settings, digits), 120, "the digits to be answered", every_s=0.5
     )
     report = json.loads(guarded.streamlearn("verify", "digits", "--json").stdout)
     assert (report["records"], report["different"]) == (2000, 0)
@@ -89,22 +89,22 @@ def test_job_producer_and_verify_talk_to_a_broker_with_tls_and_sasl(guarded: Sta
 def test_who_has_no_password_or_trust_is_kept_out(guarded: Stack) -> None:
     """All at once: a client tries for ten seconds before it gives up."""
     wrong = [{"kafka_password": "no"}, {"tls_ca": ""}, {"kafka_security": "PLAINTEXT"}]
-    with ThreadPoolExecutor() as trying:
-        tries = [
-            trying.submit(Broker(replace(guarded.settings, **one)).oldest, "handwritten_digit")  # type: ignore[arg-type]
-            for one in wrong
+    with ThreadPoolExecutor() as executor:
+        attempts = [
+            executor.submit(Broker(replace(guarded.settings, **change)).oldest, "handwritten_digit")  # type: ignore[arg-type]
+            for change in wrong
         ]
-        kept_out = [isinstance(one.exception(), BrokerUnavailable) for one in tries]
-    assert kept_out == [True, True, True]
+        refused = [isinstance(attempt.exception(), BrokerUnavailable) for attempt in attempts]
+    assert refused == [True, True, True]
 
 
 @pytest.fixture
 def tls_redis(files: dict[str, str], redis_url: str) -> Iterator[int]:
-    """The tests' Redis behind TLS, which its own build does not speak; the port."""
+    """Put TLS before the tests' Redis, whose build does not speak it; give the port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files["tls_cert"])
     listener = socket.create_server(("127.0.0.1", 0))
-    target = ("127.0.0.1", urlsplit(redis_url).port or 0)
+    redis_address = ("127.0.0.1", urlsplit(redis_url).port or 0)
 
     def accept() -> None:
         while True:
@@ -116,22 +116,22 @@ def tls_redis(files: dict[str, str], redis_url: str) -> Iterator[int]:
                 inner = context.wrap_socket(plain, server_side=True)
             except (ssl.SSLError, OSError):
                 continue
-            outer = socket.create_connection(target)
-            for one, other in ((inner, outer), (outer, inner)):
-                threading.Thread(target=pump, args=(one, other), daemon=True).start()
+            outer = socket.create_connection(redis_address)
+            for source, target in ((inner, outer), (outer, inner)):
+                threading.Thread(target=pump, args=(source, target), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     yield listener.getsockname()[1]
     listener.close()
 
 
-def pump(one: socket.socket, other: socket.socket) -> None:
+def pump(source: socket.socket, target: socket.socket) -> None:
     try:
-        while data := one.recv(1 << 16):
-            other.sendall(data)
+        while data := source.recv(1 << 16):
+            target.sendall(data)
     except OSError:
         pass
-    other.close()
+    target.close()
 
 
 def test_redis_is_reached_by_tls_if_it_is_trusted(tls_redis: int, files: dict[str, str]) -> None:
@@ -144,10 +144,10 @@ def test_redis_is_reached_by_tls_if_it_is_trusted(tls_redis: int, files: dict[st
 
 
 def test_the_local_stack_says_what_it_cannot_do(tmp_path: Path) -> None:
-    for wrong, why in (
+    for change, reason in (
         ({"kafka_security": "SASL_SSL"}, "TLS_CERT"),
         ({"kafka_security": "SASL_PLAINTEXT", "kafka_sasl": "SCRAM-SHA-256"}, "PLAIN only"),
         ({"redis": "rediss://localhost:6379/0"}, "TLS"),
     ):
-        with pytest.raises(StackError, match=why):
-            prepare(free_settings(tmp_path, **wrong), lambda text: None)
+        with pytest.raises(StackError, match=reason):
+            prepare_services(free_settings(tmp_path, **change), lambda text: None)

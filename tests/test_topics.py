@@ -1,4 +1,4 @@
-"""What is said to Kafka, against the real broker."""
+"""Topics, the register, the journal and the tail, on the real broker."""
 
 import uuid
 from dataclasses import replace
@@ -22,7 +22,7 @@ from streamlearn.waiting import wait_until
 
 @pytest.fixture
 def pipeline() -> Pipeline:
-    """The digits under a name, and in topics, of the test's own."""
+    """Return the digits with a name and topics of the test's own."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     return replace(digits.pipeline, name=name, topic=f"{name}-in", prediction_topic=f"{name}-out")
 
@@ -57,12 +57,12 @@ def test_reads_are_bounded_and_see_committed_transactions_only(stack: Stack, pip
     producer.close()
     send(stack.settings.kafka, pipeline.topic, [b"c"])
 
-    def values(start: int | None = None, end: int | None = None) -> list[tuple[int, bytes]]:
+    def read_values(start: int | None = None, end: int | None = None) -> list[tuple[int, bytes]]:
         return [(r.offset, r.value) for r in Broker(stack.settings).read(pipeline.topic, start, end)]
 
-    assert values() == [(0, b"a"), (1, b"b"), (5, b"c")]
-    assert values(1, 5) == [(1, b"b")]
-    assert values(2, 5) == []
+    assert read_values() == [(0, b"a"), (1, b"b"), (5, b"c")]
+    assert read_values(1, 5) == [(1, b"b")]
+    assert read_values(2, 5) == []
     assert Broker(stack.settings).stable_end(pipeline.topic) == 6
     assert Broker(stack.settings).oldest(pipeline.topic) == 0
     assert Broker(stack.settings).committed_offset("nobody", pipeline.topic) is None
@@ -119,7 +119,7 @@ def test_of_two_submissions_at_once_the_first_has_the_epoch(
     assert real(LineageRegister(Broker(stack.settings), pipeline)) == quicker
 
 
-def answers(lineage: str, offsets: range) -> list[bytes | None]:
+def make_answers(lineage: str, offsets: range) -> list[bytes | None]:
     return [f'{{"offset": {n}, "model_version": {n}, "lineage": "{lineage}"}}'.encode() for n in offsets]
 
 
@@ -128,21 +128,27 @@ def test_the_journal_merges_its_topics_from_where_it_is_asked_to_begin(
 ) -> None:
     ensure_topics(Broker(stack.settings), pipeline)
     kafka, order = stack.settings.kafka, {"old": 0, "new": 1}
-    send(kafka, pipeline.prediction_topic, [*answers("old", range(90)), *answers("new", range(90, 150))])
-    send(kafka, pipeline.prediction_topic, [*answers("new", range(151, 200)), b"not ours", None])
     send(
-        kafka, pipeline.dead_letter_topic, [*answers("old", range(90, 95)), *answers("new", range(150, 151))]
+        kafka,
+        pipeline.prediction_topic,
+        [*make_answers("old", range(90)), *make_answers("new", range(90, 150))],
     )
-    with kafka_journal.open_journal(Broker(stack.settings), pipeline, "new", order, 120) as found:
-        answered_in = [found.take(n, 0).output.topic for n in range(120, 200)]  # type: ignore[union-attr]
-        assert found.take(200, 0) is None
-        assert (found.strays, found.cut_off, found.ahead) == ([], False, False)
+    send(kafka, pipeline.prediction_topic, [*make_answers("new", range(151, 200)), b"not ours", None])
+    send(
+        kafka,
+        pipeline.dead_letter_topic,
+        [*make_answers("old", range(90, 95)), *make_answers("new", range(150, 151))],
+    )
+    with kafka_journal.open_journal(Broker(stack.settings), pipeline, "new", order, 120) as journal:
+        answered_in = [journal.take(n, 0).output.topic for n in range(120, 200)]  # type: ignore[union-attr]
+        assert journal.take(200, 0) is None
+        assert (journal.strays, journal.cut_off, journal.ahead) == ([], False, False)
     assert answered_in == [
         pipeline.dead_letter_topic if n == 150 else pipeline.prediction_topic for n in range(120, 200)
     ]
-    with kafka_journal.open_journal(Broker(stack.settings), pipeline, "old", order, 0) as found:
-        assert all(found.take(n, 0) for n in range(95))
-        assert found.take(95, 0) is None
+    with kafka_journal.open_journal(Broker(stack.settings), pipeline, "old", order, 0) as journal:
+        assert all(journal.take(n, 0) for n in range(95))
+        assert journal.take(95, 0) is None
     assert kafka_journal.last_answered(Broker(stack.settings), pipeline, "new") == 199
     assert kafka_journal.last_answered(Broker(stack.settings), pipeline, "old") == 94
     assert kafka_journal.last_answered(Broker(stack.settings), pipeline, "none") is None
@@ -151,16 +157,18 @@ def test_the_journal_merges_its_topics_from_where_it_is_asked_to_begin(
 def test_a_journal_whose_beginning_kafka_has_dropped_says_so(stack: Stack, pipeline: Pipeline) -> None:
     """An old dead letter that is gone is no matter where the predictions still reach further back."""
     ensure_topics(Broker(stack.settings), pipeline)
-    send(stack.settings.kafka, pipeline.dead_letter_topic, answers("one", range(3)))
-    send(stack.settings.kafka, pipeline.prediction_topic, answers("one", range(3, 100)))
-    dropped(stack, pipeline.dead_letter_topic, 3)
-    dropped(stack, pipeline.prediction_topic, 50)
+    send(stack.settings.kafka, pipeline.dead_letter_topic, make_answers("only", range(3)))
+    send(stack.settings.kafka, pipeline.prediction_topic, make_answers("only", range(3, 100)))
+    drop_records(stack, pipeline.dead_letter_topic, 3)
+    drop_records(stack, pipeline.prediction_topic, 50)
     for start, cut_off in ((0, True), (40, True), (60, False)):
-        with kafka_journal.open_journal(Broker(stack.settings), pipeline, "one", {"one": 0}, start) as found:
-            assert found.cut_off is cut_off, start
+        with kafka_journal.open_journal(
+            Broker(stack.settings), pipeline, "only", {"only": 0}, start
+        ) as journal:
+            assert journal.cut_off is cut_off, start
 
 
-def dropped(stack: Stack, topic: str, before: int) -> None:
+def drop_records(stack: Stack, topic: str, before: int) -> None:
     """Let Kafka forget a topic's records below an offset, as retention does."""
     admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
     admin.delete_records({TopicPartition(topic, 0): before})
@@ -173,17 +181,17 @@ def test_a_tail_reads_on_and_skips_what_came_too_fast(stack: Stack, pipeline: Pi
     assert (nothing.records[pipeline.topic], nothing.ends[pipeline.topic]) == ([], 0)
     ensure_topics(Broker(stack.settings), pipeline)
 
-    def values() -> list[bytes]:
+    def read_values() -> list[bytes]:
         return [record.value for record in tail.look().records[pipeline.topic]]
 
     send(stack.settings.kafka, pipeline.topic, [b"1", b"2", b"3", b"4"])
     wait_until(lambda: tail.look().ends[pipeline.topic] == 4, 30, "the topic to be seen")
     tail.close()
     tail = Tail(Broker(stack.settings), {pipeline.topic: 3, pipeline.dead_letter_topic: 0})
-    assert values() == [b"2", b"3", b"4"]
-    assert values() == []
+    assert read_values() == [b"2", b"3", b"4"]
+    assert read_values() == []
     send(stack.settings.kafka, pipeline.topic, [b"5"])
-    assert values() == [b"5"]
+    assert read_values() == [b"5"]
     send(stack.settings.kafka, pipeline.topic, [b"6", b"7", b"8", b"9", b"10"])
     seen = tail.look()
     assert [record.value for record in seen.records[pipeline.topic]] == [b"8", b"9", b"10"]

@@ -1,4 +1,4 @@
-"""Verification must be able to fail: every kind of tampering is found, and told where it stands."""
+"""Verification must be able to fail: it finds every kind of tampering and names the offset."""
 
 import json
 from collections.abc import Callable
@@ -23,14 +23,14 @@ from streamlearn.stream.ports import Input, Output
 
 @pytest.fixture
 def verify(store: Store, stream: ListStream) -> Callable[..., Report]:
-    def verified(pipeline: Pipeline = pipeline, **options: Any) -> Report:
-        kept = {v: store.snapshot("digits", "aaaa", v) for v in store.versions("digits", "aaaa")}
-        snapshots = {version: data for version, data in kept.items() if data is not None}
+    def verify_stream(pipeline: Pipeline = pipeline, **options: Any) -> Report:
+        stored = {v: store.snapshot("digits", "aaaa", v) for v in store.versions("digits", "aaaa")}
+        snapshots = {version: data for version, data in stored.items() if data is not None}
         if stream.commit is None:
             stream.commit = stream.end()
         return run(pipeline, LINEAGE, stream, snapshots, **{"key": KEY, "wait_s": 0, **options})
 
-    return verified
+    return verify_stream
 
 
 Verify = Callable[..., Report]
@@ -38,11 +38,11 @@ Verify = Callable[..., Report]
 
 @pytest.fixture
 def rows() -> list[Input]:
-    found = inputs(900)
-    found[130] = found[130]._replace(value=b"broken")
-    found[300] = found[300]._replace(value=None)
-    found[301] = found[301]._replace(value=b"{}")
-    return found
+    rows = inputs(900)
+    rows[130] = rows[130]._replace(value=b"broken")
+    rows[300] = rows[300]._replace(value=None)
+    rows[301] = rows[301]._replace(value=b"{}")
+    return rows
 
 
 @pytest.fixture
@@ -51,7 +51,8 @@ def honest(make: Make, stream: ListStream, rows: list[Input]) -> ListStream:
     return stream
 
 
-def kinds(report: Report) -> list[tuple[int, str]]:
+def list_kinds(report: Report) -> list[tuple[int, str]]:
+    """Return the offset and kind of each difference."""
     return [(difference.offset, difference.kind) for difference in report.differences]
 
 
@@ -73,7 +74,7 @@ def test_workers_that_were_killed_leave_an_equal_stream(
     assert verify().exit_code == 0
 
 
-def change(stream: ListStream, offset: int, **fields: object) -> None:
+def change_answer(stream: ListStream, offset: int, **fields: object) -> None:
     for number, output in enumerate(stream.answers):
         answer = json.loads(output.value)
         if answer["offset"] == offset:
@@ -88,36 +89,36 @@ def test_one_changed_prediction_is_found(honest: ListStream, verify: Verify) -> 
         )
     )
     report = verify()
-    assert kinds(report) == [(700, "prediction")]
+    assert list_kinds(report) == [(700, "prediction")]
     assert f"predict_y is {(right + 1) % 10}, expected {right}" in report.differences[0].detail
     assert report.exit_code == 1
 
 
 def test_other_bytes_of_the_same_meaning_are_found(honest: ListStream, verify: Verify) -> None:
-    change(honest, 700)
-    assert kinds(verify()) == [(700, "prediction")]
+    change_answer(honest, 700)
+    assert list_kinds(verify()) == [(700, "prediction")]
 
 
 def test_a_changed_dead_letter_is_found(honest: ListStream, verify: Verify) -> None:
-    change(honest, 130, reason="somebody's own")
-    assert kinds(verify()) == [(130, "dead letter")]
+    change_answer(honest, 130, reason="somebody's own")
+    assert list_kinds(verify()) == [(130, "dead letter")]
 
 
 def test_a_prediction_turned_into_a_dead_letter_is_found(honest: ListStream, verify: Verify) -> None:
     honest.answers[700] = Output(honest.answers[700].value, "handwritten_digit.dead_letter")
-    assert kinds(verify()) == [(700, "dead letter")]
+    assert list_kinds(verify()) == [(700, "dead letter")]
 
 
 def test_a_dropped_row_is_found(honest: ListStream, verify: Verify) -> None:
     del honest.answers[700]
-    assert kinds(verify()) == [(700, "missing")]
+    assert list_kinds(verify()) == [(700, "missing")]
 
 
 def test_the_last_row_dropped_is_found(honest: ListStream, verify: Verify) -> None:
     """Flink has counted it as committed, so it is not just late."""
     del honest.answers[-1]
     report = verify()
-    assert (899, "missing") in kinds(report)
+    assert (899, "missing") in list_kinds(report)
     honest.commit = 899
     late = verify()
     assert (late.exit_code, late.end, late.unanswered) == (0, 899, 1) or late.snapshots == 5
@@ -126,24 +127,24 @@ def test_the_last_row_dropped_is_found(honest: ListStream, verify: Verify) -> No
 @pytest.mark.parametrize("place", [701, 750, 900])
 def test_a_doubled_row_is_found(honest: ListStream, verify: Verify, place: int) -> None:
     honest.answers.insert(place, honest.answers[700])
-    assert kinds(verify()) == [(700, "doubled")]
+    assert list_kinds(verify()) == [(700, "doubled")]
 
 
 def test_a_row_answered_in_both_topics_is_found(honest: ListStream, verify: Verify) -> None:
     honest.answers.insert(701, Output(honest.answers[700].value, "handwritten_digit.dead_letter"))
-    assert kinds(verify()) == [(700, "doubled")]
+    assert list_kinds(verify()) == [(700, "doubled")]
 
 
 def test_an_input_that_is_gone_is_found(honest: ListStream, verify: Verify) -> None:
     del honest.records[700]
-    assert (700, "doubled") in kinds(verify())
+    assert (700, "doubled") in list_kinds(verify())
 
 
 def test_a_wrong_version_is_found(honest: ListStream, verify: Verify) -> None:
     honest.answers[500] = honest.answers[500]._replace(
         value=honest.answers[500].value.replace(b'"model_version":500', b'"model_version":501')
     )
-    assert kinds(verify())[0] == (500, "version")
+    assert list_kinds(verify())[0] == (500, "version")
 
 
 @pytest.mark.parametrize("place", [10, 400, 5000, -40])
@@ -158,7 +159,7 @@ def test_one_byte_of_a_snapshot_is_found(
         data[place] ^= 1
         client.set(key, bytes(data))
     report = verify()
-    assert kinds(report) == [(500, "snapshot")]
+    assert list_kinds(report) == [(500, "snapshot")]
     assert report.exit_code == 1
 
 
@@ -170,16 +171,16 @@ def test_another_state_under_a_whole_snapshot_is_found(
     data = store.snapshot("digits", "aaaa", 500)
     assert data is not None
     learner = snapshot.loads(data, pipeline, "aaaa", KEY)
-    learner.model.coef_[3, 20] = np_next(learner.model.coef_[3, 20])
+    learner.model.coef_[3, 20] = next_float(learner.model.coef_[3, 20])
     learner.score.right += 1
     with redis.Redis.from_url(redis_url) as client:
         client.set("streamlearn:digits:snapshot:aaaa:500", snapshot.dumps(learner, pipeline, "aaaa", KEY))
     report = verify()
-    assert kinds(report) == [(500, "snapshot")]
+    assert list_kinds(report) == [(500, "snapshot")]
     assert "score.right, state.model.coef_" in report.differences[0].detail
 
 
-def np_next(value: float) -> float:
+def next_float(value: float) -> float:
     import numpy as np
 
     return float(np.nextafter(value, 1))
@@ -187,7 +188,7 @@ def np_next(value: float) -> float:
 
 def test_a_snapshot_where_no_step_ended_is_found(honest: ListStream, verify: Verify, redis_url: str) -> None:
     snapshots = {450: b"x"}
-    assert (450, "snapshot") in kinds(run(pipeline, LINEAGE, honest, snapshots, key=KEY, wait_s=0))
+    assert (450, "snapshot") in list_kinds(run(pipeline, LINEAGE, honest, snapshots, key=KEY, wait_s=0))
 
 
 def train_first(learner, records, version: int, predict) -> list[Answer]:  # type: ignore[no-untyped-def]
@@ -215,7 +216,7 @@ def test_a_job_that_trains_before_it_predicts_is_found(
         commit(stream, make(), inputs(600), 100, 200)
     report = verify()
     assert report.exit_code == 1
-    assert kinds(report)[0] == (0, "prediction")
+    assert list_kinds(report)[0] == (0, "prediction")
 
 
 def test_a_learner_that_learns_while_it_predicts_is_found(
@@ -223,15 +224,15 @@ def test_a_learner_that_learns_while_it_predicts_is_found(
     stream: ListStream,
     verify: Verify,
 ) -> None:
-    honest = pipeline.learning
-    assert isinstance(honest, Tabular)
-    cheat = replace(
-        pipeline, learning=Cheating(honest.features, honest.label, honest.estimator, honest.classes)
+    learning = pipeline.learning
+    assert isinstance(learning, Tabular)
+    cheating = replace(
+        pipeline, learning=Cheating(learning.features, learning.label, learning.estimator, learning.classes)
     )
-    commit(stream, make(pipeline=cheat), inputs(600), 100, 200)
-    report = verify(cheat)
+    commit(stream, make(pipeline=cheating), inputs(600), 100, 200)
+    report = verify(cheating)
     assert report.exit_code == 1
-    assert kinds(report)[0][1] == "learner"
+    assert list_kinds(report)[0][1] == "learner"
 
 
 def test_a_stream_that_was_rolled_back_is_equal(make: Make, stream: ListStream, verify: Verify) -> None:
@@ -244,8 +245,8 @@ def test_a_stream_that_was_rolled_back_is_equal(make: Make, stream: ListStream, 
     report = verify()
     assert report.differences == []
     assert (report.controls, report.dead_letters) == (2, 1)
-    change(stream, 450, lineage="aaaa")
-    assert kinds(verify()) == [(450, "control")]
+    change_answer(stream, 450, lineage="aaaa")
+    assert list_kinds(verify()) == [(450, "control")]
 
 
 def test_the_newest_records_alone_are_compared_from_a_version_before_them(
@@ -253,7 +254,7 @@ def test_the_newest_records_alone_are_compared_from_a_version_before_them(
 ) -> None:
     report = verify(last=500)
     assert (report.exit_code, report.start, report.end, report.begun_from) == (0, 302, 900, 302)
-    change(honest, 800)
+    change_answer(honest, 800)
     assert verify(last=500).exit_code == 1
     assert verify(last=50).start == 500
 

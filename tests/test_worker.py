@@ -1,4 +1,4 @@
-"""The worker with a real Redis, but without Flink: what it answers, and how it goes on after a restart."""
+"""The worker with a real Redis, but without Flink: its answers, and how it continues after a restart."""
 
 import json
 
@@ -15,15 +15,15 @@ from streamlearn.storage.store import Store
 from streamlearn.stream.ports import Input
 
 
-def answers(worker: Worker, rows: list[Input]) -> list[dict[str, object]]:
+def answer(worker: Worker, rows: list[Input]) -> list[dict[str, object]]:
     return [json.loads(output.value) for output in worker.answer(rows)]
 
 
 def test_a_call_is_cut_into_chunks_and_answers_as_a_plain_loop(make: Make) -> None:
     worker, rows = make(), inputs(1000)
-    found = answers(worker, rows[:600]) + answers(worker, rows[600:])
-    assert sorted({p["model_version"] for p in found}) == [0, 256, 512, 600, 856]
-    assert [p["predict_y"] for p in found] == plain_loop.replay(found)
+    predictions = answer(worker, rows[:600]) + answer(worker, rows[600:])
+    assert sorted({p["model_version"] for p in predictions}) == [0, 256, 512, 600, 856]
+    assert [p["predict_y"] for p in predictions] == plain_loop.replay(predictions)
 
 
 def test_bad_records_are_dead_letters_among_their_neighbours(make: Make) -> None:
@@ -41,17 +41,17 @@ def test_a_worker_that_takes_over_goes_on_where_flink_resumes(make: Make) -> Non
     """The first worker got further than the last checkpoint: what it did after that never happened."""
     rows = inputs(900)
     first = make()
-    kept = answers(first, rows[:300])
-    lost = answers(first, rows[300:500]) + answers(first, rows[500:700])
+    kept = answer(first, rows[:300])
+    lost = answer(first, rows[300:500]) + answer(first, rows[500:700])
     second = make()
-    again = answers(second, rows[300:900])
+    again = answer(second, rows[300:900])
     assert [p["predict_y"] for p in kept + again] == plain_loop.replay(kept + again)
     assert lost[0] == again[0]
     with pytest.raises(Fenced):
         first.answer(rows[700:710])
 
 
-def stored(store: Store, version: int) -> bytes | None:
+def read_snapshot(store: Store, version: int) -> bytes | None:
     return store.snapshot("digits", "aaaa", version)
 
 
@@ -62,7 +62,7 @@ def test_an_emptied_redis_stops_the_writer_and_the_next_rebuilds_from_kafka(
     rows[130] = rows[130]._replace(value=b"broken")
     worker = make()
     kept = commit(stream, worker, rows[:700], 100, 131, 500)
-    expected = stored(store, 700)
+    expected = read_snapshot(store, 700)
     store.clear("digits")
     with pytest.raises(StoreEmptied):
         worker.answer(rows[700:710])
@@ -137,7 +137,7 @@ def test_snapshots_signed_with_another_key_are_refused_and_rebuilt(
 def test_answers_that_are_not_committed_are_waited_for_and_then_named(
     make: Make, store: Store, stream: ListStream
 ) -> None:
-    """Never go on without a word: the journal must say how the records before were learned."""
+    """It must not continue in silence: the journal tells how the records before were learned."""
     rows = inputs(300)
     commit(stream, make(), rows[:200])
     store.clear("digits")
@@ -171,7 +171,7 @@ def test_a_rebuild_that_is_broken_off_goes_on_where_it_was(
     answers_before, stream.answers = stream.answers, stream.answers[:350]
     with pytest.raises(LineageError, match="offset 350 has no"):
         make().answer(rows[700:])
-    assert store.served("digits") is None, "what is half rebuilt must not be served"
+    assert store.served("digits") is None, "a half rebuilt model must not be served"
     recovering = store.recovery_progress("digits")
     assert recovering is not None
     assert "offset 300 of 0 to 700" in recovering
@@ -186,13 +186,13 @@ def test_offsets_that_kafka_does_not_hold_are_no_gap(make: Make, stream: ListStr
     commit(stream, make(), rows[:100])
     later = [row._replace(offset=row.offset + 1) for row in rows[100:]]
     stream.records += later
-    assert len(answers(make(), later)) == 200
+    assert len(answer(make(), later)) == 200
 
 
 def test_records_that_kafka_lost_before_they_were_learned_stop_it(make: Make, stream: ListStream) -> None:
     rows, worker = inputs(300), make()
     stream.records = rows
-    answers(worker, rows[:100])
+    answer(worker, rows[:100])
     with pytest.raises(LineageError, match="between the offsets 100 and 120 are gone"):
         worker.answer(rows[120:130])
     with pytest.raises(LineageError, match="between the offsets 105 and 110 are gone"):
@@ -220,11 +220,11 @@ def test_a_worker_that_was_admitted_before_another_stays_shut_out(make: Make) ->
     late = make()
     late.admit()
     current = make()
-    answers(current, rows[:100])
-    answers(current, rows[100:200])
+    answer(current, rows[:100])
+    answer(current, rows[100:200])
     with pytest.raises(Fenced):
         late.answer(rows[:100])
-    answers(current, rows[200:])
+    answer(current, rows[200:])
 
 
 def test_a_value_over_the_limit_is_kept_in_part(make: Make) -> None:
@@ -243,7 +243,7 @@ def test_snapshots_that_no_restart_can_need_are_thinned_out(make: Make, store: S
     commits = iter([*[None] * 8, 950, 950])
     worker = make(committed=lambda: next(commits))
     for start in range(0, 1000, 100):
-        answers(worker, rows[start : start + 100])
+        answer(worker, rows[start : start + 100])
     assert list(store.versions("digits", "aaaa")) == [100, 400, 700, 800, 900, 1000]
 
 
@@ -254,10 +254,10 @@ def test_a_worker_of_an_older_submission_is_shut_out(make: Make, store: Store) -
 
 
 def test_another_lineage_has_models_of_its_own(make: Make, store: Store) -> None:
-    answers(make(), inputs(100))
+    answer(make(), inputs(100))
     fresh = replace(LINEAGE, id="bbbb", start=100, epoch=2)
-    found = answers(make(lineage=fresh), inputs(10, start=100))
-    assert {(p["lineage"], p["model_version"], p["predict_y"]) for p in found} == {("bbbb", 100, None)}
+    predictions = answer(make(lineage=fresh), inputs(10, start=100))
+    assert {(p["lineage"], p["model_version"], p["predict_y"]) for p in predictions} == {("bbbb", 100, None)}
 
 
 def test_a_control_record_lets_learning_go_on_from_an_earlier_version(
@@ -265,8 +265,8 @@ def test_a_control_record_lets_learning_go_on_from_an_earlier_version(
 ) -> None:
     rows = inputs(700)
     rows[450] = rollback(450, 200)
-    found = commit(stream, make(), rows, 200, 400, 600)
-    obeyed = found[450]
+    committed = commit(stream, make(), rows, 200, 400, 600)
+    obeyed = committed[450]
     assert obeyed == {
         "control": {"kind": "rollback", "lineage": "aaaa", "version": 200},
         "partition": 0,
@@ -275,8 +275,8 @@ def test_a_control_record_lets_learning_go_on_from_an_earlier_version(
         "lineage": "aaaa",
     }
     assert stream.answers[450].topic == "handwritten_digit.control"
-    assert [p["model_version"] for p in found[449:453]] == [400, 450, 451, 451]
-    without = found[:200] + found[451:]
+    assert [p["model_version"] for p in committed[449:453]] == [400, 450, 451, 451]
+    without = committed[:200] + committed[451:]
     assert [p["predict_y"] for p in without] == plain_loop.replay(without)
 
 
@@ -286,7 +286,7 @@ def test_a_rollback_is_done_again_when_it_must_be_learned_again(
     rows = inputs(700)
     rows[450] = rollback(450, 200)
     commit(stream, make(), rows, 200, 400, 600)
-    expected = stored(store, 700)
+    expected = read_snapshot(store, 700)
     store.clear("digits")
     assert snapshot.dumps(make()._resume(700), pipeline, "aaaa", KEY) == expected
 
@@ -311,16 +311,16 @@ def test_a_control_record_that_is_refused_is_a_dead_letter(
     rows = inputs(200)
     rows[100] = record
     worker = make()
-    found = commit(stream, worker, rows[:100], 50) + commit(stream, worker, rows[100:])
-    assert reason in str(found[100]["reason"])
-    predictions = found[:100] + found[101:]
+    committed = commit(stream, worker, rows[:100], 50) + commit(stream, worker, rows[100:])
+    assert reason in str(committed[100]["reason"])
+    predictions = committed[:100] + committed[101:]
     assert [p["predict_y"] for p in predictions] == plain_loop.replay(predictions)
 
 
 def test_without_a_key_no_control_record_is_obeyed_or_sent(make: Make) -> None:
     rows = inputs(3)
     rows[1] = rollback(1, 0)
-    found = answers(make(checkpoint_key=""), rows)
-    assert "no STREAMLEARN_CHECKPOINT_KEY is set" in str(found[1]["reason"])
+    outputs = answer(make(checkpoint_key=""), rows)
+    assert "no STREAMLEARN_CHECKPOINT_KEY is set" in str(outputs[1]["reason"])
     with pytest.raises(BadSetting, match="STREAMLEARN_CHECKPOINT_KEY"):
         rollback(1, 0, key="")

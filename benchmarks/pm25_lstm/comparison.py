@@ -1,14 +1,15 @@
-"""Persistence, both LSTMs and ours over the same hours, and which differences may be chance."""
+"""Persistence, both LSTMs and the pipeline over the same hours, and which differences may be chance."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from benchmarks.pm25_lstm import lstm, online, rules
-from benchmarks.pm25_lstm.bootstrap import Difference, difference
+from benchmarks.pm25_lstm.bootstrap import Difference, estimate_difference
 from benchmarks.pm25_lstm.hours import YEAR, Floats, Hours
+from benchmarks.pm25_lstm.lstm import ReportLine
 from benchmarks.pm25_lstm.rules import Rule
 
 PERSISTENCE, OURS, FROZEN = "persistence", "ours, learning on", "ours, first year only"
@@ -19,86 +20,75 @@ PAIRS = (
     *((ours, net) for ours in (FROZEN, OURS) for net in (ARTICLE, FAIR)),
     (OURS, FROZEN),
 )
-"""Who is compared with whom."""
-
-Told = Callable[[str], None]
+"""The models that are compared with each other."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """One model's errors over the hours after the first year, once for each seed."""
+    """A model's residuals over the hours after the first year, a row for each seed."""
 
     name: str
-    errors: Floats
+    residuals: Floats
     """forecast − reading in µg/m³, shape (seeds, hours); NaN where no model is scored."""
 
     @property
     def rmse(self) -> list[float]:
-        """Root mean squared error, one a seed."""
-        found: list[float] = rules.rmse(self.errors).tolist()
-        return found
+        """Root mean squared error in µg/m³, one value a seed."""
+        return list(map(float, rules.rmse(self.residuals)))
 
     @property
     def mae(self) -> list[float]:
-        """Mean absolute error, one a seed."""
-        found: list[float] = rules.mae(self.errors).tolist()
-        return found
+        """Mean absolute error in µg/m³, one value a seed."""
+        return list(map(float, rules.mae(self.residuals)))
 
 
 @dataclass(frozen=True)
-class Compared:
-    """The models under one rule."""
+class Comparison:
+    """The models under a rule."""
 
     rule: Rule
     models: dict[str, Model]
 
     @property
     def hours(self) -> int:
-        """How many hours each model is scored on."""
-        return int((~np.isnan(self.models[PERSISTENCE].errors[0])).sum())
+        """The number of hours that each model is scored on."""
+        return int((~np.isnan(self.models[PERSISTENCE].residuals[0])).sum())
 
-    def differences(self, draws: int, seed: int) -> Iterator[tuple[str, str, Difference]]:
-        """Compare those in `PAIRS`, by draws of weeks that are the same for every pair."""
+    def estimate_differences(self, draws: int, seed: int) -> Iterator[tuple[str, str, Difference]]:
+        """Compare the models of `PAIRS`, by draws of weeks that are the same for every pair."""
         for first, second in PAIRS:
-            one, other = self.models[first].errors, self.models[second].errors
-            yield first, second, difference(one, other, draws, seed)
+            residuals = self.models[first].residuals, self.models[second].residuals
+            yield first, second, estimate_difference(*residuals, draws, seed)
 
 
-def compared(
+def compare_models(
     hours: Hours,
     rule: Rule,
     seeds: Sequence[int],
-    told: Told = lambda line: None,
+    report: ReportLine = lambda line: None,
     year: int = YEAR,
     recipes: Sequence[lstm.Recipe] = lstm.RECIPES,
-) -> Compared:
-    """Let every model forecast the hours after `year` under a rule."""
-    readings = rule.readings(hours.pollution)
-    forecasts = {
-        PERSISTENCE: [rules.persistence(readings, year)],
-        **{recipe.name: _nets(hours, readings, recipe, seeds, told, year) for recipe in recipes},
-    }
+) -> Comparison:
+    """Let every model forecast the hours after `year` under a rule; `report` gets lines of progress."""
+    readings = rule.apply(hours.pollution)
+    forecasts = {PERSISTENCE: [rules.forecast_by_persistence(readings, year)]}
+    for recipe in recipes:
+        nets = lstm.fit_seeds(recipe, hours, readings, seeds, report, year)
+        forecasts[recipe.name] = [net.forecasts for net in nets]
     for name in (FROZEN, OURS):
-        say = partial(_say, told, name)
-        forecasts[name] = [online.forecasts(hours, readings, year, frozen=name == FROZEN, told=say)]
-    return Compared(rule, {name: _scored(name, forecasts[name], readings, year) for name in NAMES})
+        report_model = partial(_report_model, report, name)
+        forecasts[name] = [online.forecast(hours, readings, year, frozen=name == FROZEN, report=report_model)]
+    return Comparison(rule, {name: _score(name, forecasts[name], readings, year) for name in NAMES})
 
 
-def _nets(
-    hours: Hours, readings: Floats, recipe: lstm.Recipe, seeds: Sequence[int], told: Told, year: int
-) -> list[Floats]:
-    prepared = recipe.prepared(hours, readings, year)
-    return [lstm.fitted(recipe, prepared, seed, told).forecasts for seed in seeds]
-
-
-def _scored(name: str, forecasts: list[Floats], readings: Floats, year: int) -> Model:
-    """Score a model; it must have forecast every hour that counts, or others would be scored on more."""
-    errors = rules.errors(np.array(forecasts), readings, year)
-    counts = rules.scored(readings)[year + 1 :]
-    if np.isnan(errors[:, counts]).any():
+def _score(name: str, forecasts: list[Floats], readings: Floats, year: int) -> Model:
+    """Score a model. It must have forecast every scored hour, or the others would be scored on more."""
+    residuals = rules.compute_residuals(np.array(forecasts), readings, year)
+    scored = rules.mark_scored(readings)[year + 1 :]
+    if np.isnan(residuals[:, scored]).any():
         raise ValueError(f"{name} has no forecast for an hour that is scored")
-    return Model(name, errors)
+    return Model(name, residuals)
 
 
-def _say(told: Told, name: str, line: str) -> None:
-    told(f"{name}: {line}")
+def _report_model(report: ReportLine, name: str, line: str) -> None:
+    report(f"{name}: {line}")

@@ -1,4 +1,4 @@
-"""What a net learns from and is asked: windows of hours, and the value of the hour after each."""
+"""Examples for a net: windows of hours, and the value of the hour after each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ from numpy.typing import NDArray
 
 from benchmarks.pm25_lstm.hours import Floats
 
-Rows = NDArray[np.float32]
+Scaled = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Examples:
     """Some hours to be forecast, in order of time."""
 
-    x: Rows
-    """What is known before each, scaled, shape (n, steps, fields); the newest step last."""
-    y: Rows
-    """What the net is to say of each, scaled, shape (n,)."""
+    x: Scaled
+    """What is known before each, shape (n, steps, fields); the newest step last."""
+    y: Scaled
+    """The net's target for each, shape (n,)."""
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """All that a net is given."""
+class ExampleSets:
+    """All the data of a net."""
 
     train: Examples
     validation: Examples
     """Never learned; its loss is watched."""
     test: Examples
     """Every hour after the first year; `y` of hours that are not scored means nothing."""
-    forecasts: Callable[[Rows], Floats]
-    """What the net says of the test hours, scaled, shape (n,) → PM2.5 in µg/m³."""
+    unscale: Callable[[Scaled], Floats]
+    """The net's outputs for the test hours, shape (n,) → forecasts of PM2.5 in µg/m³."""

@@ -5,15 +5,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.pm25_lstm.hours import WEATHER, Floats, Hours
 from benchmarks.pm25_lstm.lstm import Net
-from streamlearn.errors import DataUnavailable
+from streamlearn.errors import FileError
 from streamlearn.extras import needing
+from streamlearn.reports.figures.style import BLUE, ORANGE, save_figure
 
-_BLUE, _ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito's, which colour-blind people can tell apart
-_DPI = 150
 _LABELS = {
     "pollution": "PM2.5\n(µg/m³)",
     "dew": "dew point\n(°C)",
@@ -25,66 +22,65 @@ _LABELS = {
 }
 
 
-def folder(target: Path) -> Path:
-    """Make the folder, so that a figure which cannot be drawn is told of before the work.
+def make_folder(folder: Path) -> Path:
+    """Make the folder for the figures. Call it before a long computation, so that it fails early.
 
     Raises
     ------
-    DataUnavailable
-        It cannot be made.
+    FileError
+        The folder cannot be made.
     MissingExtra
         matplotlib is not installed.
     """
     with needing("lstm"):
-        import matplotlib  # noqa: F401 (said before the work, not after it)
+        import matplotlib  # noqa: F401
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataUnavailable(f"{target} cannot be made a folder: {error.strerror}") from error
-    return target
+        raise FileError(f"the folder {folder} cannot be made ({error.strerror}): name another one") from error
+    return folder
 
 
-def draw_series(hours: Hours, readings: Floats, file: Path) -> None:
+def draw(hours: Hours, readings: Floats, nets: Sequence[Net], folder: Path) -> tuple[Path, Path]:
+    """Draw both plots into a folder, and return their paths.
+
+    Raises
+    ------
+    FileError
+        A figure cannot be written.
+    """
+    paths = folder / "series.png", folder / "loss.png"
+    draw_series(hours, readings, paths[0])
+    draw_loss(nets, paths[1])
+    return paths
+
+
+def draw_series(hours: Hours, readings: Floats, path: Path) -> None:
     """Draw the pollution and the six numbers of the weather over time, a panel each."""
-    figure, panels = _panels(len(_LABELS), (9, 11))
     times = [datetime.fromisoformat(hour.ts) for hour in hours.records]
     series = {"pollution": readings, **dict(zip(WEATHER, hours.weather.T, strict=True))}
-    for axes, (name, label) in zip(panels, _LABELS.items(), strict=True):
-        axes.plot(times, series[name], color=_BLUE, linewidth=0.3)
-        axes.set_ylabel(label, fontsize=8)
-    panels[-1].set_xlabel("time (local)")
-    _save(figure, file)
+
+    def draw_panels(panels: Any) -> None:
+        for axes, (name, label) in zip(panels, _LABELS.items(), strict=True):
+            axes.plot(times, series[name], color=BLUE, linewidth=0.3)
+            axes.set_ylabel(label, fontsize=8)
+        panels[-1].set_xlabel("time (local)")
+
+    save_figure(draw_panels, (9, 11), path, rows=len(_LABELS), sharex=True)
 
 
-def draw_loss(nets: Sequence[Net], file: Path) -> None:
-    """Draw the loss of what is learned and of the test set after each epoch, a line a seed."""
-    figure, (axes,) = _panels(1, (7, 4.5))
-    for number, net in enumerate(nets):
-        epochs = np.arange(1, len(net.loss) + 1)
-        first = number == 0
-        axes.plot(epochs, net.loss, color=_BLUE, label="first year (learned)" if first else None)
-        axes.plot(epochs, net.validation_loss, color=_ORANGE, label="the rest (test)" if first else None)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("mean absolute error (share of the range of PM2.5)")
-    axes.legend()
-    _save(figure, file)
+def draw_loss(nets: Sequence[Net], path: Path) -> None:
+    """Draw the loss of the first year and of the test hours after each epoch, a line a net."""
 
+    def draw_lines(axes: Any) -> None:
+        for number, net in enumerate(nets):
+            epochs = range(1, len(net.loss) + 1)
+            labels = ("first year (learned)", "the rest (test)") if number == 0 else (None, None)
+            axes.plot(epochs, net.loss, color=BLUE, label=labels[0])
+            axes.plot(epochs, net.validation_loss, color=ORANGE, linestyle="--", label=labels[1])
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("mean absolute error (share of the range of PM2.5)")
+        axes.legend()
 
-def _panels(number: int, size: tuple[float, float]) -> tuple[Any, Any]:
-    with needing("lstm"):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    figure: Any = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(number, 1, sharex=True, squeeze=False)[:, 0]
-    for axes in panels:
-        axes.grid(alpha=0.3)
-    return figure, panels
-
-
-def _save(figure: Any, file: Path) -> None:
-    try:
-        figure.savefig(file, dpi=_DPI)
-    except OSError as error:
-        raise DataUnavailable(f"{file} cannot be written: {error.strerror}") from error
+    save_figure(draw_lines, (7, 4.5), path)

@@ -13,7 +13,7 @@ from streamlearn.pipelines.pm25 import Hour
 Floats = NDArray[np.float64]
 
 YEAR = 8760
-"""Hours of the first year. It is learned; the forecasts of the hours after `YEAR` are scored."""
+"""Hours of the first year. It is learned; the forecasts of the hours after hour `YEAR` are scored."""
 
 WEATHER = ("dew", "temp", "press", "wnd_spd", "snow", "rain")
 """The numbers of a record beside the pollution; `datasets/pm25.py` has their units."""
@@ -28,8 +28,7 @@ class Hours:
     @property
     def pollution(self) -> Floats:
         """PM2.5 in µg/m³, shape (n,); NaN where there was no reading."""
-        found = [np.nan if hour.pollution is None else hour.pollution for hour in self.records]
-        return np.array(found, dtype=np.float64)
+        return np.array([np.nan if hour.pollution is None else hour.pollution for hour in self.records])
 
     @property
     def weather(self) -> Floats:

@@ -1,17 +1,20 @@
-"""Nets with one LSTM layer, by Keras on JAX: made, fitted and asked; the same for a seed each time."""
+"""Nets with one LSTM layer, by Keras on JAX. The same seed gives the same net."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.pm25_lstm import article, fair
-from benchmarks.pm25_lstm.examples import Prepared
-from benchmarks.pm25_lstm.hours import Floats, Hours
+from benchmarks.pm25_lstm.examples import ExampleSets
+from benchmarks.pm25_lstm.hours import YEAR, Floats, Hours
 from streamlearn.extras import needing
 from streamlearn.settings import Settings, preset
 
 _UNITS = 50
 _BATCH = 72
+
+ReportLine = Callable[[str], None]
+"""Gets a line of progress."""
 
 
 @dataclass(frozen=True)
@@ -19,24 +22,25 @@ class Recipe:
     """How a net's examples are prepared, and how it is fitted to them by Adam."""
 
     name: str
-    prepared: Callable[[Hours, Floats, int], Prepared]
+    prepare: Callable[[Hours, Floats, int], ExampleSets]
+    """Hours, their readings, and the number of hours in the first year → the examples."""
     loss: str
-    """As Keras names it, of scaled values."""
+    """Keras' name of it; it is computed from scaled values."""
     epochs: int
     """At most."""
     shuffle: bool
     patience: int | None
-    """Epochs without a better validation loss after which it ends, with its best weights; None: never."""
+    """Epochs without a better validation loss after which fitting ends, at the best weights; None: never."""
 
 
-ARTICLE = Recipe("the article's LSTM", article.prepared, "mae", epochs=50, shuffle=False, patience=None)
-FAIR = Recipe("fair LSTM", fair.prepared, "mae", epochs=100, shuffle=True, patience=8)
+ARTICLE = Recipe("the article's LSTM", article.prepare, "mae", epochs=50, shuffle=False, patience=None)
+FAIR = Recipe("fair LSTM", fair.prepare, "mae", epochs=100, shuffle=True, patience=8)
 RECIPES = (ARTICLE, FAIR)
 
 
 @dataclass(frozen=True)
 class Net:
-    """A fitted net's forecasts, and how its fitting went."""
+    """A fitted net's forecasts, and its losses while it was fitted."""
 
     seed: int
     forecasts: Floats
@@ -46,8 +50,8 @@ class Net:
     validation_loss: list[float]
 
 
-def ready() -> Any:
-    """Import Keras, on JAX and the CPU; a configuration of the user's own is not read.
+def import_keras() -> Any:
+    """Import Keras, on JAX and the CPU; your own Keras configuration is not read.
 
     Raises
     ------
@@ -63,17 +67,25 @@ def ready() -> Any:
     return keras
 
 
-def fitted(
+def fit_seeds(
     recipe: Recipe,
-    prepared: Prepared,
-    seed: int,
-    told: Callable[[str], None] = lambda line: None,
-) -> Net:
-    """Fit a new net and let it forecast the test hours; `told` gets a line an epoch."""
-    keras = ready()
+    hours: Hours,
+    readings: Floats,
+    seeds: Sequence[int],
+    report: ReportLine,
+    year: int = YEAR,
+) -> list[Net]:
+    """Prepare the examples once, and fit a net for each seed."""
+    examples = recipe.prepare(hours, readings, year)
+    return [fit(recipe, examples, seed, report) for seed in seeds]
+
+
+def fit(recipe: Recipe, examples: ExampleSets, seed: int, report: ReportLine = lambda line: None) -> Net:
+    """Fit a new net and forecast the test hours; `report` gets a line an epoch."""
+    keras = import_keras()
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
-    train, validation = prepared.train, prepared.validation
+    train, validation = examples.train, examples.validation
     net = keras.Sequential([keras.Input(train.x.shape[1:]), keras.layers.LSTM(_UNITS), keras.layers.Dense(1)])
     net.compile(loss=recipe.loss, optimizer="adam")
     history = net.fit(
@@ -83,20 +95,19 @@ def fitted(
         batch_size=_BATCH,
         shuffle=recipe.shuffle,
         validation_data=(validation.x, validation.y),
-        callbacks=_callbacks(keras, recipe, lambda line: told(f"{recipe.name}, seed {seed}: {line}")),
+        callbacks=_make_callbacks(keras, recipe, lambda line: report(f"{recipe.name}, seed {seed}: {line}")),
         verbose=0,
     ).history
-    said = net.predict(prepared.test.x, batch_size=_BATCH, verbose=0)[:, 0]
-    return Net(seed, prepared.forecasts(said), history["loss"], history["val_loss"])
+    outputs = net.predict(examples.test.x, batch_size=_BATCH, verbose=0)[:, 0]
+    return Net(seed, examples.unscale(outputs), history["loss"], history["val_loss"])
 
 
-def _callbacks(keras: Any, recipe: Recipe, told: Callable[[str], None]) -> list[Any]:
-    def say(epoch: int, logs: dict[str, float]) -> None:
+def _make_callbacks(keras: Any, recipe: Recipe, report: ReportLine) -> list[Any]:
+    def report_epoch(epoch: int, logs: dict[str, float]) -> None:
         losses = f"loss {logs['loss']:.4f}, validation {logs['val_loss']:.4f}"
-        told(f"epoch {epoch + 1}/{recipe.epochs}, {losses}")
+        report(f"epoch {epoch + 1}/{recipe.epochs}, {losses}")
 
-    found = [keras.callbacks.LambdaCallback(on_epoch_end=say)]
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=report_epoch)]
     if recipe.patience is not None:
-        stop = keras.callbacks.EarlyStopping(patience=recipe.patience, restore_best_weights=True)
-        found.append(stop)
-    return found
+        callbacks.append(keras.callbacks.EarlyStopping(patience=recipe.patience, restore_best_weights=True))
+    return callbacks

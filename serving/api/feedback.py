@@ -1,7 +1,7 @@
-"""Feedback: a labelled record on the pipeline's own input topic, where the job predicts it, then learns it.
+"""Feedback: sends labelled records to the pipeline's input topic, where the job predicts, then learns them.
 
-It stands among all other records, in Kafka's order; its field `source` says where it came from. Nothing is
-learned here: which version has learned the record is told by its offset.
+There they stand among all other records, in Kafka's order; their field `source` says where they came from.
+The server learns nothing itself. A version has learned a record once it is larger than the record's offset.
 """
 
 import threading
@@ -20,7 +20,7 @@ from serving.models import find_cache, json_response
 from serving.openapi import describe_route
 from serving.protocol import signature, tensors
 from serving.protocol.tensors import InputTensor
-from serving.recent import MOST_ROWS, Recent
+from serving.recent import MAX_ROWS, RecentPredictions
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.topics import ensure_topics
 from streamlearn.errors import BadRecord, BadRequest, BrokerUnavailable, NotAllowed
@@ -31,18 +31,18 @@ from streamlearn.stream.records import encode
 blueprint = Blueprint("feedback", __name__, url_prefix="/v2/models")
 
 SOURCE = "feedback"
-"""What stands in the field `source` of a record that came this way."""
+"""The value of the field `source` in a record that came as feedback."""
 
 _HEADERS = [("source", SOURCE.encode())]
-"""The same as a header of the Kafka record, for readers that do not decode values."""
+"""The same as a header of the Kafka record, for consumers that do not decode values."""
 
-_SEND_S = 5.0
+_SEND_TIMEOUT_S = 5.0
 
 
 class FeedbackRequest(msgspec.Struct):
-    """An `id` or `inputs` (tensors, or an object of fields), and what is right; or a whole `record`.
+    """An `id` or `inputs` (tensors, or an object of fields) with the right `label`; or a whole `record`.
 
-    What is right is `label`, or, for several rows, `labels`.
+    For several rows, `labels` holds one label for each.
     """
 
     id: str | None = None
@@ -53,7 +53,7 @@ class FeedbackRequest(msgspec.Struct):
 
 
 class FeedbackAnswer(msgspec.Struct):
-    """Where the labelled records stand; ask `versions?learned=<offset>` when they have been learned."""
+    """Where the labelled records stand; `versions?learned=<offset>` tells whether they have been learned."""
 
     model_name: str
     topic: str
@@ -64,7 +64,7 @@ class FeedbackAnswer(msgspec.Struct):
 
 
 class Sender:
-    """Sends labelled records on; connects at the first of them, and again after a failure."""
+    """Sends labelled records to Kafka; connects at the first one, and again after a failure. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -72,37 +72,39 @@ class Sender:
         self._connection: _Connection | None = None
 
     def send(self, pipeline: Pipeline, values: list[bytes]) -> list[int]:
-        """Append values to a pipeline's topic; return their offsets once every replica has them.
+        """Append records to a pipeline's input topic; return their offsets once every replica has them.
+
+        `values` are the encoded records.
 
         Raises
         ------
         BrokerUnavailable
-            Kafka did not take all of them in time; the message says how many it did.
+            Kafka has not acknowledged all of them in time; the message names the offsets of those it has.
         """
         offsets: list[int] = []
-        connection = self._connected(pipeline)
+        connection = self._connect(pipeline)
         try:
             futures = [
                 connection.client.send(pipeline.topic, value=value, partition=0, headers=_HEADERS)
                 for value in values
             ]
             for future in futures:
-                offsets.append(int(future.get(timeout=_SEND_S).offset))
+                offsets.append(int(future.get(timeout=_SEND_TIMEOUT_S).offset))
         except KafkaError as error:
-            self._leave(connection)
-            taken = f"; taken were those at the offsets {offsets}" if offsets else ""
+            self._disconnect(connection)
+            accepted = f"; it has the records at the offsets {offsets}" if offsets else ""
             raise BrokerUnavailable(
-                f"Kafka at {self._settings.kafka} has not acknowledged the feedback ({error}){taken}"
+                f"Kafka at {self._settings.kafka} has not acknowledged all feedback ({error}){accepted}"
             ) from error
         return offsets
 
-    def _connected(self, pipeline: Pipeline) -> "_Connection":
-        if not self._lock.acquire(timeout=_SEND_S):
+    def _connect(self, pipeline: Pipeline) -> "_Connection":
+        if not self._lock.acquire(timeout=_SEND_TIMEOUT_S):
             raise BrokerUnavailable(f"Kafka at {self._settings.kafka} does not answer; try again")
         try:
             if self._connection is None:
                 self._connection = _Connection(self._settings)
-            self._connection.lay_out(pipeline)
+            self._connection.ensure_topics(pipeline)
             return self._connection
         except BrokerUnavailable:
             self._connection = None
@@ -110,8 +112,8 @@ class Sender:
         finally:
             self._lock.release()
 
-    def _leave(self, connection: "_Connection") -> None:
-        """Let the next record open another connection, unless somebody has already."""
+    def _disconnect(self, connection: "_Connection") -> None:
+        """Close a connection; the next record opens another, unless another thread has already."""
         if self._connection is connection:
             self._connection = None
         connection.close()
@@ -119,17 +121,17 @@ class Sender:
     def close(self) -> None:
         """Close the connection; the next record opens another."""
         if self._connection is not None:
-            self._leave(self._connection)
+            self._disconnect(self._connection)
 
 
 class _Connection:
-    """An open producer, and the pipelines whose topics are known to be there."""
+    """An open producer, and the pipelines whose topics are known to exist."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._open = ExitStack()
-        self._laid_out: set[str] = set()
-        wait_ms = int(1000 * _SEND_S)
+        self._ensured: set[str] = set()
+        wait_ms = int(1000 * _SEND_TIMEOUT_S)
         self._broker = Broker(settings, connect_ms=wait_ms)
         self.client: KafkaProducer = self._open.enter_context(
             self._broker.producer(
@@ -139,21 +141,21 @@ class _Connection:
             )
         )
 
-    def lay_out(self, pipeline: Pipeline) -> None:
-        """Make sure of the pipeline's topics."""
-        if pipeline.name not in self._laid_out:
+    def ensure_topics(self, pipeline: Pipeline) -> None:
+        """Create the pipeline's topics where they do not exist yet."""
+        if pipeline.name not in self._ensured:
             ensure_topics(self._broker, pipeline)
-            self._laid_out.add(pipeline.name)
+            self._ensured.add(pipeline.name)
 
     def close(self) -> None:
-        """Close it; what could not be sent has been said to its sender."""
+        """Close the producer. Errors are ignored: `send` has raised them for the records they concern."""
         self._broker.close()
         with suppress(BrokerUnavailable):
             self._open.close()
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Add the route, and what it sends with."""
+    """Add the route and its sender."""
     app.extensions["feedback"] = Sender(settings)
     app.config["FEEDBACK"] = settings.feedback == "on"
     app.config["FEEDBACK_RATE"] = f"{settings.feedback_per_minute} per minute"
@@ -171,86 +173,91 @@ def register(app: Flask, settings: Settings) -> None:
 )
 @limiter.limit(lambda: str(current_app.config["FEEDBACK_RATE"]))
 @require_token
-def feedback(name: str) -> Response:
-    """Send labelled records to the stream: a recent prediction's id or the inputs, and what is right."""
+def send_feedback(name: str) -> Response:
+    """Send labelled records to the stream: a recent prediction's id, or the inputs, with the right label."""
     if not current_app.config["FEEDBACK"]:
         raise NotAllowed(
-            "feedback is switched off here (STREAMLEARN_FEEDBACK)", code="feedback_off", status=403
+            "this server takes no feedback; STREAMLEARN_FEEDBACK=on allows it",
+            code="feedback_off",
+            status=403,
         )
     pipeline = find_cache(name).pipeline
     body = tensors.decode_body(request.get_data(), FeedbackRequest, "feedback")
-    records = _labelled(pipeline, body)
+    records = _label_records(pipeline, body)
     sender: Sender = current_app.extensions["feedback"]
-    offsets = sender.send(pipeline, [_value(pipeline, record) for record in records])
+    offsets = sender.send(pipeline, [_encode_record(pipeline, record) for record in records])
     telemetry.count_feedback(name, len(offsets))
     return json_response(FeedbackAnswer(name, pipeline.topic, 0, offsets[-1], offsets), 201)
 
 
-def _labelled(pipeline: Pipeline, body: FeedbackRequest) -> list[dict[str, Any]]:
-    """The records as JSON objects, each with what is right."""
-    label = signature.label_field(pipeline)
+def _label_records(pipeline: Pipeline, body: FeedbackRequest) -> list[dict[str, Any]]:
+    """Return the records of a request as JSON objects, each with its label."""
+    field = signature.find_label_field(pipeline)
     if body.record is not None:
-        if label is not None and body.record.get(label) is None:
-            raise BadRequest(f"the record says not what is right, in its field {label!r}", field=label)
+        if field is not None and body.record.get(field) is None:
+            raise BadRequest(f"the record has no label: set its field {field!r}", field=field)
         return [body.record]
-    if label is None:
-        if body.inputs is None or body.id is not None:
-            raise BadRequest(
-                f"a record of {pipeline.name} has no one field that is its label: send it whole, as `record`",
-                field="record",
-            )
-        return _given(pipeline, body)
-    found = _given(pipeline, body)
-    labels = body.labels if body.labels is not None else [body.label]
-    if len(labels) != len(found) or any(one is None for one in labels):
+    if field is None and (body.inputs is None or body.id is not None):
         raise BadRequest(
-            f"there are {len(found)} rows: say what is right for each, in `label` or `labels`", field="label"
+            f"no single field holds the label of a {pipeline.name} record: send all of it, as `record`",
+            field="record",
         )
-    return [{**record, label: right} for record, right in zip(found, labels, strict=True)]
+    records = _find_records(pipeline, body)
+    if field is None:
+        return records
+    labels = body.labels if body.labels is not None else [body.label]
+    if len(labels) != len(records) or any(label is None for label in labels):
+        raise BadRequest(
+            f"send one label for each of the {len(records)} rows, in `label` or `labels`", field="label"
+        )
+    return [{**record, field: label} for record, label in zip(records, labels, strict=True)]
 
 
-def _given(pipeline: Pipeline, body: FeedbackRequest) -> list[dict[str, Any]]:
-    """The records that were sent, or asked about under an id."""
+def _find_records(pipeline: Pipeline, body: FeedbackRequest) -> list[dict[str, Any]]:
+    """Return the records that a request sends, or those of the prediction whose id it names."""
     if body.id is not None:
-        recent: Recent = current_app.extensions["recent"]
-        found = recent.find(pipeline.name, body.id)
-        if not found:
+        recent: RecentPredictions = current_app.extensions["recent"]
+        records = recent.find(pipeline.name, body.id)
+        if not records:
             raise BadRequest(
-                f"no recent prediction has the id {body.id[:128]!r}; over {MOST_ROWS} rows are not kept",
+                f"no recent prediction of at most {MAX_ROWS} rows has the id {body.id[:128]!r};"
+                " send its `inputs` instead",
                 field="id",
             )
-        return found
+        return records
     if isinstance(body.inputs, dict):
         return [body.inputs]
     if not body.inputs:
-        raise BadRequest("say which record is meant: by `id`, `inputs` or `record`", field="inputs")
-    arrays = {one.name: tensors.from_json(one, f"inputs[{number}]") for number, one in enumerate(body.inputs)}
-    records = signature.records(pipeline, arrays, MOST_ROWS)
-    return [_plain(record) for record in records]
+        raise BadRequest("send the `id` of a prediction, its `inputs`, or a whole `record`", field="inputs")
+    arrays = {
+        tensor.name: tensors.decode_tensor(tensor, f"inputs[{number}]")
+        for number, tensor in enumerate(body.inputs)
+    }
+    return [_to_object(record) for record in signature.read_records(pipeline, arrays, MAX_ROWS)]
 
 
-def _plain(record: Any) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(record)
-    return found
+def _to_object(record: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    return fields
 
 
-def _value(pipeline: Pipeline, record: dict[str, Any]) -> bytes:
-    """The bytes of a record that the job will take.
+def _encode_record(pipeline: Pipeline, record: dict[str, Any]) -> bytes:
+    """Encode a record so that the job accepts it, with its `source` where the record's type allows the field.
 
     Raises
     ------
-    BadRequest
-        It would not.
+    BadRequest, BadRecord
+        The job would refuse the record.
     """
-    (known,) = signature.of_objects(pipeline, [record], "record")
-    found = _plain(known)
-    if "ts" in found and found["ts"] is None:
-        found["ts"] = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-    with suppress(BadRecord):  # some records take no field that they do not know, or have one of that name
-        if "source" not in found:
-            marked = encode({**found, "source": SOURCE})
+    (parsed,) = signature.convert_objects(pipeline, [record], "record")
+    fields = _to_object(parsed)
+    if "ts" in fields and fields["ts"] is None:
+        fields["ts"] = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+    if "source" not in fields:
+        marked = encode({**fields, "source": SOURCE})
+        with suppress(BadRecord):  # the record's type may forbid unknown fields
             pipeline.codec.decode(marked)
             return marked
-    plain = encode(found)
+    plain = encode(fields)
     pipeline.codec.decode(plain)
     return plain

@@ -1,4 +1,4 @@
-"""Forecasts as JSON or CSV: from the stream's own state, or from recent records that a client sends."""
+"""The routes for forecasts, as JSON or CSV: from the stream's newest record, or from a client's records."""
 
 import csv
 import io
@@ -19,20 +19,20 @@ from streamlearn.stream.records import encode
 blueprint = Blueprint("forecast", __name__, url_prefix="/v2/models")
 
 
-class Recent(msgspec.Struct):
-    """What a client may send: records of the pipeline's topic, in any order."""
-
-    records: list[msgspec.Raw]
-
-
-class RecentAsDescribed(msgspec.Struct):
-    """What a client may send: records of the pipeline's topic, in any order."""
+class ForecastRequest(msgspec.Struct):
+    """Recent records of the pipeline's input topic, in any order."""
 
     records: list[dict[str, Any]]
 
 
+class _RawForecastRequest(msgspec.Struct):
+    """The same with undecoded records: the pipeline's codec decodes them, and says what is wrong."""
+
+    records: list[msgspec.Raw]
+
+
 class ForecastAnswer(msgspec.Struct):
-    """The value at each horizon, in steps after `ts`; null where it cannot be said yet."""
+    """The value at each horizon, in steps after `ts`; null where no forecast can be made yet."""
 
     model_name: str
     model_version: int
@@ -42,20 +42,20 @@ class ForecastAnswer(msgspec.Struct):
 
 
 class FormatQuery(msgspec.Struct):
-    """`format=csv` gives a table, a line a horizon."""
+    """`format=csv` asks for a table with one line for each horizon."""
 
     format: Annotated[str, Meta(pattern="^(json|csv)$")] = "json"
 
 
-@blueprint.get("/<name>/forecast")
+@blueprint.get("/<name>/forecast", endpoint="latest")
 @describe_route(ForecastAnswer, errors=(404, 503), tag="forecasts", query=FormatQuery)
-def latest(name: str) -> Response:
-    """Forecast from the newest record that the stream has learned."""
+def forecast_from_stream(name: str) -> Response:
+    """Forecast from the newest record of the stream."""
     served, learner = resolve_forecaster(name)
     answer = learner.answer([])[0]
     assert learner.latest is not None
     remember(name, g.request_id, served, [])
-    return _response(name, served, learner.latest["ts"], answer)
+    return _make_response(name, served, learner.latest["ts"], answer)
 
 
 @blueprint.post("/<name>/forecast")
@@ -63,56 +63,60 @@ def latest(name: str) -> Response:
     ForecastAnswer,
     errors=(403, 404, 408, 413, 415, 503),
     tag="forecasts",
-    json=RecentAsDescribed,
+    json=ForecastRequest,
     query=FormatQuery,
 )
-def own(name: str) -> Response:
+def forecast_from_records(name: str) -> Response:
     """Forecast from the records in the body: `{"records": [{"ts": …, "pollution": …, …}, …]}`."""
     pipeline = find_cache(name).pipeline
     series = pipeline.learning.series
     if series is None:
         raise NotSupported(f"{name} does not forecast")
-    records = _records(name)
+    records = _parse_records(name)
     served, learner = resolve_forecaster(name)
     answer = learner.answer(records)[0]
     newest = max(records, key=series.step)
     remember(name, g.request_id, served, records)
-    return _response(name, served, getattr(newest, "ts", ""), answer)
+    return _make_response(name, served, getattr(newest, "ts", ""), answer)
 
 
 def resolve_forecaster(name: str) -> tuple[Served, Learner]:
-    """Return the served version of a pipeline that forecasts."""
+    """Return the served version of a pipeline that forecasts, and its learner.
+
+    Raises
+    ------
+    UnknownPipeline, NotSupported, NoModel
+        There is no such pipeline, it does not forecast, or it has learned nothing yet.
+    """
     if find_cache(name).pipeline.learning.series is None:
         raise NotSupported(f"{name} does not forecast")
-    served = resolve_model(name, None)
+    served = resolve_model(name)
     return served, served.learner
 
 
-def _records(name: str) -> list[Any]:
-    body = decode_body(request.get_data(), Recent, '{"records": [...]}', field="records")
-    most = server_settings().http_rows
-    if not 0 < len(body.records) <= most:
-        raise BadRequest(f"there must be 1 to {most} records", field="records")
-    found, codec = [], find_cache(name).pipeline.codec
+def _parse_records(name: str) -> list[Any]:
+    body = decode_body(request.get_data(), _RawForecastRequest, '{"records": [...]}', field="records")
+    max_rows = server_settings().http_rows
+    if not 0 < len(body.records) <= max_rows:
+        raise BadRequest(f"there must be 1 to {max_rows} records", field="records")
+    records, codec = [], find_cache(name).pipeline.codec
     for number, record in enumerate(body.records):
         try:
-            found.append(codec.decode(encode(record)))
+            records.append(codec.decode(encode(record)))
         except BadRecord as error:
             raise BadRequest(f"record {number}: {error}", field=f"records[{number}]") from error
-    return found
+    return records
 
 
-def _response(name: str, served: Served, ts: str, answer: dict[str, Any]) -> Response:
+def _make_response(name: str, served: Served, ts: str, answer: dict[str, Any]) -> Response:
     wanted = request.args.get("format", "json")
     if wanted not in ("json", "csv"):
-        raise BadRequest(f"format is json or csv, not {wanted[:40]!r}", field="format")
+        raise BadRequest(f"format must be json or csv, not {wanted[:40]!r}", field="format")
+    head, forecast = served.head, answer["forecast"]
     if wanted == "json":
-        return json_response(
-            ForecastAnswer(name, served.head.version, served.head.lineage, ts, answer["forecast"])
-        )
+        return json_response(ForecastAnswer(name, head.version, head.lineage, ts, forecast))
     table = io.StringIO()
-    lines = csv.writer(table)
-    lines.writerow(["ts", "horizon", "forecast", "model_version", "lineage"])
-    for horizon, value in answer["forecast"].items():
-        lines.writerow([ts, horizon, value, served.head.version, served.head.lineage])
+    writer = csv.writer(table)
+    writer.writerow(["ts", "horizon", "forecast", "model_version", "lineage"])
+    writer.writerows([ts, horizon, value, head.version, head.lineage] for horizon, value in forecast.items())
     return Response(table.getvalue(), content_type="text/csv; charset=utf-8")

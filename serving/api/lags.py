@@ -1,4 +1,4 @@
-"""Which drivers lead the value that is forecast, by the correlations that the served version carries."""
+"""The route that tells which drivers lead the forecast value, by the correlations in the served version."""
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ from streamlearn.errors import BadLags, NotSupported
 from streamlearn.lags.choice import leading_lag
 from streamlearn.lags.correlations import Correlations
 from streamlearn.lags.lag_sets import format_lags
-from streamlearn.lags.running import Floats
+from streamlearn.lags.series import Floats
 from streamlearn.operations import lag_choice
 from streamlearn.pipelines.display import Label
 
@@ -19,19 +19,19 @@ blueprint = Blueprint("lags", __name__, url_prefix="/v2/models")
 
 
 class CorrelationsAtLags(msgspec.Struct):
-    """r at each lag, null where too little is known, and where it is largest, whatever its sign."""
+    """r at each lag, null where there is too little data, and the lag at which it is farthest from 0."""
 
     r: list[float | None]
     best_lag: int | None
     best_r: float | None
     n: int
-    """Pairs in the same step that are both known."""
+    """Steps in which both values are known."""
     band: float
-    """95 of 100 correlations of independent noises lie within ± this."""
+    """95 % of the correlations of independent noise lie within ± this."""
 
 
 class DriverLags(msgspec.Struct):
-    """How one driver goes along with the value: as both are, and with the past of each taken out."""
+    """How one driver correlates with the value: as they are, and pre-whitened (each without its own past)."""
 
     driver: str
     title: str
@@ -39,32 +39,32 @@ class DriverLags(msgspec.Struct):
     raw: CorrelationsAtLags
     prewhitened: CorrelationsAtLags
     leads_by: int | None
-    """The steps by which it leads most clearly, pre-whitened; null where that is not more than chance."""
+    """The lag of the largest pre-whitened correlation, in steps; null where that may be chance."""
 
 
 class LagsAnswer(msgspec.Struct):
-    """Lags count steps and are positive where the driver leads."""
+    """The correlations of every driver. Lags are in steps, and positive where the driver leads."""
 
     model_name: str
     model_version: int
     lineage: str
     steps: int
-    """Steps that have come so far."""
+    """How many steps have been learned."""
     lags: list[int]
     in_use: str | None
-    """The lags of each series that forecasts are made from; null where a pipeline does not choose them."""
+    """The lags of each series that forecasts use; null where a pipeline does not choose its lags."""
     chosen: str | None
-    """What would be chosen by these correlations; null where nothing can be."""
+    """The lags that these correlations suggest; null where they suggest none."""
     drivers: list[DriverLags]
 
 
 @blueprint.get("/<name>/lags")
 @describe_route(LagsAnswer, errors=(404, 503), tag="forecasts")
 def lags(name: str) -> Response:
-    """Tell which drivers lead the value that is forecast, and by how many steps."""
+    """Return which drivers lead the forecast value, and by how many steps."""
     pipeline = find_cache(name).pipeline
     if not pipeline.learning.drivers:
-        raise NotSupported(f"{name} watches nothing that may drive its value")
+        raise NotSupported(f"{name} has no drivers to correlate with its value")
     served, learner = resolve_forecaster(name)
     assert learner.correlations is not None
     prewhitened = learner.correlations.prewhitened()
@@ -73,14 +73,14 @@ def lags(name: str) -> Response:
     except BadLags:
         chosen = None
     rows = zip(pipeline.learning.drivers, learner.correlations.raw(), prewhitened, strict=True)
-    longest = learner.correlations.longest
+    max_lag = learner.correlations.max_lag
     return json_response(
         LagsAnswer(
             model_name=name,
             model_version=served.head.version,
             lineage=served.head.lineage,
             steps=learner.correlations.steps,
-            lags=list(range(-longest, longest + 1)),
+            lags=list(range(-max_lag, max_lag + 1)),
             in_use=None if learner.lags is None else format_lags(learner.lags.chosen),
             chosen=chosen,
             drivers=[
@@ -102,16 +102,16 @@ def _describe_driver(name: str, label: Label, raw: Correlations, white: Correlat
     )
 
 
-def _describe_correlations(found: Correlations) -> CorrelationsAtLags:
-    known = not np.isnan(found.ccf).all()
+def _describe_correlations(correlations: Correlations) -> CorrelationsAtLags:
+    is_known = not np.isnan(correlations.ccf).all()
     return CorrelationsAtLags(
-        r=_plain(found.ccf),
-        best_lag=found.best_lag if known else None,
-        best_r=round(found.r, 4) if known else None,
-        n=found.n,
-        band=found.band if found.n else 0.0,
+        r=_round(correlations.ccf),
+        best_lag=correlations.best_lag if is_known else None,
+        best_r=round(correlations.r, 4) if is_known else None,
+        n=correlations.n,
+        band=correlations.band if correlations.n else 0.0,
     )
 
 
-def _plain(values: Floats) -> list[float | None]:
+def _round(values: Floats) -> list[float | None]:
     return [None if np.isnan(value) else round(float(value), 4) for value in values]

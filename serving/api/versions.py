@@ -1,25 +1,26 @@
-"""The versions of a model over HTTP: which are kept, what they have learned, pinning, a file of one."""
+"""The routes for versions: which are kept, what they have learned, pinning, and downloading one."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from flask import Blueprint, Response, current_app, request
 from msgspec import Meta
 
 from serving.access import require_token
+from serving.model_cache import ModelCache
 from serving.models import find_cache, json_response, resolve_model
 from serving.openapi import describe_route
 from streamlearn.errors import BadRequest, UnknownVersion
 from streamlearn.storage.store import Store
-from streamlearn.storage.versions import VersionInfo
+from streamlearn.storage.versions import Head, VersionInfo
 
 blueprint = Blueprint("versions", __name__, url_prefix="/v2/models/<name>")
 
-MOST_WAIT_S = 10
+MAX_WAIT_S = 10
 
 
 class Version(msgspec.Struct):
-    """A version that is kept: when it was written (seconds since 1970), how much it has learned, how well."""
+    """A kept version: when it was written (seconds since 1970), and the score of `samples` predictions."""
 
     lineage: str
     version: int
@@ -32,7 +33,7 @@ class Version(msgspec.Struct):
 
 
 class Learned(msgspec.Struct):
-    """Whether the version that is served has learned the record at an offset."""
+    """Whether the served version has learned the record at an offset."""
 
     offset: int
     learned: bool
@@ -40,7 +41,7 @@ class Learned(msgspec.Struct):
 
 
 class Versions(msgspec.Struct):
-    """The versions that are kept, ascending, and the answer to `learned`."""
+    """The kept versions, ascending, and the answer to the query's `learned`."""
 
     name: str
     versions: list[Version]
@@ -48,14 +49,14 @@ class Versions(msgspec.Struct):
 
 
 class VersionsQuery(msgspec.Struct):
-    """`learned`: an offset of the input topic; `wait`: how many seconds to wait for it."""
+    """`learned`: an offset of the input topic; `wait`: the seconds to wait until it has been learned."""
 
     learned: Annotated[int, Meta(ge=0, lt=1 << 62)] | None = None
-    wait: Annotated[float, Meta(ge=0, le=MOST_WAIT_S)] = 0.0
+    wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)] = 0.0
 
 
 class Pinned(msgspec.Struct):
-    """What is pinned now."""
+    """The served version, and whether it is pinned."""
 
     name: str
     lineage: str
@@ -65,64 +66,59 @@ class Pinned(msgspec.Struct):
 
 @blueprint.get("/versions")
 @describe_route(Versions, errors=(404, 503), tag="versions", query=VersionsQuery)
-def versions(name: str) -> Response:
-    """List the versions that are kept, and tell whether the served one has learned a record.
+def list_versions(name: str) -> Response:
+    """List the kept versions, and tell whether the served one has learned a record.
 
-    With `wait`, the answer to `learned` comes as soon as it is yes.
+    With `wait`, the answer comes as soon as the record has been learned, or after so many seconds.
     """
-    found, query = find_cache(name), _query()
+    cache, query = find_cache(name), _parse_query()
     learned = None
     if query.learned is not None:
-        served = found.wait_until_learned(query.learned, query.wait)
+        served = cache.wait_for_offset(query.learned, query.wait)
         learned = Learned(query.learned, served is not None, served.head.version if served else None)
-    return json_response(Versions(name, _listed(name), learned))
+    return json_response(Versions(name, _list_versions(cache), learned))
 
 
-def _listed(name: str) -> list[Version]:
-    found = find_cache(name)
-    if not found.begun:
-        return []
-    served = found.current()
-    now = served.head
-    kept = {(found.lineage, version): about for version, about in found.versions().items()}
-    # A pin holds its own copy; the version itself may have been trimmed since, or be of another lineage.
-    score = served.learner.score.summary()
-    kept.setdefault((now.lineage, now.version), VersionInfo(now.digest, now.samples, score, now.time_s))
-    return [
-        Version(
-            lineage,
-            version,
-            about.time_s,
-            about.samples,
-            about.score,
-            about.digest,
-            served=(lineage, version) == (now.lineage, now.version),
-            pinned=now.pinned and (lineage, version) == (now.lineage, now.version),
-        )
-        for (lineage, version), about in sorted(kept.items(), key=lambda one: one[0][1])
-    ]
-
-
-def _query() -> VersionsQuery:
+def _parse_query() -> VersionsQuery:
     try:
         return msgspec.convert(request.args.to_dict(), VersionsQuery, strict=False)
     except msgspec.ValidationError as error:
         field = str(error).rpartition("$.")[2].rstrip("`") if "$." in str(error) else None
-        raise BadRequest(f"the query cannot be understood: {error}", field=field) from error
+        raise BadRequest(f"the query is not valid: {error}", field=field) from error
+
+
+def _list_versions(cache: ModelCache) -> list[Version]:
+    if not cache.has_begun:
+        return []
+    served = cache.current()
+    head, score = served.head, served.learner.score.summary()
+    infos = {(cache.lineage, version): info for version, info in cache.versions().items()}
+    # A pinned version has a copy of its own: it may be of another lineage, or no longer kept otherwise.
+    infos.setdefault((head.lineage, head.version), VersionInfo(head.digest, head.samples, score, head.time_s))
+    return [
+        Version(
+            lineage,
+            version,
+            info.time_s,
+            info.samples,
+            info.score,
+            info.digest,
+            served=(lineage, version) == (head.lineage, head.version),
+            pinned=head.pinned and (lineage, version) == (head.lineage, head.version),
+        )
+        for (lineage, version), info in sorted(infos.items(), key=lambda item: item[0][1])
+    ]
 
 
 @blueprint.post("/versions/<version>/pin")
 @describe_route(Pinned, errors=(401, 403, 404, 503), tag="versions", security={"token": []})
 @require_token
 def pin(name: str, version: str) -> Response:
-    """Serve this version, whatever is learned meanwhile, until it is unpinned."""
+    """Serve this version until it is unpinned, whatever is learned meanwhile."""
     served = resolve_model(name, version)
     if not served.head.pinned:
-        data = _store().snapshot(name, served.head.lineage, served.head.version)
-        if data is None:
-            raise UnknownVersion(f"version {version} of {name} is not kept")
-        _store().pin(name, served.head, data)
-        find_cache(name).look()
+        _store().pin(name, served.head, _read_snapshot(name, served.head))
+        find_cache(name).refresh()
     return json_response(Pinned(name, served.head.lineage, served.head.version, True))
 
 
@@ -131,28 +127,32 @@ def pin(name: str, version: str) -> Response:
 @require_token
 def unpin(name: str) -> Response:
     """Serve the newest version again."""
-    found = find_cache(name)
+    cache = find_cache(name)
     _store().unpin(name)
-    found.look()
-    head = found.current().head
+    cache.refresh()
+    head = cache.current().head
     return json_response(Pinned(name, head.lineage, head.version, False))
 
 
 @blueprint.get("/versions/<version>/file")
 @describe_route(None, errors=(404, 503), tag="versions")
-def file(name: str, version: str) -> Response:
-    """Give a version as a file, which `streamlearn models … import` reads."""
-    head = resolve_model(name, version).head
-    data: Any = (
-        _store().pinned_snapshot(name) if head.pinned else _store().snapshot(name, head.lineage, head.version)
-    )
-    if data is None:
-        raise UnknownVersion(f"version {version} of {name} is not kept")
+def download(name: str, version: str) -> Response:
+    """Return a version as a file, which `streamlearn models … import` reads."""
+    data = _read_snapshot(name, resolve_model(name, version).head)
     response = Response(data, content_type="application/octet-stream")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}-{version}.slsnap"'
     return response
 
 
+def _read_snapshot(name: str, head: Head) -> bytes:
+    """Return a version's bytes; a pinned one's from its copy."""
+    store = _store()
+    data = store.pinned_snapshot(name) if head.pinned else store.snapshot(name, head.lineage, head.version)
+    if data is None:
+        raise UnknownVersion(f"version {head.version} of {name} is not kept")
+    return data
+
+
 def _store() -> Store:
-    found: Store = current_app.extensions["store"]
-    return found
+    store: Store = current_app.extensions["store"]
+    return store

@@ -1,4 +1,4 @@
-"""What digit a drawing is: the tutorial's `POST /predict`."""
+"""The tutorial's route `POST /predict`: which digit a drawing is."""
 
 import base64
 from typing import Any
@@ -18,13 +18,13 @@ pipeline = digits.pipeline
 
 
 class Drawing(msgspec.Struct):
-    """A drawing as SVG, in base64; `data:image/svg+xml;base64,` may stand before it."""
+    """A drawing as SVG in base64, with or without `data:image/svg+xml;base64,` before it."""
 
-    imgStr: str  # noqa: N815 (the tutorial's client calls it so)
+    imgStr: str  # noqa: N815 (the tutorial's name)
 
 
-class Answer(msgspec.Struct):
-    """The digit; beside it the ten probabilities, the 8×8 picture that was judged, and by which version."""
+class DigitAnswer(msgspec.Struct):
+    """The digit, its ten probabilities, the 8×8 picture that was classified, and the model's version."""
 
     success: bool
     predict_result: int
@@ -37,18 +37,18 @@ class Answer(msgspec.Struct):
 
 @blueprint.post("/predict")
 @describe_route(
-    Answer, status=201, errors=(403, 408, 413, 415, 503), tag="digits", form=Drawing, json=digits.Digit
+    DigitAnswer, status=201, errors=(403, 408, 413, 415, 503), tag="digits", form=Drawing, json=digits.Digit
 )
 def predict() -> Response:
-    """Say which digit this is: a form whose `imgStr` is an SVG drawing in base64, or JSON with 64 numbers."""
+    """Classify a digit: a form whose `imgStr` is an SVG drawing in base64, or JSON with 64 numbers."""
     if request.is_json:
-        record = _record(request.get_data())
+        record = _parse_record(request.get_data())
     else:
-        record = pipeline.record(x=drawing.picture(_svg(request.form.get("imgStr"))).tolist())
+        record = pipeline.record(x=drawing.make_picture(_decode_svg(request.form.get("imgStr"))).tolist())
     served = find_cache(pipeline.name).current()
     outputs = served.learner.outputs([record])
     remember(pipeline.name, g.request_id, served, [record])
-    answer = Answer(
+    answer = DigitAnswer(
         success=True,
         predict_result=outputs["predict_y"].tolist()[0],
         probabilities=outputs["probabilities"][0].tolist(),
@@ -60,19 +60,19 @@ def predict() -> Response:
     return json_response(answer, 201)
 
 
-def _record(body: bytes) -> Any:
+def _parse_record(body: bytes) -> Any:
     try:
         return pipeline.codec.decode(body)
     except BadRecord as error:
         raise BadRequest(f'the body is not {{"x": [64 numbers, 0 to 16]}}: {error}', field="x") from error
 
 
-def _svg(text: str | None) -> bytes:
+def _decode_svg(text: str | None) -> bytes:
     if not text:
-        raise BadDrawing("the form has no field imgStr with the drawing in it")
-    bare = text.rpartition("base64,")[2]
+        raise BadDrawing("the form has no field imgStr: put the drawing there, as SVG in base64")
+    encoded = text.rpartition("base64,")[2]
     try:
-        # A form turns + into a space where the sender has not escaped it.
-        return base64.b64decode(bare.replace(" ", "+"), validate=True)
+        # In a form, a + that is not escaped arrives as a space.
+        return base64.b64decode(encoded.replace(" ", "+"), validate=True)
     except ValueError as error:
         raise BadDrawing(f"imgStr is not base64: {error}") from error

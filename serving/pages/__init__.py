@@ -1,10 +1,10 @@
-"""The pages: drawn by the server, kept up to date by one message a second.
+"""The pages: rendered by the server, then kept up to date by one message a second.
 
-watch.py      looks at a pipeline's stream for as long as somebody watches
-views.py      what was seen → the message that the pages' scripts show
-feed.py       messages as server-sent events, made once for all who watch
-routes.py     the pages, and where their messages come from
-language.py   English and Chinese: which one, and its texts
-words.py      the sentences that the scripts say
+watch.py      polls Kafka, Redis and Flink for one pipeline while somebody watches it
+views.py      a watch → the message that the pages' scripts show
+feed.py       messages → server-sent events, made once for all watchers
+words.py      the sentences that the scripts show, in English
+language.py   chooses English or Chinese for a request, and translates
 locales/      the translations, as gettext catalogues
+routes.py     the pages, and `/live/<pipeline>`, where their messages come from
 """

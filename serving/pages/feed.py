@@ -1,4 +1,4 @@
-"""Messages as server-sent events: made once a second for all who watch, sent when something has changed.
+"""Messages as server-sent events: made at most once a second for all watchers, sent when they change.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -7,54 +7,66 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-_EVERY_S = 1.0
+_MAKE_EVERY_S = 1.0
 _SILENCE_S = 10.0
-"""After so long without news a comment is sent: it finds out whether the client is still there."""
+"""After this long without a new message a comment is sent: it shows whether the client is still there."""
 
 _LONGEST_S = 300.0
-"""A connection ends after that; the browser opens the next by itself."""
+"""A connection is closed after this long; the browser opens the next one by itself."""
 
 RETRY_MS = 1000
-"""How soon a browser tries again."""
+"""How long a browser waits before it connects again."""
 
 
 class Feed:
-    """Sends what `make` returns, to any number of watchers; `watched` is called while there are some."""
+    """Sends the newest message of one pipeline to any number of watchers. Thread-safe.
+
+    Parameters
+    ----------
+    make_message
+        Makes the message, as JSON; called at most once a second, by one thread at a time.
+    keep_polling
+        Called whenever somebody watches, so that what messages are made from is kept up to date.
+    serving
+        Whether the server goes on; events end when it does not.
+    clock
+        Seconds that never run backward.
+    """
 
     def __init__(
         self,
-        make: Callable[[], bytes],
-        watched: Callable[[], None],
+        make_message: Callable[[], bytes],
+        keep_polling: Callable[[], None],
         serving: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._make = make
-        self._watched = watched
+        self._make_message = make_message
+        self._keep_polling = keep_polling
         self._serving = serving
         self._clock = clock
         self._lock = threading.Lock()
-        self._made_at = -_EVERY_S
-        self._made = b""
+        self._made_at = -_MAKE_EVERY_S
+        self._message = b""
 
-    def newest(self) -> bytes:
-        """Return the newest message; it is made anew if it is older than a second."""
-        self._watched()
+    def get_message(self) -> bytes:
+        """Return the newest message; make a new one if it is more than a second old."""
+        self._keep_polling()
         with self._lock:
-            if self._clock() - self._made_at >= _EVERY_S:
-                self._made, self._made_at = self._make(), self._clock()
-            return self._made
+            if self._clock() - self._made_at >= _MAKE_EVERY_S:
+                self._message, self._made_at = self._make_message(), self._clock()
+            return self._message
 
-    def events(self, wait: Callable[[float], object] = time.sleep) -> Iterator[bytes]:
+    def stream_events(self, wait: Callable[[float], object] = time.sleep) -> Iterator[bytes]:
         """Yield events until the server ends, or the connection has lasted for five minutes."""
-        begun = spoken = self._clock()
-        said = b""
+        start = last_sent_at = self._clock()
+        last_message = b""
         yield b"retry: %d\n\n" % RETRY_MS
-        while self._serving() and self._clock() - begun < _LONGEST_S:
-            message = self.newest()
-            if message != said:
-                said, spoken = message, self._clock()
+        while self._serving() and self._clock() - start < _LONGEST_S:
+            message = self.get_message()
+            if message != last_message:
+                last_message, last_sent_at = message, self._clock()
                 yield b"data: " + message + b"\n\n"
-            elif self._clock() - spoken > _SILENCE_S:
-                spoken = self._clock()
+            elif self._clock() - last_sent_at > _SILENCE_S:
+                last_sent_at = self._clock()
                 yield b": nothing new\n\n"
-            wait(_EVERY_S / 2)
+            wait(_MAKE_EVERY_S / 2)

@@ -1,7 +1,7 @@
-"""English and Chinese: which one a request is answered in, and its texts.
+"""English and Chinese: choose the language of a request, and translate into it.
 
-Texts are written in English where they are used, marked with `_`; `locales/zh.po` has their translations. The
-catalogue is read as it is, so nothing needs to be compiled before the server runs.
+Texts stand in English where they are used, marked with `_` or `gettext`; `locales/zh.po` has their
+translations. The catalogue is read as it is: nothing has to be compiled before the server runs.
 """
 
 import io
@@ -13,10 +13,10 @@ from babel.support import NullTranslations, Translations
 from flask import Flask, Response, g, request
 
 LANGUAGES = {"en": "English", "zh": "中文"}
-"""The languages, and what each calls itself; the first is that of the sources."""
+"""The languages, and each one's own name; the first is that of the sources."""
 
 TAGS = {"en": "en", "zh": "zh-Hans"}
-"""As HTML names them."""
+"""The languages' names in HTML."""
 
 LOCALES = Path(__file__).parent / "locales"
 
@@ -25,31 +25,33 @@ _YEAR_S = 365 * 24 * 3600
 
 
 def register(app: Flask) -> None:
-    """Teach templates to translate, and remember who has chosen a language."""
+    """Let templates translate, and remember the language that a visitor chooses."""
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
-        gettext, lambda one, many, count: _texts(chosen()).ungettext(one, many, count), newstyle=True
+        gettext,
+        lambda singular, plural, count: _load_texts(choose_language()).ungettext(singular, plural, count),
+        newstyle=True,
     )
-    app.after_request(_remember)
+    app.after_request(_remember_language)
 
 
-def chosen() -> str:
-    """Return the language of this request: that which was asked for, was chosen before, or is preferred."""
+def choose_language() -> str:
+    """Return the language of this request: by its query, else its cookie, else what the browser prefers."""
     if "language" not in g:
-        wanted = (request.args.get("lang"), request.cookies.get(_COOKIE))
+        chosen = (request.args.get("lang"), request.cookies.get(_COOKIE))
         preferred = request.accept_languages.best_match([*LANGUAGES, *TAGS.values()])
-        found = [one for one in wanted if one in LANGUAGES]
-        g.language = found[0] if found else (preferred or "en")[:2]
+        known = [language for language in chosen if language in LANGUAGES]
+        g.language = known[0] if known else (preferred or "en")[:2]
     return str(g.language)
 
 
 def gettext(text: str) -> str:
-    """Translate into the language of this request."""
-    return str(_texts(chosen()).ugettext(text))
+    """Translate a text into the language of this request."""
+    return str(_load_texts(choose_language()).ugettext(text))
 
 
 @cache
-def _texts(language: str) -> NullTranslations:
+def _load_texts(language: str) -> NullTranslations:
     path = LOCALES / f"{language}.po"
     if not path.exists():
         return NullTranslations()
@@ -61,9 +63,9 @@ def _texts(language: str) -> NullTranslations:
     return Translations(compiled)
 
 
-def _remember(response: Response) -> Response:
+def _remember_language(response: Response) -> Response:
     if request.args.get("lang") in LANGUAGES:
-        response.set_cookie(_COOKIE, chosen(), max_age=_YEAR_S, samesite="Lax", httponly=True)
+        response.set_cookie(_COOKIE, choose_language(), max_age=_YEAR_S, samesite="Lax", httponly=True)
     if "language" in g:
         response.vary.add("Accept-Language")
         response.vary.add("Cookie")

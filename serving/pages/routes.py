@@ -1,4 +1,8 @@
-"""The pages and where their messages come from."""
+"""The pages, and `/live/<pipeline>`, where their messages come from.
+
+`/forecast`, `/lags` and `/pipelines` have a page for each pipeline that they can show; without a name they
+lead to the first.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -6,15 +10,16 @@ from typing import Any
 
 import msgspec
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 
 from serving.models import find_cache, server_settings
 from serving.pages import language, views
 from serving.pages.feed import Feed
-from serving.pages.language import LANGUAGES, TAGS, chosen, gettext
+from serving.pages.language import LANGUAGES, TAGS, choose_language, gettext
 from serving.pages.watch import Watch
 from serving.pages.words import WORDS
-from serving.protocol.signature import is_windowed
 from streamlearn.errors import NoModel, UnknownPipeline
+from streamlearn.learning.learner import LatestForecast, Learning
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage.store import Store
@@ -38,111 +43,101 @@ def register(app: Flask) -> None:
         return bool(app.extensions["serving"]())
 
     app.extensions["live"] = {
-        name: _live(Watch(app.extensions["settings"], store, models), serving)
+        name: _start_live(Watch(app.extensions["settings"], store, models), serving)
         for name, models in app.extensions["models"].items()
     }
     language.register(app)
-    app.context_processor(_common)
+    app.context_processor(_frame_context)
     app.register_blueprint(blueprint)
 
 
-def _live(watch: Watch, serving: Callable[[], bool]) -> Live:
-    def make() -> bytes:
-        return msgspec.json.encode(views.message(watch))
+def _start_live(watch: Watch, serving: Callable[[], bool]) -> Live:
+    def make_message() -> bytes:
+        return msgspec.json.encode(views.make_message(watch))
 
-    return Live(watch, Feed(make, watch.watched, serving))
+    return Live(watch, Feed(make_message, watch.keep_polling, serving))
 
 
-def _common() -> dict[str, Any]:
-    """What every page's frame needs."""
+def _frame_context() -> dict[str, Any]:
+    """Return what every page's frame needs."""
     return {
-        "language": chosen(),
-        "language_tag": TAGS[chosen()],
+        "language": choose_language(),
+        "language_tag": TAGS[choose_language()],
         "languages": LANGUAGES,
         "words": {name: gettext(text) for name, text in WORDS.items()},
-        "navigation": _navigation(),
+        "navigation": _list_pages(),
         "flink_url": server_settings().flink,
     }
 
 
-def _navigation() -> list[dict[str, Any]]:
-    """The pages in their order, as (title, address, whether this request is for it)."""
-    pages = [
-        ("draw", gettext("Digits")),
-        ("forecasts", gettext("Forecast")),
-        ("lagging", gettext("Lags")),
-        ("pipelines", gettext("Pipelines")),
-    ]
-    here = (request.endpoint or "").partition(".")[2]
-    families = {"forecast": "forecasts", "lags": "lagging", "pipeline": "pipelines"}
+def _list_pages() -> list[dict[str, Any]]:
+    """Return the pages in their order, each with its title, address, and whether this request is for it."""
+    titles = {
+        "pages.show_digits": gettext("Digits"),
+        "pages.show_forecast": gettext("Forecast"),
+        "pages.show_lags": gettext("Lags"),
+        "pages.show_pipeline": gettext("Pipelines"),
+    }
     return [
-        {
-            "title": title,
-            "url": url_for(f"pages.{name}"),
-            "here": families.get(here, here) == name,
-        }
-        for name, title in pages
+        {"title": title, "url": url_for(endpoint), "here": endpoint == request.endpoint}
+        for endpoint, title in titles.items()
     ]
 
 
 @blueprint.get("/")
-def draw() -> str:
-    """Draw a digit, see what the model makes of it, and say what is right."""
+def show_digits() -> str:
+    """Show a drawing area, what the model answers, and buttons to correct it."""
+    name = digits.pipeline.name
     return render_template(
         "digits.html",
-        name=digits.pipeline.name,
-        model=views.model(_watch(digits.pipeline.name)),
+        name=name,
+        model=views.describe_served_model(_live()[name].watch),
         feedback=server_settings().feedback == "on",
     )
 
 
 @blueprint.get("/forecast")
-def forecasts() -> Any:
-    """Show the first pipeline that forecasts."""
-    names = _forecasting()
-    if not names:
-        raise UnknownPipeline("no pipeline here forecasts")
-    return redirect(url_for("pages.forecast", name=names[0]))
-
-
 @blueprint.get("/forecast/<name>")
-def forecast(name: str) -> str:
+def show_forecast(name: str | None = None) -> ResponseReturnValue:
     """Show the past, the forecast from its end, and how good such forecasts are."""
-    pipeline = find_cache(name).pipeline
-    if not is_windowed(pipeline):
-        raise UnknownPipeline(f"{name} does not forecast")
-    return render_template(
-        "forecast.html",
-        name=name,
-        names=_forecasting(),
-        model=views.model(_watch(name)),
-        shown=_shown(pipeline),
-        latest=_latest(name),
-        horizons=pipeline.learning.horizons,  # type: ignore[attr-defined]
-    )
+    return _show_page("forecast", name, lambda learning: learning.series is not None)
 
 
 @blueprint.get("/lags")
-def lagging() -> Any:
-    """Show the first pipeline that watches what may drive its value."""
-    names = _driven()
-    if not names:
-        raise UnknownPipeline("no pipeline here watches what may drive its value")
-    return redirect(url_for("pages.lags", name=names[0]))
-
-
 @blueprint.get("/lags/<name>")
-def lags(name: str) -> str:
+def show_lags(name: str | None = None) -> ResponseReturnValue:
     """Show which drivers lead the value, and the lags that forecasts are made from."""
+    return _show_page("lags", name, lambda learning: bool(learning.drivers))
+
+
+@blueprint.get("/pipelines")
+@blueprint.get("/pipelines/<name>")
+def show_pipeline(name: str | None = None) -> ResponseReturnValue:
+    """Show how one pipeline fares: its stream, its score, what went wrong, its parts."""
+    return _show_page("pipeline", name, lambda learning: True)
+
+
+def _show_page(page: str, name: str | None, has_page: Callable[[Learning], bool]) -> ResponseReturnValue:
+    """Render the page of that name for one pipeline; without one, redirect to the first that has it."""
+    names = [other for other, live in sorted(_live().items()) if has_page(live.watch.pipeline.learning)]
+    if name is None:
+        if not names:
+            raise UnknownPipeline(f"no pipeline here has a page {request.path}")
+        return redirect(url_for(str(request.endpoint), name=names[0]))
     pipeline = find_cache(name).pipeline
-    if not pipeline.learning.drivers:
-        raise UnknownPipeline(f"{name} watches nothing that may drive its value")
+    if name not in names:
+        raise UnknownPipeline(
+            f"{name} has no page {request.path}; these pipelines have one: {', '.join(names) or 'none'}"
+        )
     return render_template(
-        "lags.html",
+        f"{page}.html",
+        page=page,
         name=name,
-        names=_driven(),
-        model=views.model(_watch(name)),
-        shown=_shown(pipeline),
+        names=names,
+        pipeline=pipeline,
+        model=views.describe_served_model(_live()[name].watch),
+        latest=_find_latest_forecast(name),
+        shown=_translate_display(pipeline),
         drivers=[
             {"name": driver.name, "title": gettext(pipeline.display.driver(driver.name).title)}
             for driver in pipeline.learning.drivers
@@ -150,74 +145,41 @@ def lags(name: str) -> str:
     )
 
 
-@blueprint.get("/pipelines")
-def pipelines() -> Any:
-    """Show the first pipeline."""
-    return redirect(url_for("pages.pipeline", name=sorted(_all())[0]))
-
-
-@blueprint.get("/pipelines/<name>")
-def pipeline(name: str) -> str:
-    """Show how one pipeline fares: its stream, its score, what went wrong, its parts."""
-    found = find_cache(name).pipeline
-    return render_template(
-        "pipeline.html",
-        name=name,
-        names=sorted(_all()),
-        pipeline=found,
-        model=views.model(_watch(name)),
-        shown=_shown(found),
-    )
-
-
 @blueprint.errorhandler(UnknownPipeline)
-def unknown(error: UnknownPipeline) -> tuple[str, int]:
-    """Say so on a page, with the way back."""
+def show_not_found(error: UnknownPipeline) -> tuple[str, int]:
+    """Show on a page that there is no such pipeline or page, with a link to those there are."""
     return render_template("error.html", error=str(error)), 404
 
 
 @blueprint.get("/live/<name>")
-def live(name: str) -> Response:
-    """Send what goes on in one pipeline, as server-sent events."""
+def send_messages(name: str) -> Response:
+    """Send what goes on in one pipeline, as server-sent events; with `?once=1`, one message as JSON."""
     find_cache(name)
-    feed = _all()[name].feed
+    feed = _live()[name].feed
     if request.args.get("once"):
-        return Response(feed.newest(), content_type="application/json")
-    response = Response(feed.events(), content_type="text/event-stream")
+        return Response(feed.get_message(), content_type="application/json")
+    response = Response(feed.stream_events(), content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-def _all() -> dict[str, Live]:
-    found: dict[str, Live] = current_app.extensions["live"]
-    return found
+def _live() -> dict[str, Live]:
+    live: dict[str, Live] = current_app.extensions["live"]
+    return live
 
 
-def _forecasting() -> list[str]:
-    return [name for name, live in sorted(_all().items()) if is_windowed(live.watch.pipeline)]
-
-
-def _driven() -> list[str]:
-    return [name for name, live in sorted(_all().items()) if live.watch.pipeline.learning.drivers]
-
-
-def _watch(name: str) -> Watch:
-    return _all()[name].watch
-
-
-def _latest(name: str) -> dict[str, Any] | None:
-    """The newest forecast, for the page as it first appears."""
+def _find_latest_forecast(name: str) -> LatestForecast | None:
+    """Return the forecast from the newest record, for the page as it first appears."""
     try:
-        learner = find_cache(name).current().learner
+        return find_cache(name).current().learner.latest
     except NoModel:
         return None
-    return getattr(learner, "latest", None)
 
 
-def _shown(pipeline: Pipeline) -> dict[str, Any]:
-    found = asdict(pipeline.display)
-    found["bands_source"] = found["bands_source"] and gettext(found["bands_source"])
-    for band in found["bands"]:
+def _translate_display(pipeline: Pipeline) -> dict[str, Any]:
+    shown = asdict(pipeline.display)
+    shown["bands_source"] = shown["bands_source"] and gettext(shown["bands_source"])
+    for band in shown["bands"]:
         band["name"] = gettext(band["name"])
-    return found
+    return shown

@@ -1,5 +1,11 @@
-"""What a watch has seen → the message that the pages' scripts show. Nothing is asked here, only arranged."""
+"""What a watch has seen → the message that the pages' scripts show. Nothing is polled here.
 
+The pages ask a kind of learning for what it declares (`streamlearn/learning/learner.py`), never for its
+class: a kind that declares neither a label nor a series has a page without curves.
+"""
+
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import msgspec
@@ -10,12 +16,12 @@ from serving.model_cache import Served
 from serving.pages.watch import Watch
 from streamlearn.errors import NoModel
 from streamlearn.learning import curves
-from streamlearn.learning.forecasting import Forecast
-from streamlearn.learning.tabular import Tabular
+from streamlearn.learning.learner import Learning, SeriesSpec
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage.versions import Restore
 
 WINDOW = 500
-"""How many records a figure of rows is taken over."""
+"""How many labelled records a rolling accuracy or error is taken over."""
 
 WEEK = 168
 """Steps shown of the past, and over which a forecast's error is taken: a week of hours."""
@@ -27,11 +33,12 @@ Values = list[float | None]
 
 
 class Model(msgspec.Struct):
-    """The version that is served."""
+    """The served version: the one that answers requests."""
 
     version: int
     lineage: str
     samples: int
+    """How many predictions its score is made of."""
     written_s: int
     """When it was written, in seconds since 1970."""
     pinned: bool
@@ -40,28 +47,28 @@ class Model(msgspec.Struct):
 
 
 class Part(msgspec.Struct):
-    """Whether a part can be seen; if not, why."""
+    """Whether Kafka, Redis or Flink answers; if not, why."""
 
     name: str
-    looked: bool
-    """Whether there has been time to look."""
+    polled: bool
+    """Whether it has been polled at least once."""
     trouble: str
 
 
 class Curve(msgspec.Struct):
-    """A figure over the newest answers, beside its baseline."""
+    """A figure over the newest answers, beside its baseline's."""
 
     figure: str
     """`accuracy` (0–1) or `rmse` (in the value's unit)."""
     baseline: str
     window: int
     x: list[int]
-    ours: Values
-    theirs: Values
+    values: Values
+    baseline_values: Values
 
 
-class Learned(msgspec.Struct):
-    """A version that is kept, and its figures."""
+class KeptVersion(msgspec.Struct):
+    """A version that is kept, and its score."""
 
     version: int
     samples: int
@@ -80,16 +87,16 @@ class Outlook(msgspec.Struct):
     forecast: Values
     low: Values
     high: Values
-    """Between which the truth came, in eight of ten of the newest forecasts."""
-    judged: int
-    """How many forecasts of the shortest horizon that is taken from."""
+    """The range that held the true value for eight of ten of the newest forecasts."""
+    scored: int
+    """How many forecasts of the shortest horizon that range is taken from."""
 
 
 class HorizonCurve(msgspec.Struct):
     """The error of one horizon over time."""
 
     horizon: int
-    ours: Values
+    values: Values
     persistence: Values
 
 
@@ -102,23 +109,26 @@ class Errors(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """What is going on in one pipeline."""
+    """What goes on in one pipeline."""
 
     pipeline: str
     parts: list[Part]
     job: str | None
+    """The state of its job in Flink, in small letters; None where there is none, or Flink does not answer."""
     job_id: str | None
     trouble: str
+    """What the job or the server is held up by; empty where nothing is."""
     model: Model | None
     rate: float | None
-    lag: int | None
+    unanswered: int | None
+    """How many offsets of the input topic have no answer yet."""
     curve: Curve | None
-    learned: list[Learned]
-    letters: list[tuple[int, str]]
-    dead: int
-    """How many dead letters there are among the newest."""
-    dead_more: bool
-    """Whether there may be more than could be counted."""
+    versions: list[KeptVersion]
+    dead_letters: list[tuple[int, str]]
+    """The newest, the newest first: offset and reason."""
+    dead_letter_count: int
+    more_dead_letters: bool
+    """Whether there may be more than were counted."""
     restores: list[Restore]
     restarts: int
     rolled_back: int
@@ -126,49 +136,52 @@ class Message(msgspec.Struct):
     errors: Errors | None
 
 
-def message(watch: Watch) -> Message:
-    """Arrange what a watch has seen."""
-    flow, learning = watch.flow, watch.pipeline.learning
+def make_message(watch: Watch) -> Message:
+    """Put what a watch has seen into a message."""
+    flow, pipeline = watch.flow, watch.pipeline
     answers = list(flow.answers)
-    found = series_of(watch, answers) if isinstance(learning, Forecast) else None
-    curve = rows_curve(answers, learning) if isinstance(learning, Tabular) else None
+    curve = make_label_curve(answers, pipeline.learning)
     outlook = errors = None
-    if found is not None and isinstance(learning, Forecast):
-        missed, persistence = curves.errors(found, learning.horizons)
-        outlook = _outlook(found, missed, learning, answers[-1])
-        errors = _errors(found, missed, persistence, learning.horizons)
-        curve = _first(errors)
-    lag = None if flow.end is None or flow.answered is None else max(0, flow.end - 1 - flow.answered)
+    spec = pipeline.learning.series
+    series = None if spec is None else select_newest_run(answers, pipeline, spec)
+    if spec is not None and series is not None:
+        residuals, persistence = curves.compute_residuals(series, spec.horizons)
+        outlook = _make_outlook(series, residuals, spec, answers[-1])
+        errors = _make_errors(series, residuals, persistence, spec.horizons)
+        curve = _make_shortest_horizon_curve(errors)
+    unanswered = None
+    if flow.end_offset is not None and flow.answered_offset is not None:
+        unanswered = max(0, flow.end_offset - 1 - flow.answered_offset)
     return Message(
-        pipeline=watch.pipeline.name,
+        pipeline=pipeline.name,
         parts=[
-            Part(name, name in watch.looked, watch.troubles.get(name, ""))
+            Part(name, name in watch.polled, watch.troubles.get(name, ""))
             for name in ("kafka", "redis", "flink")
         ],
         job=watch.job.state.lower() if watch.job else None,
         job_id=watch.job.id if watch.job else None,
         trouble=watch.progress or watch.job_trouble or watch.models.trouble,
-        model=model(watch),
-        rate=None if flow.end is None else round(flow.rate, 1),
-        lag=lag,
+        model=describe_served_model(watch),
+        rate=None if flow.end_offset is None else round(flow.rate, 1),
+        unanswered=unanswered,
         curve=curve,
-        learned=[
-            Learned(version, about.samples, about.time_s, about.score)
-            for version, about in sorted(watch.versions.items())
+        versions=[
+            KeptVersion(version, info.samples, info.time_s, info.score)
+            for version, info in sorted(watch.versions.items())
         ],
-        letters=[(one.offset, one.reason) for one in reversed(flow.letters)][:_ROWS],
-        dead=len(flow.letters),
-        dead_more=flow.letters_cut,
+        dead_letters=[(letter.offset, letter.reason) for letter in reversed(flow.dead_letters)][:_ROWS],
+        dead_letter_count=len(flow.dead_letters),
+        more_dead_letters=flow.more_dead_letters,
         restores=watch.restores[: -_ROWS - 1 : -1],
         restarts=len(watch.restores),
-        rolled_back=sum(one.dropped for one in watch.restores),
+        rolled_back=sum(restore.dropped for restore in watch.restores),
         outlook=outlook,
         errors=errors,
     )
 
 
-def model(watch: Watch) -> Model | None:
-    """What is known of the version that is served; None while there is none."""
+def describe_served_model(watch: Watch) -> Model | None:
+    """Return the served version with its score; None while there is none."""
     try:
         served: Served = watch.models.current()
     except NoModel:
@@ -179,79 +192,97 @@ def model(watch: Watch) -> Model | None:
     )
 
 
-def rows_curve(answers: list[dict[str, Any]], how: Tabular) -> Curve | None:
-    """The share of right answers beside that of the commonest label; of a regression, its error."""
-    label = how.label_field
-    if label is None:
+def make_label_curve(answers: Sequence[dict[str, Any]], learning: Learning) -> Curve | None:
+    """Return the rolling accuracy of a classification, or the rolling error of a regression.
+
+    None for learning without a label field or with several answer fields, and where fewer than two answers
+    repeat their label.
+    """
+    label = learning.label_field
+    if label is None or len(learning.answer_fields) != 1:
         return None
-    known = [one for one in answers if one.get(label) is not None and one["predict_y"] is not None]
-    if len(known) < 2:
+    (prediction,) = learning.answer_fields
+    labelled = [
+        answer
+        for answer in answers
+        if _is_comparable(answer.get(label), learning) and _is_comparable(answer.get(prediction), learning)
+    ]
+    if len(labelled) < 2:
         return None
-    truths, said = [one[label] for one in known], [one["predict_y"] for one in known]
-    if how.classes is not None:
-        ours, theirs = curves.rolling_accuracy(truths, said, WINDOW)
-        named = "accuracy", "the commonest label"
+    truths = [answer[label] for answer in labelled]
+    predictions = [answer[prediction] for answer in labelled]
+    if learning.classes is not None:
+        values, baseline_values = curves.rolling_accuracy(truths, predictions, WINDOW)
+        names = "accuracy", "the commonest label"
     else:
         truth = np.array(truths, dtype=np.float64)
         last = np.concatenate([[np.nan], truth[:-1]])
-        missed = np.stack([np.array(said, dtype=np.float64) - truth, last - truth], axis=1)
-        ours, theirs = curves.rolling_rmse(missed, WINDOW).T
-        named = "rmse", "the last value"
-    # Figures of a few records only would show as leaps.
-    first = min(WINDOW, len(known)) // 2
-    at = first + curves.thinned(len(known) - first, _POINTS)
-    x = [int(known[row]["offset"]) for row in at]
-    return Curve(*named, WINDOW, x, plain(ours[at], 4), plain(theirs[at], 4))
+        residuals = np.stack([np.array(predictions, dtype=np.float64) - truth, last - truth], axis=1)
+        values, baseline_values = curves.rolling_rmse(residuals, WINDOW).T
+        names = "rmse", "the last value"
+    # The first figures are of a few records only, and would show as leaps.
+    start = min(WINDOW, len(labelled)) // 2
+    rows = start + curves.thin_indices(len(labelled) - start, _POINTS)
+    x = [int(labelled[row]["offset"]) for row in rows]
+    return Curve(*names, WINDOW, x, _round(values[rows], 4), _round(baseline_values[rows], 4))
 
 
-def series_of(watch: Watch, answers: list[dict[str, Any]]) -> curves.Series | None:
-    """The newest run of a forecasting pipeline's answers; None where they do not say what is forecast."""
-    how, shown = watch.pipeline.learning, watch.pipeline.display
-    if (
-        not isinstance(how, Forecast)
-        or not shown.value
-        or shown.value not in watch.pipeline.passthrough_fields
-    ):
+def _is_comparable(value: Any, learning: Learning) -> bool:
+    """Whether a label or prediction can be scored: any class; of a regression, a number."""
+    return value is not None if learning.classes is not None else isinstance(value, Real)
+
+
+def select_newest_run(
+    answers: Sequence[dict[str, Any]], pipeline: Pipeline, spec: SeriesSpec
+) -> curves.Series | None:
+    """Return the newest run of forecasts in which time runs forward.
+
+    None where there is no answer yet, or answers do not repeat the value or the fields that tell the step.
+    """
+    value = pipeline.display.value
+    if not value or value not in pipeline.passthrough_fields:
         return None
     try:
-        return curves.series(answers, how.horizons, how.step, shown.value, how.length)
+        return curves.collect_series(answers, spec.horizons, spec.step, value, spec.window_length)
     except AttributeError:
-        return None  # its step is told by a field that its answers do not repeat
+        return None  # the step is told by a field that answers do not repeat
 
 
-def _outlook(found: curves.Series, missed: curves.Floats, how: Forecast, newest: dict[str, Any]) -> Outlook:
-    low, high = curves.spread(missed).T
-    forecast, last = found.forecasts[-1], int(found.steps[-1])
+def _make_outlook(
+    series: curves.Series, residuals: curves.Floats, spec: SeriesSpec, newest: dict[str, Any]
+) -> Outlook:
+    low, high = curves.residual_quantiles(residuals).T
+    forecast, last = series.forecasts[-1], int(series.steps[-1])
     return Outlook(
         ts=str(newest.get("ts", last)),
-        steps=found.steps[-WEEK:].tolist(),
-        values=plain(found.values[-WEEK:]),
-        ahead=[last + horizon for horizon in how.horizons],
-        forecast=plain(forecast),
-        low=plain(np.maximum(forecast + low, how.lowest)),
-        high=plain(forecast + high),
-        judged=int((~np.isnan(missed[:, 0])).sum()),
+        steps=series.steps[-WEEK:].tolist(),
+        values=_round(series.values[-WEEK:]),
+        ahead=[last + horizon for horizon in spec.horizons],
+        forecast=_round(forecast),
+        low=_round(np.maximum(forecast + low, spec.lowest)),
+        high=_round(forecast + high),
+        scored=int((~np.isnan(residuals[:, 0])).sum()),
     )
 
 
-def _errors(
-    found: curves.Series, missed: curves.Floats, persistence: curves.Floats, horizons: tuple[int, ...]
+def _make_errors(
+    series: curves.Series, residuals: curves.Floats, persistence: curves.Floats, horizons: Sequence[int]
 ) -> Errors:
-    ours = curves.rolling_rmse(missed, WEEK, at_least=24)
-    theirs = curves.rolling_rmse(persistence, WEEK, at_least=24)
-    at = curves.thinned(len(found.steps), _POINTS)
+    values = curves.rolling_rmse(residuals, WEEK, at_least=24)
+    baseline_values = curves.rolling_rmse(persistence, WEEK, at_least=24)
+    rows = curves.thin_indices(len(series.steps), _POINTS)
     horizon_curves = [
-        HorizonCurve(horizon, plain(ours[at, column]), plain(theirs[at, column]))
+        HorizonCurve(horizon, _round(values[rows, column]), _round(baseline_values[rows, column]))
         for column, horizon in enumerate(horizons)
     ]
-    return Errors(WEEK, found.steps[at].tolist(), horizon_curves)
+    return Errors(WEEK, series.steps[rows].tolist(), horizon_curves)
 
 
-def _first(errors: Errors) -> Curve:
-    first = errors.horizons[0]
-    return Curve("rmse", "persistence", errors.window, errors.x, first.ours, first.persistence)
+def _make_shortest_horizon_curve(errors: Errors) -> Curve:
+    shortest = errors.horizons[0]
+    return Curve("rmse", "persistence", errors.window, errors.x, shortest.values, shortest.persistence)
 
 
-def plain(values: NDArray[Any], digits: int = 2) -> Values:
-    """As JSON has it: rounded, and null for what is missing."""
+def _round(values: NDArray[Any], digits: int = 2) -> Values:
+    """Round for JSON, with None for what is missing."""
     return [None if np.isnan(value) else round(float(value), digits) for value in values]

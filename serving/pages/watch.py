@@ -1,7 +1,7 @@
-"""What goes on in one pipeline's stream, looked at in the background for as long as somebody watches.
+"""What goes on in one pipeline's stream, polled in the background for as long as somebody watches.
 
-Kafka, Redis and Flink are looked at apart from each other, so one that is away hides none of the others: what
-was seen last stays, and the trouble is told beside it.
+Kafka, Redis and Flink are polled on a thread each, so one that does not answer holds up none of the others:
+what was seen last stays, and the trouble is shown beside it.
 """
 
 import logging
@@ -28,57 +28,60 @@ from streamlearn.storage.versions import Restore, VersionInfo
 _log = logging.getLogger(__name__)
 
 ANSWERS = 5_000
-"""How many offsets of answers are looked back on: half a year of hours, a few minutes of digits."""
+"""How many offsets of answers are read back: half a year of hours, a few minutes of digits."""
 
-LETTERS = 1_000
-"""How many offsets of dead letters are looked back on."""
+DEAD_LETTERS = 1_000
+"""How many offsets of dead letters are read back."""
 
 CONTROLS = 10
-"""How many offsets of obeyed control records are looked back on."""
+"""How many offsets of obeyed control records are read back."""
 
-_LOOK_S = 1.0
+_POLL_EVERY_S = 1.0
 _CONNECT_MS = 2000
-"""Short: the next look comes soon, and a server that ends waits for those who connect."""
+"""Short: the next poll comes soon, and a server that ends waits for connections that are being made."""
 _IDLE_S = 30.0
-"""How long after the last watcher the looking goes on."""
+"""How long polling goes on after the last watcher has left."""
 
 _RATE_S = 10.0
 
 
-class Letter(msgspec.Struct):
+class DeadLetter(msgspec.Struct):
     """A dead letter without its bytes."""
 
     offset: int
     reason: str
 
 
-class _Answered(msgspec.Struct):
-    """Any answer: which record it is to."""
+class _OffsetOnly(msgspec.Struct):
+    """Of any answer, the offset of the record that it answers."""
 
     offset: int
 
 
 @dataclass
 class Flow:
-    """What the topics say."""
+    """What was read from the topics."""
 
     answers: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=ANSWERS))
     """The newest predictions, the oldest first."""
-    letters: deque[Letter] = field(default_factory=lambda: deque(maxlen=LETTERS))
-    letters_cut: bool = False
-    """Whether older dead letters than those were left out."""
-    end: int | None = None
-    """The offset after the newest input record; None until Kafka has said."""
-    answered: int | None = None
-    """The newest offset with an answer."""
+    dead_letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=DEAD_LETTERS))
+    more_dead_letters: bool = False
+    """Whether there may be older dead letters than those."""
+    end_offset: int | None = None
+    """The offset after the newest input record; None until Kafka has answered."""
+    answered_offset: int | None = None
+    """The newest offset that has an answer."""
     count: int = 0
-    """Answers that have come since the watching began."""
+    """Answers that have come since watching began."""
     rate: float = 0.0
-    """Answers a second, over the last ten."""
+    """Answers a second, over the last ten seconds."""
 
 
 class Watch:
-    """Looks at the stream of one pipeline; `watched` begins it and keeps it going."""
+    """Polls the stream of one pipeline for half a minute after each `keep_polling`.
+
+    What was seen stands in the attributes: the polling threads write them, any thread may read them.
+    """
 
     def __init__(self, settings: Settings, store: Store, models: ModelCache) -> None:
         self.pipeline: Pipeline = models.pipeline
@@ -87,13 +90,13 @@ class Watch:
         self.versions: dict[int, VersionInfo] = {}
         self.restores: list[Restore] = []
         self.progress: str | None = None
-        """What a worker that learns again says of it."""
+        """What a worker that learns records again reports; None when none does."""
         self.job: Job | None = None
         self.job_trouble: str | None = None
-        self.looked: set[str] = set()
-        """The parts that have been looked at."""
+        self.polled: set[str] = set()
+        """The parts that have been polled at least once: `kafka`, `redis`, `flink`."""
         self.troubles: dict[str, str] = {}
-        """What keeps a part from being seen, by the part's name; empty where all is well."""
+        """Why a part could not be read, by the part's name; empty where all is well."""
         self._settings = settings
         self._store = store
         self._tail: Tail | None = None
@@ -103,107 +106,112 @@ class Watch:
         self._lock = threading.Lock()
         self._running: set[str] = set()
 
-    def watched(self) -> None:
-        """Say that somebody watches."""
+    def keep_polling(self) -> None:
+        """Start polling, or let it go on, for the next half minute."""
         self._until = time.monotonic() + _IDLE_S
-        for name, look in (("kafka", self._kafka), ("redis", self._redis), ("flink", self._flink)):
+        parts = (("kafka", self._poll_kafka), ("redis", self._poll_redis), ("flink", self._poll_flink))
+        for name, poll in parts:
             with self._lock:
                 if name in self._running:
                     continue
                 self._running.add(name)
-            threading.Thread(target=self._look_on, args=(name, look), daemon=True).start()
+            threading.Thread(target=self._poll_repeatedly, args=(name, poll), daemon=True).start()
 
     @property
-    def looking(self) -> bool:
-        """Whether anything is being looked at."""
+    def polling(self) -> bool:
+        """Whether any part is being polled."""
         return bool(self._running)
 
     def stop(self) -> None:
-        """Look no more."""
+        """End polling for good."""
         self._stopped.set()
 
-    def _look_on(self, name: str, look: Callable[[], None]) -> None:
+    def _poll_repeatedly(self, name: str, poll: Callable[[], None]) -> None:
         try:
             while time.monotonic() < self._until and not self._stopped.is_set():
-                self._look(name, look)
-                self._stopped.wait(_LOOK_S)
+                self._poll_once(name, poll)
+                self._stopped.wait(_POLL_EVERY_S)
         finally:
             if name == "kafka":
-                self._leave()
+                self._close_tail()
                 self.flow = Flow()
             with self._lock:
                 self._running.discard(name)
 
-    def _look(self, name: str, look: Callable[[], None]) -> None:
+    def _poll_once(self, name: str, poll: Callable[[], None]) -> None:
         try:
-            look()
+            poll()
             self.troubles.pop(name, None)
         except StreamlearnError as error:
             self.troubles[name] = str(error)
         except Exception as error:
-            # A look that fails must not end the looking.
-            _log.exception("looking at %s for %s failed", name, self.pipeline.name)
+            # One poll that fails must not end polling.
+            _log.exception("polling %s for %s failed", name, self.pipeline.name)
             self.troubles[name] = f"{type(error).__name__}: {error}"
-        self.looked.add(name)
+        self.polled.add(name)
         if name == "kafka" and name in self.troubles:
-            self._leave()
+            self._close_tail()
 
-    def _kafka(self) -> None:
+    def _poll_kafka(self) -> None:
         if self._tail is None:
-            mine = self.pipeline
+            pipeline = self.pipeline
             self._tail = Tail(
                 Broker(self._settings, connect_ms=_CONNECT_MS),
                 {
-                    mine.topic: 0,
-                    mine.prediction_topic: ANSWERS,
-                    mine.dead_letter_topic: LETTERS,
-                    mine.control_topic: CONTROLS,
+                    pipeline.topic: 0,
+                    pipeline.prediction_topic: ANSWERS,
+                    pipeline.dead_letter_topic: DEAD_LETTERS,
+                    pipeline.control_topic: CONTROLS,
                 },
             )
             self.flow = Flow()
             self._counts.clear()
-        self._take(self._tail.look())
+        self._add_records(self._tail.look())
 
-    def _take(self, seen: Seen) -> None:
-        flow, decode = self.flow, msgspec.json.Decoder().decode
+    def _add_records(self, seen: Seen) -> None:
+        flow, decode_answer = self.flow, msgspec.json.Decoder().decode
         for record in seen.records[self.pipeline.prediction_topic]:
-            # Whole pictures are not shown, and there are thousands.
+            # Lists are left out: pages do not show whole pictures, and there are thousands of them.
             answer = {
-                name: value for name, value in decode(record.value).items() if not isinstance(value, list)
+                name: value
+                for name, value in decode_answer(record.value).items()
+                if not isinstance(value, list)
             }
             flow.answers.append(answer)
-        letters = msgspec.json.Decoder(Letter).decode
+        decode_letter = msgspec.json.Decoder(DeadLetter).decode
         for record in seen.records[self.pipeline.dead_letter_topic]:
-            flow.letters.append(letters(record.value))
+            flow.dead_letters.append(decode_letter(record.value))
         flow.count += sum(map(len, seen.records.values()))
-        newest = msgspec.json.Decoder(_Answered).decode
-        offsets = [newest(records[-1].value).offset for records in seen.records.values() if records]
-        flow.answered = max([*offsets, *([] if flow.answered is None else [flow.answered])], default=None)
-        flow.letters_cut = seen.ends[self.pipeline.dead_letter_topic] > LETTERS
-        flow.end = seen.ends[self.pipeline.topic]
-        flow.rate = self._rate(time.monotonic(), flow.count)
+        decode_offset = msgspec.json.Decoder(_OffsetOnly).decode
+        offsets = [decode_offset(records[-1].value).offset for records in seen.records.values() if records]
+        if flow.answered_offset is not None:
+            offsets.append(flow.answered_offset)
+        flow.answered_offset = max(offsets, default=None)
+        flow.more_dead_letters = seen.ends[self.pipeline.dead_letter_topic] > DEAD_LETTERS
+        flow.end_offset = seen.ends[self.pipeline.topic]
+        flow.rate = self._measure_rate(time.monotonic(), flow.count)
 
-    def _rate(self, now: float, count: int) -> float:
+    def _measure_rate(self, now: float, count: int) -> float:
         self._counts.append((now, count))
         while now - self._counts[0][0] > _RATE_S:
             self._counts.popleft()
-        (then, before) = self._counts[0]
-        return (count - before) / (now - then) if now > then else 0.0
+        (then, count_then) = self._counts[0]
+        return (count - count_then) / (now - then) if now > then else 0.0
 
-    def _leave(self) -> None:
+    def _close_tail(self) -> None:
         if self._tail is not None:
             tail, self._tail = self._tail, None
             try:
                 tail.close()
             except StreamlearnError as error:
-                _log.info("closing a reader of %s: %s", self.pipeline.topic, error)
+                _log.info("cannot close the reader of %s: %s", self.pipeline.topic, error)
 
-    def _redis(self) -> None:
+    def _poll_redis(self) -> None:
         name = self.pipeline.name
         self.restores = self._store.restores(name)
         self.progress = self._store.recovery_progress(name)
         self.versions = self.models.versions()
 
-    def _flink(self) -> None:
+    def _poll_flink(self) -> None:
         self.job = flink_api.newest_job(self._settings, job_name(self.pipeline.name))
         self.job_trouble = flink_api.trouble(self._settings, self.job) if self.job and self.job.live else None

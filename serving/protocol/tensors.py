@@ -1,8 +1,9 @@
-"""The Open Inference Protocol's tensors ⇄ numpy arrays, as JSON and in the binary extension.
+"""Converts between the Open Inference Protocol's tensors and numpy arrays, in JSON and in binary form.
 
-A request is JSON. With the header `Inference-Header-Content-Length` it is that many bytes of JSON, followed
-by the bytes of those tensors whose parameter `binary_data_size` says how long they are, one after the other:
-little-endian numbers, row by row, or, for BYTES, each element's length as u32 before it.
+A request is JSON. With the header `Inference-Header-Content-Length`, the first so many bytes of it are JSON,
+and the bytes of its binary tensors follow, one tensor after the other; the parameter `binary_data_size` is
+the length of each. Their numbers are little-endian, in row-major order; before each element of a BYTES tensor
+stands its length as u32.
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
@@ -31,13 +32,13 @@ DTYPES = {
        for size in (1, 2, 4, 8)},
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }  # fmt: skip
-"""The datatypes that are numbers; beside them there is BYTES."""
+"""The datatypes of numbers; the only other one is BYTES."""
 
 ALL_BINARY = "binary_data_output"
-"""The parameter by which a client asks for all outputs as bytes."""
+"""The request parameter that asks for all outputs in binary form."""
 
 _LENGTH = struct.Struct("<I")
-_MOST_NESTED = 9
+_MAX_NESTING = 9
 
 Parameters = dict[str, Any]
 Side = Annotated[int, Meta(ge=0, lt=1 << 31)]
@@ -54,9 +55,9 @@ class InputTensor(msgspec.Struct):
 
 
 class InferRequest(msgspec.Struct):
-    """What a client asks: inputs, and perhaps an id, parameters and the outputs that it wants.
+    """An inference request: inputs, and optionally an id, parameters and the wanted outputs.
 
-    Each of `outputs` has a `name`; `"binary_data": true` among its `parameters` asks for bytes.
+    Each of `outputs` has a `name`; `"binary_data": true` among its `parameters` asks for binary form.
     """
 
     inputs: list[InputTensor] | None = None
@@ -76,7 +77,7 @@ class OutputTensor(msgspec.Struct, omit_defaults=True):
 
 
 class InferResponse(msgspec.Struct):
-    """What is answered, by which version; `parameters` repeats the request's and names the lineage."""
+    """The outputs and the version that made them; `parameters` repeats the request's and adds the lineage."""
 
     model_name: str
     model_version: str
@@ -85,184 +86,214 @@ class InferResponse(msgspec.Struct):
     outputs: list[OutputTensor]
 
 
-def request(body: bytes, header_length: str | None) -> tuple[InferRequest, dict[str, Array]]:
-    """Read a request and its input tensors, by name.
+def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest, dict[str, Array]]:
+    """Return a request and its input arrays by name.
+
+    `header_length` is the value of the header `Inference-Header-Content-Length`, if there is one.
 
     Raises
     ------
     BadRequest
-        It is not of that form, or a tensor's data does not fit its shape or datatype.
+        The body is no such request, or a tensor's data does not fit its shape or datatype.
     """
-    length = _header_length(body, header_length)
-    asked = decode_body(body[:length], InferRequest, "an inference request")
+    length = _parse_header_length(body, header_length)
+    parsed = decode_body(body[:length], InferRequest, "an inference request")
     arrays: dict[str, Array] = {}
     rest = memoryview(body)[length:]
-    for number, tensor in enumerate(asked.inputs or []):
+    for number, tensor in enumerate(parsed.inputs or []):
         field = f"inputs[{number}]"
         if tensor.name in arrays:
             raise BadRequest(f"there are two inputs called {tensor.name!r}", field=field)
         size = (tensor.parameters or {}).get("binary_data_size")
         if size is None:
-            arrays[tensor.name] = from_json(tensor, field)
+            arrays[tensor.name] = decode_tensor(tensor, field)
             continue
         if not isinstance(size, int) or not 0 <= size <= len(rest):
-            raise BadRequest("binary_data_size is not how many bytes follow the JSON", field=field)
-        arrays[tensor.name] = _from_bytes(tensor, bytes(rest[:size]), field)
+            raise BadRequest(
+                "binary_data_size must be a number of bytes that follow the JSON in the body", field=field
+            )
+        arrays[tensor.name] = _decode_binary(tensor, bytes(rest[:size]), field)
         rest = rest[size:]
     if rest:
         raise BadRequest(f"{len(rest)} bytes after the JSON belong to no input")
-    return asked, arrays
+    return parsed, arrays
 
 
-def decode_body(body: bytes, kind: type[T], what: str, field: str | None = None) -> T:
-    """Read a body that is JSON.
+def decode_body(body: bytes, kind: type[T], description: str, field: str | None = None) -> T:
+    """Return a JSON body as a `kind`; `description` says in errors what is expected.
 
     Raises
     ------
     BadRequest
-        It is not `what` is expected.
+        The body is not JSON, or is not a `kind`.
     """
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the body is not {what}: {error}", field=field) from error
+        raise BadRequest(f"the body is not {description}: {error}", field=field) from error
 
 
-def _header_length(body: bytes, text: str | None) -> int:
+def _parse_header_length(body: bytes, text: str | None) -> int:
     if text is None:
         return len(body)
     if not (text.isascii() and text.isdigit() and int(text) <= len(body)):
-        raise BadRequest("Inference-Header-Content-Length is not the length of the JSON in the body")
+        raise BadRequest("Inference-Header-Content-Length must be the length of the JSON in the body")
     return int(text)
 
 
-def from_json(tensor: InputTensor, field: str) -> Array:
-    """Return the array of a tensor whose data is in the JSON."""
+def decode_tensor(tensor: InputTensor, field: str) -> Array:
+    """Return the array of a tensor whose data is in the JSON; null becomes NaN where numbers are floats.
+
+    Raises
+    ------
+    BadRequest
+        The data is missing, or does not fit the tensor's shape or datatype; `field` names the tensor.
+    """
     if tensor.data is UNSET:
         raise BadRequest(f"input {tensor.name!r} has no data", field=f"{field}.data")
-    flat = _flat(tensor.data, field)
-    kinds = set(map(type, flat))
+    elements = _flatten(tensor.data, field)
+    kinds = set(map(type, elements))
     if tensor.datatype == "BYTES":
         if not kinds <= {str}:
-            raise BadRequest("the elements of BYTES are not all texts", field=f"{field}.data")
-        return _shaped(np.array(flat, dtype=object), tensor, field)
-    dtype = _dtype(tensor, field)
-    # Before numpy sees it: among texts it would make every element as long as the longest.
+            raise BadRequest("the elements of a BYTES tensor must be texts", field=f"{field}.data")
+        return _reshape(np.array(elements, dtype=object), tensor, field)
+    dtype = _find_dtype(tensor, field)
+    # Checked before numpy sees it: one long text would make every element of the array as long.
     if not kinds <= {bool, int, float, type(None)}:
         raise BadRequest(f"the data is not {tensor.datatype}", field=f"{field}.data")
     try:
-        found = np.array(flat)
-        if found.dtype == object and dtype.kind == "f":
-            found = found.astype(np.float64)  # null is a number that is missing
+        array = np.array(elements)
+        if array.dtype == object and dtype.kind == "f":
+            array = array.astype(np.float64)  # null becomes NaN
     except (ValueError, TypeError, OverflowError) as error:
         raise BadRequest(f"the data is not {tensor.datatype}", field=f"{field}.data") from error
-    return _shaped(_cast(found, dtype, tensor, field), tensor, field)
+    return _reshape(_cast(array, dtype, tensor, field), tensor, field)
 
 
-def _cast(found: Array, dtype: np.dtype[Any], tensor: InputTensor, field: str) -> Array:
-    """Give an array the tensor's datatype, if that changes no value."""
-    if found.size and (found.dtype.kind not in "biuf" or (found.dtype.kind == "b") != (dtype.kind == "b")):
+def _cast(array: Array, dtype: np.dtype[Any], tensor: InputTensor, field: str) -> Array:
+    """Give an array the tensor's datatype; refuse it where that would change an integer or a truth value."""
+    if array.size and (array.dtype.kind not in "biuf" or (array.dtype.kind == "b") != (dtype.kind == "b")):
         raise BadRequest(f"the data is not {tensor.datatype}", field=f"{field}.data")
     with np.errstate(invalid="ignore", over="ignore"):
-        cast: Array = found.astype(dtype)
-    if dtype.kind in "iu" and not np.array_equal(cast, found):
+        cast: Array = array.astype(dtype)
+    if dtype.kind in "iu" and not np.array_equal(cast, array):
         raise BadRequest(f"the data does not fit {tensor.datatype}", field=f"{field}.data")
     return cast
 
 
-def _flat(data: list[Any], field: str) -> list[Any]:
-    """The elements of nested lists, in order."""
-    for _ in range(_MOST_NESTED):
+def _flatten(data: list[Any], field: str) -> list[Any]:
+    """Return the elements of nested lists, in order."""
+    for _ in range(_MAX_NESTING):
         if list not in set(map(type, data)):
             return data
         data = [element for part in data for element in (part if isinstance(part, list) else (part,))]
     raise BadRequest("the data is nested too deep", field=f"{field}.data")
 
 
-def _from_bytes(tensor: InputTensor, data: bytes, field: str) -> Array:
+def _decode_binary(tensor: InputTensor, data: bytes, field: str) -> Array:
     if tensor.datatype == "BYTES":
-        return _shaped(np.array(list(_texts(data, field)), dtype=object), tensor, field)
-    dtype = _dtype(tensor, field)
+        return _reshape(np.array(list(_read_texts(data, field)), dtype=object), tensor, field)
+    dtype = _find_dtype(tensor, field)
     if len(data) != dtype.itemsize * math.prod(tensor.shape):
-        raise BadRequest(f"{len(data)} bytes are not {tensor.datatype} of shape {tensor.shape}", field=field)
-    return _shaped(np.frombuffer(data, dtype=dtype), tensor, field)
+        raise BadRequest(
+            f"{len(data)} bytes do not make a {tensor.datatype} tensor of shape {tensor.shape}", field=field
+        )
+    return _reshape(np.frombuffer(data, dtype=dtype), tensor, field)
 
 
-def _texts(data: bytes, field: str) -> Iterable[str]:
-    at = 0
-    while at < len(data):
-        if at + _LENGTH.size > len(data):
-            raise BadRequest("the bytes end within the length of an element", field=field)
-        (length,) = _LENGTH.unpack_from(data, at)
-        at += _LENGTH.size
-        if at + length > len(data):
-            raise BadRequest("the bytes end within an element", field=field)
+def _read_texts(data: bytes, field: str) -> Iterable[str]:
+    """Yield the elements of a BYTES tensor."""
+    position = 0
+    while position < len(data):
+        if position + _LENGTH.size > len(data):
+            raise BadRequest("the data ends within the length of an element", field=field)
+        (length,) = _LENGTH.unpack_from(data, position)
+        position += _LENGTH.size
+        if position + length > len(data):
+            raise BadRequest("the data ends within an element", field=field)
         try:
-            yield data[at : at + length].decode()
+            yield data[position : position + length].decode()
         except UnicodeDecodeError as error:
             raise BadRequest(f"an element is not UTF-8: {error}", field=field) from error
-        at += length
+        position += length
 
 
-def _dtype(tensor: InputTensor, field: str) -> np.dtype[Any]:
+def _find_dtype(tensor: InputTensor, field: str) -> np.dtype[Any]:
     if tensor.datatype not in DTYPES:
         raise BadRequest(
-            f"{tensor.datatype!r} is not one of {', '.join([*DTYPES, 'BYTES'])}", field=f"{field}.datatype"
+            f"there is no datatype {tensor.datatype!r}; use one of {', '.join([*DTYPES, 'BYTES'])}",
+            field=f"{field}.datatype",
         )
     return DTYPES[tensor.datatype]
 
 
-def _shaped(found: Array, tensor: InputTensor, field: str) -> Array:
-    if found.size != math.prod(tensor.shape):
+def _reshape(array: Array, tensor: InputTensor, field: str) -> Array:
+    if array.size != math.prod(tensor.shape):
         raise BadRequest(
-            f"{found.size} elements are not an array of shape {tensor.shape}", field=f"{field}.shape"
+            f"{array.size} elements do not make a tensor of shape {tensor.shape}", field=f"{field}.shape"
         )
-    # No elements, whatever the other sides: numpy refuses some of those.
-    return found.reshape(tensor.shape if found.size else [0])
+    # numpy refuses some shapes without elements: those whose other sides are too long.
+    return array.reshape(tensor.shape if array.size else [0])
 
 
-def parameters(asked: InferRequest) -> Parameters:
-    """Return a request's parameters; what is no object has none."""
-    return _dict(asked.parameters)
+def request_parameters(request: InferRequest) -> Parameters:
+    """Return a request's parameters; empty where they are not a JSON object."""
+    return _dict_or_empty(request.parameters)
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _dict_or_empty(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def datatype(array: Array) -> str:
-    """Return the protocol's name for an array's type."""
-    named = {dtype.newbyteorder("="): name for name, dtype in DTYPES.items()}
-    return named.get(array.dtype, "BYTES")
+def _name_datatype(array: Array) -> str:
+    """Return the protocol's name for an array's dtype."""
+    names = {dtype.newbyteorder("="): name for name, dtype in DTYPES.items()}
+    return names.get(array.dtype, "BYTES")
 
 
-def response(
-    answer: InferResponse, arrays: dict[str, Array], asked: InferRequest
+def encode_response(
+    response: InferResponse, arrays: dict[str, Array], request: InferRequest
 ) -> tuple[bytes, int | None]:
-    """Write a response; return its bytes, and how many of them are JSON if others follow."""
-    everything = parameters(asked).get(ALL_BINARY) is True
-    outputs = asked.outputs if isinstance(asked.outputs, list) else []
-    named = [one for one in outputs if isinstance(one, dict)]
-    found = {one["name"]: _dict(one.get("parameters")) for one in named if one.get("name") in arrays}
-    wanted = found or {name: {} for name in arrays}
+    """Add the arrays that the request wants to a response, and encode it.
+
+    Returns
+    -------
+    body
+        The response's bytes.
+    json_length
+        How many of them are JSON, if binary tensors follow; otherwise None.
+    """
+    all_binary = request_parameters(request).get(ALL_BINARY) is True
     tail = b""
-    for name, how in wanted.items():
+    for name, parameters in _find_wanted_outputs(request, arrays).items():
         array = arrays[name]
-        tensor = OutputTensor(name, list(array.shape), datatype(array))
-        if how.get("binary_data", everything) is True:
-            data = _to_bytes(array)
+        tensor = OutputTensor(name, list(array.shape), _name_datatype(array))
+        if parameters.get("binary_data", all_binary) is True:
+            data = _encode_binary(array)
             tensor.parameters = {"binary_data_size": len(data)}
             tail += data
         else:
             tensor.data = array.ravel().tolist()
-        answer.outputs.append(tensor)
-    head = encode(answer)
-    binary = any("binary_data_size" in output.parameters for output in answer.outputs)
-    return head + tail, len(head) if binary else None
+        response.outputs.append(tensor)
+    head = encode(response)
+    has_binary = any("binary_data_size" in output.parameters for output in response.outputs)
+    return head + tail, len(head) if has_binary else None
 
 
-def _to_bytes(array: Array) -> bytes:
-    if datatype(array) != "BYTES":
+def _find_wanted_outputs(request: InferRequest, arrays: dict[str, Array]) -> dict[str, Parameters]:
+    """Return the parameters of each output that a request names; all outputs where it names none."""
+    entries = request.outputs if isinstance(request.outputs, list) else []
+    names = list(arrays)
+    wanted = {
+        entry["name"]: _dict_or_empty(entry.get("parameters"))
+        for entry in entries
+        if isinstance(entry, dict) and entry.get("name") in names
+    }
+    return wanted or {name: {} for name in arrays}
+
+
+def _encode_binary(array: Array) -> bytes:
+    if _name_datatype(array) != "BYTES":
         return array.astype(array.dtype.newbyteorder("<")).tobytes()
     elements = [str(element).encode() for element in array.ravel()]
     return b"".join(_LENGTH.pack(len(element)) + element for element in elements)

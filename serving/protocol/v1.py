@@ -1,4 +1,4 @@
-"""The older protocol (V1): instances in, predictions out.
+"""The routes of the older protocol (V1): instances in, predictions out.
 
 https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
 """
@@ -27,9 +27,10 @@ class Models(msgspec.Struct):
 
 
 class PredictRequest(msgspec.Struct):
-    """Instances: each a record, or, where a record has one input only, that input.
+    """Instances: each is a record or, where a record has only one input, that input.
 
-    For a pipeline that forecasts, each is a list of records, its window; an empty list stands for the stream.
+    For a pipeline that forecasts, each is a window: a list of records. An empty list asks for the stream's
+    own forecast.
     """
 
     instances: list[Any]
@@ -47,15 +48,15 @@ class PredictResponse(msgspec.Struct):
 
 @blueprint.get("/models")
 @describe_route(Models, tag="V1")
-def models() -> Response:
-    """Name the models."""
+def list_models() -> Response:
+    """List the models."""
     return json_response(Models(sorted(current_app.extensions["models"])))
 
 
 @blueprint.get("/models/<name>")
 @describe_route(ModelReady, errors=(404,), also={503: ModelReady}, tag="V1")
-def model(name: str) -> Response:
-    """Say whether a model is ready."""
+def check_model_ready(name: str) -> Response:
+    """Return whether a model is ready."""
     try:
         find_cache(name).current()
     except NoModel:
@@ -71,14 +72,16 @@ def predict(name: str) -> Response:
     body = decode_body(request.get_data(), PredictRequest, '{"instances": [...]}', field="instances")
     if not 0 < len(body.instances) <= server_settings().http_rows:
         raise BadRequest(f"there must be 1 to {server_settings().http_rows} instances", field="instances")
-    read = _window if signature.is_windowed(pipeline) else _record(pipeline)
-    windows = [
-        signature.of_objects(pipeline, read(one, f"instances[{number}]"), f"instances[{number}]")
-        for number, one in enumerate(body.instances)
-    ]
+    unpack = _unpack_window if signature.is_windowed(pipeline) else _make_record_unpacker(pipeline)
+    windows = []
+    for number, instance in enumerate(body.instances):
+        field = f"instances[{number}]"
+        windows.append(signature.convert_objects(pipeline, unpack(instance, field), field))
     if sum(map(len, windows)) > server_settings().http_rows:
-        raise BadRequest(f"there are more than {server_settings().http_rows} records", field="instances")
-    served = resolve_model(name, None)
+        raise BadRequest(
+            f"there must be at most {server_settings().http_rows} records in all", field="instances"
+        )
+    served = resolve_model(name)
     records = [record for window in windows for record in window]
     if signature.is_windowed(pipeline):
         answers = call_model(lambda: [served.learner.answer(window)[0] for window in windows])
@@ -86,10 +89,10 @@ def predict(name: str) -> Response:
         answers = call_model(lambda: served.learner.answer(records))
     remember(name, g.request_id, served, records)
     fields = pipeline.learning.answer_fields
-    only = fields[0] if len(fields) == 1 else None
+    only_field = fields[0] if len(fields) == 1 else None
     return json_response(
         PredictResponse(
-            predictions=[answer[only] if only else answer for answer in answers],
+            predictions=[answer[only_field] if only_field else answer for answer in answers],
             model_name=name,
             model_version=str(served.head.version),
             lineage=served.head.lineage,
@@ -98,21 +101,21 @@ def predict(name: str) -> Response:
     )
 
 
-def _window(instance: Any, field: str) -> list[Any]:
-    """The records of a window, as JSON objects."""
-    found = instance.get("records", [instance]) if isinstance(instance, dict) else instance
-    if not isinstance(found, list):
-        raise BadRequest("an instance is a list of records", field=field)
-    return found
+def _unpack_window(instance: Any, field: str) -> list[Any]:
+    """Return the records of a window, as JSON objects."""
+    records = instance.get("records", [instance]) if isinstance(instance, dict) else instance
+    if not isinstance(records, list):
+        raise BadRequest("an instance must be a list of records", field=field)
+    return records
 
 
-def _record(pipeline: Pipeline) -> Callable[[Any, str], list[Any]]:
-    """Return what makes a JSON object of an instance that is one record, or its only input."""
-    inputs, placeholder = signature.inputs(pipeline), signature.placeholder_label(pipeline)
+def _make_record_unpacker(pipeline: Pipeline) -> Callable[[Any, str], list[Any]]:
+    """Return a function that makes a list of one JSON object of an instance: a record, or its only input."""
+    inputs, placeholder = signature.describe_inputs(pipeline), signature.make_placeholder_label(pipeline)
 
-    def record(instance: Any, _: str) -> list[Any]:
+    def unpack_record(instance: Any, _: str) -> list[Any]:
         if isinstance(instance, dict):
             return [{**placeholder, **instance}]
         return [{**placeholder, inputs[0].name: instance} if len(inputs) == 1 else instance]
 
-    return record
+    return unpack_record

@@ -1,10 +1,10 @@
-"""The Open Inference Protocol (V2) over HTTP: health, readiness, what is served, and predictions.
+"""The routes of the Open Inference Protocol (V2): health, readiness, the models, and predictions.
 
 https://github.com/kserve/open-inference-protocol
 """
 
-from importlib.metadata import version as installed
-from typing import Any, TypeVar
+from importlib.metadata import version as installed_version
+from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
@@ -17,15 +17,13 @@ from serving.protocol.signature import Tensor
 from serving.protocol.tensors import InferRequest, InferResponse
 from streamlearn.errors import NoModel, StoreUnavailable
 
-T = TypeVar("T")
-
 blueprint = Blueprint("inference", __name__, url_prefix="/v2")
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 class ServerMetadata(msgspec.Struct):
-    """What the server is."""
+    """The server's name, version and extensions of the protocol."""
 
     name: str
     version: str
@@ -39,7 +37,7 @@ class Live(msgspec.Struct):
 
 
 class Ready(msgspec.Struct):
-    """Whether predictions are served: by which pipelines, and which have begun to learn but are not."""
+    """Whether the server is ready; which pipelines are served, and which learn but are not served yet."""
 
     ready: bool
     serving: list[str]
@@ -54,7 +52,7 @@ class ModelReady(msgspec.Struct):
 
 
 class ModelMetadata(msgspec.Struct):
-    """A model: its tensors, the versions that can be asked, and what is known of the one that is served."""
+    """A model: its tensors, the versions that can predict, and facts about the served one."""
 
     name: str
     versions: list[str]
@@ -66,57 +64,64 @@ class ModelMetadata(msgspec.Struct):
 
 @blueprint.get("")
 @describe_route(ServerMetadata, tag="health")
-def server() -> Response:
+def describe_server() -> Response:
     """Describe the server."""
-    return json_response(ServerMetadata("streamlearn", installed("streamlearn"), ["binary_tensor_data"]))
+    return json_response(
+        ServerMetadata("streamlearn", installed_version("streamlearn"), ["binary_tensor_data"])
+    )
 
 
 @blueprint.get("/health/live")
 @describe_route(Live, tag="health")
-def live() -> Response:
-    """Say that the server runs."""
+def check_live() -> Response:
+    """Answer, which shows that the server runs."""
     return json_response(Live(True))
 
 
 @blueprint.get("/health/ready")
 @describe_route(Ready, also={503: Ready}, tag="health")
-def ready() -> Response:
-    """Say whether predictions are served: by every pipeline that has begun to learn, and by one at least."""
+def check_ready() -> Response:
+    """Return whether the server is ready: at least one pipeline is served, and all that learn are."""
     caches: dict[str, ModelCache] = current_app.extensions["models"]
     serving = [name for name in sorted(caches) if _is_ready(name)]
-    waiting = [name for name in sorted(caches) if caches[name].begun and name not in serving]
-    found = bool(serving) and not waiting
-    return json_response(Ready(found, serving, waiting), 200 if found else 503)
+    waiting = [name for name in sorted(caches) if caches[name].has_begun and name not in serving]
+    is_ready = bool(serving) and not waiting
+    return json_response(Ready(is_ready, serving, waiting), 200 if is_ready else 503)
 
 
 @blueprint.get("/models/<name>/ready")
 @blueprint.get("/models/<name>/versions/<version>/ready")
 @describe_route(ModelReady, errors=(404,), also={503: ModelReady}, tag="health")
-def model_ready(name: str, version: str | None = None) -> Response:
-    """Say whether a pipeline has a trained model that is not too old."""
-    found = _is_ready(name, version)
-    return json_response(ModelReady(name, found), 200 if found else 503)
+def check_model_ready(name: str, version: str | None = None) -> Response:
+    """Return whether a pipeline has a trained model that is not too old."""
+    is_ready = _is_ready(name, version)
+    return json_response(ModelReady(name, is_ready), 200 if is_ready else 503)
 
 
 @blueprint.get("/models/<name>")
 @blueprint.get("/models/<name>/versions/<version>")
 @describe_route(ModelMetadata, errors=(404, 503), tag="models")
-def model(name: str, version: str | None = None) -> Response:
+def describe_model(name: str, version: str | None = None) -> Response:
     """Describe a model: its tensors, its versions, and the served one's lineage, age and prequential score.
 
-    Before there is one, `versions` is empty and `parameters` has nothing in it.
+    Before anything has been learned, `versions` and `parameters` are empty.
     """
-    found = find_cache(name)
-    answer = ModelMetadata(
-        name, [], "scikit-learn", signature.inputs(found.pipeline), signature.outputs(found.pipeline), {}
+    cache = find_cache(name)
+    metadata = ModelMetadata(
+        name=name,
+        versions=[],
+        platform="scikit-learn",
+        inputs=signature.describe_inputs(cache.pipeline),
+        outputs=signature.describe_outputs(cache.pipeline),
+        parameters={},
     )
     try:
         served = resolve_model(name, version)
     except NoModel:
-        return json_response(answer)
-    answer.versions = [str(served.head.version)] if version else _versions(found, served)
+        return json_response(metadata)
+    metadata.versions = [str(served.head.version)] if version else _list_versions(cache, served)
     score = served.learner.score
-    answer.parameters = {
+    metadata.parameters = {
         "version": served.head.version,
         "lineage": served.head.lineage,
         "digest": served.head.digest,
@@ -125,7 +130,7 @@ def model(name: str, version: str | None = None) -> Response:
         "samples": score.samples,
         **score.summary(),
     }
-    return json_response(answer)
+    return json_response(metadata)
 
 
 @blueprint.post("/models/<name>/infer")
@@ -138,49 +143,43 @@ def infer(name: str, version: str | None = None) -> Response:
     window, or no input at all: then it forecasts from the stream's newest record.
     """
     pipeline = find_cache(name).pipeline
-    asking, arrays = tensors.request(request.get_data(), request.headers.get(HEADER_LENGTH))
+    parsed, arrays = tensors.parse_request(request.get_data(), request.headers.get(HEADER_LENGTH))
     records = []
     if arrays or not signature.is_windowed(pipeline):
-        records = signature.records(pipeline, arrays, server_settings().http_rows)
+        records = signature.read_records(pipeline, arrays, server_settings().http_rows)
     served = resolve_model(name, version)
     outputs = call_model(lambda: served.learner.outputs(records))
-    identity = asking.id or g.request_id
+    identity = parsed.id or g.request_id
+    parameters = tensors.request_parameters(parsed) | {"lineage": served.head.lineage}
+    parameters.pop(tensors.ALL_BINARY, None)
     answer = InferResponse(
         model_name=name,
         model_version=str(served.head.version),
         id=identity,
-        parameters={
-            **{
-                name: value
-                for name, value in tensors.parameters(asking).items()
-                if name != tensors.ALL_BINARY
-            },
-            "lineage": served.head.lineage,
-        },
+        parameters=parameters,
         outputs=[],
     )
-    body, head = tensors.response(answer, outputs, asking)
+    body, json_length = tensors.encode_response(answer, outputs, parsed)
     remember(name, identity, served, records)
-    response = Response(body, content_type="application/json" if head is None else "application/octet-stream")
-    if head is not None:
-        response.headers[HEADER_LENGTH] = str(head)
-    return response
+    if json_length is None:
+        return Response(body, content_type="application/json")
+    return Response(body, content_type="application/octet-stream", headers={HEADER_LENGTH: str(json_length)})
 
 
-def _versions(found: ModelCache, served: Served) -> list[str]:
-    """The versions that can be asked; where Redis is away, the one that is served."""
-    if not found.trouble:
+def _list_versions(cache: ModelCache, served: Served) -> list[str]:
+    """Return the versions that can predict; while Redis is away, only the served one."""
+    if not cache.trouble:
         try:
-            return [str(one) for one in sorted({*found.versions(), served.head.version})]
+            return [str(version) for version in sorted({*cache.versions(), served.head.version})]
         except StoreUnavailable:
             pass
     return [str(served.head.version)]
 
 
-def _is_ready(name: str, wanted: str | None = None) -> bool:
+def _is_ready(name: str, version: str | None = None) -> bool:
     try:
-        served = resolve_model(name, wanted)
+        served = resolve_model(name, version)
     except (NoModel, StoreUnavailable):
         return False
     limit = server_settings().ready_age_s
-    return wanted is not None or served.head.pinned or not limit or served.age_s() <= limit
+    return version is not None or served.head.pinned or not limit or served.age_s() <= limit

@@ -1,38 +1,38 @@
-// Charts in the page's colours: drawn anew when those change, as wide as their place.
+// Charts in the page's colours: drawn again when the colours change, as wide as their place.
 
-import { language, number, say } from "./live.js";
+import { formatNumber, language, say } from "./live.js";
 
 const HEIGHT = 300;
-const drawn = new Set();
+const charts = new Set();
 
-export function colour(name) {
+export function getColour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-function axis(more) {
+function makeAxis(options) {
   return {
-    stroke: colour("soft"), font: "12px Inter, system-ui, sans-serif",
-    grid: { stroke: colour("grid"), width: 1 }, ticks: { stroke: colour("grid"), width: 1 }, ...more,
+    stroke: getColour("soft"), font: "12px Inter, system-ui, sans-serif",
+    grid: { stroke: getColour("grid"), width: 1 }, ticks: { stroke: getColour("grid"), width: 1 }, ...options,
   };
 }
 
 const DAY_S = 86400;
-const dates = (options) => {
+const makeDateFormat = (options) => {
   const format = new Intl.DateTimeFormat(language, { timeZone: "UTC", ...options });
   return (s) => format.format(new Date(s * 1000));
 };
-const asHour = dates({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const asDay = dates({ day: "numeric", month: "short" });
-const asMonth = dates({ month: "short", year: "numeric" });
-const asMoment = dates({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const formatHour = makeDateFormat({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const formatDay = makeDateFormat({ day: "numeric", month: "short" });
+const formatMonth = makeDateFormat({ month: "short", year: "numeric" });
+const formatMoment = makeDateFormat({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
-function asTime(ticks, step) {
-  if (step >= 28 * DAY_S) return ticks.map(asMonth);
-  return ticks.map((s) => (step >= DAY_S || s % DAY_S === 0 ? asDay(s) : asHour(s)));
+function formatTimes(ticks, step) {
+  if (step >= 28 * DAY_S) return ticks.map(formatMonth);
+  return ticks.map((s) => (step >= DAY_S || s % DAY_S === 0 ? formatDay(s) : formatHour(s)));
 }
 
 /**
- * A chart at an element. `describe()` gives uPlot's `series`, and perhaps `x` (`{time, label}`), `y`
+ * A chart inside an element. `describe()` returns uPlot's `series`, and perhaps `x` (`{time, label}`), `y`
  * (`{label, share, least, digits}`), `bands` and `hooks`.
  */
 export class Chart {
@@ -41,7 +41,7 @@ export class Chart {
     this.describe = describe;
     this.data = null;
     this.plot = null;
-    drawn.add(this);
+    charts.add(this);
     new ResizeObserver(() => this.resize()).observe(place);
   }
 
@@ -56,22 +56,22 @@ export class Chart {
     this.plot?.destroy();
     const { series, x = {}, y = {}, bands = [], hooks = {} } = this.describe();
     const values = (_, ticks, __, ___, step) => ticks.map((tick) => (
-      y.share ? `${number(100 * tick, digits(100 * step))} %` : number(tick, digits(step))));
-    const read = (_, value) => (value === null || value === undefined ? "–" : y.share ? `${number(100 * value, 1)} %` : number(value, y.digits ?? 1));
-    const readX = (_, value) => (value === null || value === undefined ? "–" : x.time ? asMoment(value) : number(value));
-    series[0] = { label: x.time ? say("time") : x.label, value: readX };
-    series.slice(1).forEach((one) => (one.value = read));
+      y.share ? `${formatNumber(100 * tick, countDigits(100 * step))} %` : formatNumber(tick, countDigits(step))));
+    const formatValue = (_, value) => (value === null || value === undefined ? "–" : y.share ? `${formatNumber(100 * value, 1)} %` : formatNumber(value, y.digits ?? 1));
+    const formatX = (_, value) => (value === null || value === undefined ? "–" : x.time ? formatMoment(value) : formatNumber(value));
+    series[0] = { label: x.time ? say("time") : x.label, value: formatX };
+    series.slice(1).forEach((line) => (line.value = formatValue));
     this.plot = new window.uPlot({
       width: this.width(), height: HEIGHT, bands, hooks, series,
       tzDate: (s) => window.uPlot.tzDate(new Date(s * 1e3), "Etc/UTC"),
       cursor: { points: { size: 7 } },
       scales: {
         x: { time: Boolean(x.time) },
-        y: { range: (_, low, high) => range(low, high, y) },
+        y: { range: (_, low, high) => padRange(low, high, y) },
       },
       axes: [
-        axis(x.time ? { values: (_, ticks, __, ___, step) => asTime(ticks, step) } : { values: (_, ticks) => ticks.map((tick) => number(tick)), label: x.label, labelSize: 20, labelFont: "12px Inter, system-ui, sans-serif" }),
-        axis({ values, size: 60, label: y.label, labelSize: 20, labelFont: "12px Inter, system-ui, sans-serif" }),
+        makeAxis(x.time ? { values: (_, ticks, __, ___, step) => formatTimes(ticks, step) } : { values: (_, ticks) => ticks.map((tick) => formatNumber(tick)), label: x.label, labelSize: 20, labelFont: "12px Inter, system-ui, sans-serif" }),
+        makeAxis({ values, size: 60, label: y.label, labelSize: 20, labelFont: "12px Inter, system-ui, sans-serif" }),
       ],
     }, this.data, this.place);
   }
@@ -85,26 +85,26 @@ export class Chart {
   }
 }
 
-/** How many digits after the point tell ticks apart. */
-function digits(step) {
-  let found = 0;
-  while (found < 6 && Math.abs(step * 10 ** found - Math.round(step * 10 ** found)) > 1e-6) found += 1;
-  return found;
+/** Return how many digits after the point tell ticks apart. */
+function countDigits(step) {
+  let digits = 0;
+  while (digits < 6 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits += 1;
+  return digits;
 }
 
-function range(low, high, { least = null, share = false }) {
+function padRange(low, high, { least = null, share = false }) {
   if (low === null || high === null) return [0, 1];
   const room = (high - low || 1) * 0.08;
   return [least === null ? low - room : Math.min(least, low), share ? Math.min(1, high + room) : high + room];
 }
 
-/** A line: solid for what is ours, dashed for what it is held against. */
-export function line(label, { baseline = false, ...more } = {}) {
+/** Make a line: solid for the model, dashed for its baseline. */
+export function makeLine(label, { baseline = false, ...more } = {}) {
   return {
-    label, stroke: colour(baseline ? "second" : "accent"), width: 2, dash: baseline ? [6, 4] : undefined,
+    label, stroke: getColour(baseline ? "second" : "accent"), width: 2, dash: baseline ? [6, 4] : undefined,
     points: { show: false }, ...more,
   };
 }
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-dark.addEventListener("change", () => drawn.forEach((chart) => chart.draw()));
+dark.addEventListener("change", () => charts.forEach((chart) => chart.draw()));

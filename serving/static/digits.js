@@ -1,11 +1,11 @@
-// Draws on the canvas, asks what digit it is, and tells the stream what is right.
+// Draws on the canvas, asks the model which digit it is, and sends corrections to the stream.
 
-import { fill, follow, number, percent, put, say } from "./live.js";
+import { fillBar, follow, formatNumber, formatPercent, say, setText } from "./live.js";
 
 const PEN = 18;
 const STEP = 8;
-const ASK_MS = 350;
-const LEARNED_S = 10;
+const PREDICT_AFTER_MS = 350;
+const LEARN_WAIT_S = 10;
 const model = document.getElementById("content").dataset.pipeline;
 const pad = document.getElementById("pad");
 const context = pad.getContext("2d");
@@ -13,13 +13,13 @@ const byId = (id) => document.getElementById(id);
 let strokes = [];
 let current = null;
 let pen = { x: 140, y: 60, down: false, used: false };
-let asked = null;
-let asking = 0;
+let answer = null;
+let requests = 0;
 let timer = 0;
 
 // Drawing
 
-function at(event) {
+function locate(event) {
   const box = pad.getBoundingClientRect();
   return [((event.clientX - box.left) * pad.width) / box.width, ((event.clientY - box.top) * pad.height) / box.height];
 }
@@ -44,7 +44,7 @@ function redraw() {
   }
 }
 
-function svg() {
+function makeSvg() {
   const lines = strokes.map((stroke) => {
     const points = stroke.length > 1 ? stroke : [stroke[0], [stroke[0][0] + 0.1, stroke[0][1]]];
     return `<polyline points="${points.map((p) => p.map((n) => n.toFixed(1)).join(",")).join(" ")}"/>`;
@@ -56,14 +56,14 @@ function svg() {
   );
 }
 
-function begin(point) {
+function beginStroke(point) {
   clearTimeout(timer);
   current = [point];
   strokes.push(current);
   redraw();
 }
 
-function move([x, y]) {
+function extendStroke([x, y]) {
   if (!current) return;
   const [lastX, lastY] = current[current.length - 1];
   if (Math.hypot(x - lastX, y - lastY) < 2) return;
@@ -71,26 +71,26 @@ function move([x, y]) {
   redraw();
 }
 
-function end() {
+function endStroke() {
   if (!current) return;
   current = null;
   clearTimeout(timer);
-  timer = setTimeout(predict, ASK_MS);
+  timer = setTimeout(predict, PREDICT_AFTER_MS);
 }
 
-function clear(message) {
+function clearDrawing(message) {
   clearTimeout(timer);
-  asking += 1;
+  requests += 1;
   strokes = [];
   current = null;
   redraw();
-  forget(message);
+  clearAnswer(message);
 }
 
-function forget(message) {
-  asked = null;
-  put(byId("answer"), "–");
-  put(byId("message"), message);
+function clearAnswer(message) {
+  answer = null;
+  setText(byId("answer"), "–");
+  setText(byId("message"), message);
   showPicture([]);
   showShares([]);
   allowFeedback();
@@ -101,10 +101,10 @@ pad.addEventListener("pointerdown", (event) => {
   if (event.button) return;
   pad.setPointerCapture(event.pointerId);
   pen.used = false;
-  begin(at(event));
+  beginStroke(locate(event));
 });
-pad.addEventListener("pointermove", (event) => (event.getCoalescedEvents?.() ?? [event]).forEach((one) => move(at(one))));
-for (const name of ["pointerup", "pointercancel"]) pad.addEventListener(name, end);
+pad.addEventListener("pointermove", (event) => (event.getCoalescedEvents?.() ?? [event]).forEach((moment) => extendStroke(locate(moment))));
+for (const name of ["pointerup", "pointercancel"]) pad.addEventListener(name, endStroke);
 for (const name of ["focus", "blur"]) pad.addEventListener(name, redraw);
 
 const MOVES = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
@@ -115,14 +115,14 @@ pad.addEventListener("keydown", (event) => {
     pen.used = true;
     pen.x = Math.min(pad.width - PEN, Math.max(PEN, pen.x + step[0]));
     pen.y = Math.min(pad.height - PEN, Math.max(PEN, pen.y + step[1]));
-    if (pen.down) move([pen.x, pen.y]);
+    if (pen.down) extendStroke([pen.x, pen.y]);
     redraw();
   } else if (event.key === " ") {
     pen.used = true;
     pen.down = !pen.down;
-    if (pen.down) begin([pen.x, pen.y]);
-    else end();
-    put(byId("message"), say(pen.down ? "penDown" : "penUp"));
+    if (pen.down) beginStroke([pen.x, pen.y]);
+    else endStroke();
+    setText(byId("message"), say(pen.down ? "penDown" : "penUp"));
     redraw();
   } else if (event.key === "Enter") {
     pen.down = false;
@@ -130,12 +130,12 @@ pad.addEventListener("keydown", (event) => {
     predict();
   } else if (event.key === "Escape") {
     pen.down = false;
-    clear(say("cleared"));
+    clearDrawing(say("cleared"));
   } else return;
   event.preventDefault();
 });
 
-// Asking
+// The answer
 
 function showPicture(pixels) {
   byId("picture").replaceChildren(...pixels.map((ink) => {
@@ -145,17 +145,17 @@ function showPicture(pixels) {
   }));
 }
 
-function showShares(shares, said = null) {
+function showShares(shares, predicted = null) {
   for (const row of byId("shares").children) {
     const share = shares[Number(row.dataset.digit)] ?? null;
-    row.classList.toggle("said", Number(row.dataset.digit) === said);
-    fill(row.querySelector(".bar"), share ?? 0, 1);
-    row.querySelector("span").textContent = percent(share);
+    row.classList.toggle("predicted", Number(row.dataset.digit) === predicted);
+    fillBar(row.querySelector(".bar"), share ?? 0, 1);
+    row.querySelector("span").textContent = formatPercent(share);
   }
 }
 
 function allowFeedback() {
-  for (const button of document.querySelectorAll("#feedback button")) button.disabled = !asked;
+  for (const button of document.querySelectorAll("#feedback button")) button.disabled = !answer;
 }
 
 const SENTENCES = {
@@ -170,89 +170,89 @@ class Refused extends Error {
   }
 }
 
-async function fetched(path, options) {
+async function fetchJson(path, options) {
   const response = await fetch(path, options);
   const result = await response.json();
   if (!response.ok) throw new Refused(result);
   return result;
 }
 
-function explain(error) {
+function describeError(error) {
   return error instanceof Refused ? error.message : say("lost");
 }
 
 async function predict(sentence = "answered") {
   clearTimeout(timer);
-  if (!strokes.length) return forget(say("drawFirst"));
-  const turn = (asking += 1);
-  const body = new URLSearchParams({ imgStr: "data:image/svg+xml;base64," + btoa(svg()) });
+  if (!strokes.length) return clearAnswer(say("drawFirst"));
+  const turn = (requests += 1);
+  const body = new URLSearchParams({ imgStr: "data:image/svg+xml;base64," + btoa(makeSvg()) });
   try {
-    const result = await fetched("/predict", { method: "POST", body });
-    if (turn !== asking) return;
+    const result = await fetchJson("/predict", { method: "POST", body });
+    if (turn !== requests) return;
     if (sentence === "answered") byId("progress")?.replaceChildren();
-    asked = result;
+    answer = result;
     const digit = result.predict_result;
-    put(byId("answer"), String(digit));
-    const values = { version: number(result.model_version), digit, share: percent(result.probabilities[digit]) };
-    put(byId("message"), say(sentence, values));
+    setText(byId("answer"), String(digit));
+    const values = { version: formatNumber(result.model_version), digit, share: formatPercent(result.probabilities[digit]) };
+    setText(byId("message"), say(sentence, values));
     showPicture(result.picture);
     showShares(result.probabilities, digit);
     allowFeedback();
   } catch (error) {
-    if (turn === asking) forget(explain(error));
+    if (turn === requests) clearAnswer(describeError(error));
   }
 }
 
 byId("predict").addEventListener("click", () => predict());
-byId("clear").addEventListener("click", () => clear(say("drawHint")));
+byId("clear").addEventListener("click", () => clearDrawing(say("drawHint")));
 byId("undo").addEventListener("click", () => {
   strokes.pop();
   redraw();
   if (strokes.length) predict();
-  else clear(say("drawHint"));
+  else clearDrawing(say("drawHint"));
 });
 
-// Telling what is right
+// Feedback
 
-function tell(sentence) {
+function showProgress(sentence) {
   const line = document.createElement("li");
   line.textContent = sentence;
   byId("progress").append(line);
 }
 
-async function feedBack(label) {
-  const { id } = asked;
-  // An answer that is still on its way says nothing of what is learned now.
+async function sendFeedback(label) {
+  const { id } = answer;
+  // An answer that is still on its way is older than this label.
   clearTimeout(timer);
-  const turn = (asking += 1);
+  const turn = (requests += 1);
   const start = performance.now();
-  const seconds = () => number((performance.now() - start) / 1000, 1);
+  const seconds = () => formatNumber((performance.now() - start) / 1000, 1);
   byId("progress").replaceChildren();
-  tell(say("sending", { digit: label }));
-  asked = null;
+  showProgress(say("sending", { digit: label }));
+  answer = null;
   allowFeedback();
   const token = sessionStorage.getItem("token");
   const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   try {
-    const { offset } = await fetched(`/v2/models/${model}/feedback`, { method: "POST", headers, body: JSON.stringify({ id, label }) });
-    tell(say("sent", { offset: number(offset) }));
-    const { learned } = await fetched(`/v2/models/${model}/versions?learned=${offset}&wait=${LEARNED_S}`);
-    if (!learned.learned) return tell(say("notYet", { offset: number(offset), seconds: LEARNED_S }));
-    tell(say("learned", { version: number(learned.version), seconds: seconds() }));
-    if (strokes.length && turn === asking) await predict("again");
+    const { offset } = await fetchJson(`/v2/models/${model}/feedback`, { method: "POST", headers, body: JSON.stringify({ id, label }) });
+    showProgress(say("sent", { offset: formatNumber(offset) }));
+    const { learned } = await fetchJson(`/v2/models/${model}/versions?learned=${offset}&wait=${LEARN_WAIT_S}`);
+    if (!learned.learned) return showProgress(say("notYet", { offset: formatNumber(offset), seconds: LEARN_WAIT_S }));
+    showProgress(say("learned", { version: formatNumber(learned.version), seconds: seconds() }));
+    if (strokes.length && turn === requests) await predict("again");
   } catch (error) {
-    tell(explain(error));
+    showProgress(describeError(error));
     if (error.code === "unauthorized") {
       byId("token").hidden = false;
       byId("token-field").focus();
     }
-    if (strokes.length && turn === asking) await predict("again");
+    if (strokes.length && turn === requests) await predict("again");
   }
 }
 
-byId("right")?.addEventListener("click", () => feedBack(asked.predict_result));
+byId("right")?.addEventListener("click", () => sendFeedback(answer.predict_result));
 for (const button of document.querySelectorAll("button[data-label]")) {
-  button.addEventListener("click", () => feedBack(Number(button.dataset.label)));
+  button.addEventListener("click", () => sendFeedback(Number(button.dataset.label)));
 }
 byId("token")?.addEventListener("submit", (event) => {
   event.preventDefault();

@@ -1,16 +1,16 @@
-// The last week, the forecast from its end, and how its error fares beside persistence.
+// The last week, the forecast from its end, and its error beside that of persistence.
 
-import { Chart, colour, line } from "./charts.js";
-import { follow, number, put, say } from "./live.js";
+import { Chart, getColour, makeLine } from "./charts.js";
+import { follow, formatNumber, say, setText } from "./live.js";
 
 const shown = JSON.parse(document.getElementById("shown").textContent);
 const byId = (id) => document.getElementById(id);
-const at = (step) => (shown.step_s ? step * shown.step_s : step);
+const toSeconds = (step) => (shown.step_s ? step * shown.step_s : step);
 const x = { time: Boolean(shown.step_s), label: say("step") };
-const value = (number_) => `${number(number_, 1)}${shown.unit ? ` ${shown.unit}` : ""}`;
+const formatValue = (value) => `${formatNumber(value, 1)}${shown.unit ? ` ${shown.unit}` : ""}`;
 let message = null;
 
-/** Paint the ranges that people have names for behind the lines. */
+/** Paint the bands behind the lines. */
 function paintBands(plot) {
   const { ctx, bbox } = plot;
   ctx.save();
@@ -31,50 +31,50 @@ function paintBands(plot) {
 const outlook = new Chart(byId("outlook"), () => ({
   x, y: { label: shown.unit, least: 0 },
   series: [
-    {}, line(say("measured"), { stroke: colour("ink"), width: 1.5 }), line(say("forecast"), { width: 2.5, points: { show: true, size: 7 }, spanGaps: true }),
-    line(say("high"), { width: 0.5, spanGaps: true }), line(say("low"), { width: 0.5, spanGaps: true }),
+    {}, makeLine(say("measured"), { stroke: getColour("ink"), width: 1.5 }), makeLine(say("forecast"), { width: 2.5, points: { show: true, size: 7 }, spanGaps: true }),
+    makeLine(say("high"), { width: 0.5, spanGaps: true }), makeLine(say("low"), { width: 0.5, spanGaps: true }),
   ],
-  bands: [{ series: [3, 4], fill: colour("area") }],
+  bands: [{ series: [3, 4], fill: getColour("area") }],
   hooks: { drawClear: [paintBands] },
 }));
 
 const errors = new Chart(byId("errors"), () => ({
   x, y: { label: shown.unit, least: 0 },
-  series: [{}, line(say("ours")), line(say("persistence"), { baseline: true })],
+  series: [{}, makeLine(say("model")), makeLine(say("persistence"), { baseline: true })],
 }));
 
-function showOutlook({ ts, steps, values, ahead, forecast, low, high, judged }) {
-  const none = (list) => list.map(() => null);
+function showOutlook({ ts, steps, values, ahead, forecast, low, high, scored }) {
+  const makeBlanks = (list) => list.map(() => null);
   const last = values[values.length - 1];
   outlook.show([
-    [...steps, ...ahead].map(at),
-    [...values, ...none(ahead)],
-    ...[forecast, high, low].map((list) => [...none(steps).slice(1), last, ...list]),
+    [...steps, ...ahead].map(toSeconds),
+    [...values, ...makeBlanks(ahead)],
+    ...[forecast, high, low].map((list) => [...makeBlanks(steps).slice(1), last, ...list]),
   ]);
   const hours = `${ahead[ahead.length - 1] - steps[steps.length - 1]} ${shown.step_unit || say("step")}`;
-  put(byId("outlook-words"), say("outlook", { ts, value: last === null ? "–" : value(last), ahead: hours, forecast: value(forecast[forecast.length - 1]) }));
-  put(byId("judged"), judged ? say("judged", { count: number(judged) }) : "");
+  setText(byId("outlook-words"), say("outlook", { ts, value: last === null ? "–" : formatValue(last), ahead: hours, forecast: formatValue(forecast[forecast.length - 1]) }));
+  setText(byId("range-words"), scored ? say("range", { count: formatNumber(scored) }) : "");
 }
 
-function showTable({ outlook: found, model }) {
+function showTable({ outlook, model }) {
   for (const [i, row] of [...byId("horizons").tBodies[0].rows].entries()) {
     const h = row.dataset.horizon;
-    const cell = (name, text) => put(row.querySelector(`[data-is="${name}"]`), text);
-    cell("forecast", number(found?.forecast[i], 1));
-    cell("range", found && found.low[i] !== null ? `${number(found.low[i])} – ${number(found.high[i])}` : "–");
-    cell("rmse", number(model?.score[`h${h}_rmse`], 1));
-    cell("persistence", number(model?.score[`h${h}_persistence_rmse`], 1));
+    const cell = (name, text) => setText(row.querySelector(`[data-is="${name}"]`), text);
+    cell("forecast", formatNumber(outlook?.forecast[i], 1));
+    cell("range", outlook && outlook.low[i] !== null ? `${formatNumber(outlook.low[i])} – ${formatNumber(outlook.high[i])}` : "–");
+    cell("rmse", formatNumber(model?.score[`h${h}_rmse`], 1));
+    cell("persistence", formatNumber(model?.score[`h${h}_persistence_rmse`], 1));
   }
 }
 
 function showErrors() {
-  const horizon = Number(document.querySelector("input[name=horizon]:checked").value);
-  const found = message?.errors?.horizons.find((one) => one.horizon === horizon);
-  if (!found) return;
-  errors.show([message.errors.x.map(at), found.ours, found.persistence]);
-  const last = (list) => value(list[list.length - 1]);
-  const window_ = `${message.errors.window} ${shown.step_unit || say("step")}`;
-  put(byId("errors-words"), say("curve", { ours: last(found.ours), baseline: say("persistence"), theirs: last(found.persistence), window: window_ }));
+  const choice = Number(document.querySelector("input[name=horizon]:checked").value);
+  const curve = message?.errors?.horizons.find(({ horizon }) => horizon === choice);
+  if (!curve) return;
+  errors.show([message.errors.x.map(toSeconds), curve.values, curve.persistence]);
+  const last = (list) => formatValue(list[list.length - 1]);
+  const span = `${message.errors.window} ${shown.step_unit || say("step")}`;
+  setText(byId("errors-words"), say("curve", { value: last(curve.values), baseline: say("persistence"), baseline_value: last(curve.persistence), window: span }));
 }
 
 byId("horizon-choice").addEventListener("change", showErrors);

@@ -1,73 +1,73 @@
-// Which drivers lead the value, by how many steps: asked again whenever another version is served.
+// Which drivers lead the value, by how many steps: fetched again whenever another version is served.
 
-import { Chart, colour, line } from "./charts.js";
-import { follow, number, put, say } from "./live.js";
+import { Chart, getColour, makeLine } from "./charts.js";
+import { follow, formatNumber, say, setText } from "./live.js";
 
 const shown = JSON.parse(document.getElementById("shown").textContent);
 const byId = (id) => document.getElementById(id);
 const unit = shown.step_unit || say("step");
-const steps = (lag) => `${number(lag)} ${unit}`;
-const LEAST_MS = 2000;
-let found = null;
-let asked = 0;
+const formatLag = (lag) => `${formatNumber(lag)} ${unit}`;
+const FETCH_EVERY_MS = 2000;
+let lags = null;
+let fetchedAt = 0;
 
-function bars(id) {
+function makeBars(id) {
   return new Chart(byId(id), () => ({
     x: { label: say("lag", { unit }) }, y: { label: "r", digits: 3 },
     series: [
-      {}, { label: "r", stroke: colour("accent"), fill: colour("accent"), paths: window.uPlot.paths.bars({ size: [0.7, 12] }), points: { show: false } },
-      line(say("band"), { baseline: true, width: 1 }), line(say("band"), { baseline: true, width: 1 }),
+      {}, { label: "r", stroke: getColour("accent"), fill: getColour("accent"), paths: window.uPlot.paths.bars({ size: [0.7, 12] }), points: { show: false } },
+      makeLine(say("band"), { baseline: true, width: 1 }), makeLine(say("band"), { baseline: true, width: 1 }),
     ],
-    bands: [{ series: [2, 3], fill: colour("area") }],
+    bands: [{ series: [2, 3], fill: getColour("area") }],
   }));
 }
 
-const charts = { prewhitened: bars("white"), raw: bars("raw") };
-const places = { prewhitened: "white-words", raw: "raw-words" };
+const charts = { prewhitened: makeBars("white"), raw: makeBars("raw") };
+const captions = { prewhitened: "white-words", raw: "raw-words" };
 
-function words(title, { best_lag: lag, best_r: r, n }) {
-  if (lag === null) return say("nothingYet", { driver: title });
-  const where = lag === 0 ? say("sameStep") : say(lag > 0 ? "leads" : "follows", { steps: steps(Math.abs(lag)) });
-  return say("largest", { driver: title, where, r: number(r, 3), n: number(n) });
+function describeLead(title, { best_lag: lag, best_r: r, n }) {
+  if (lag === null) return say("tooFewSteps", { driver: title });
+  const where = lag === 0 ? say("sameStep") : say(lag > 0 ? "leads" : "follows", { steps: formatLag(Math.abs(lag)) });
+  return say("largest", { driver: title, where, r: formatNumber(r, 3), n: formatNumber(n) });
 }
 
 function showDriver() {
-  if (!found) return;
+  if (!lags) return;
   const choice = document.querySelector("input[name=driver]:checked");
-  const driver = found.drivers.find((one) => one.driver === choice.value);
+  const driver = lags.drivers.find(({ driver }) => driver === choice.value);
   const title = choice.nextElementSibling.textContent;
   for (const [kind, chart] of Object.entries(charts)) {
     const { r, band } = driver[kind];
-    chart.show([found.lags, r, found.lags.map(() => band), found.lags.map(() => -band)]);
-    put(byId(places[kind]), words(title, driver[kind]));
+    chart.show([lags.lags, r, lags.lags.map(() => band), lags.lags.map(() => -band)]);
+    setText(byId(captions[kind]), describeLead(title, driver[kind]));
   }
 }
 
 function showTable() {
-  const middle = (found.lags.length - 1) / 2;
+  const zeroLag = (lags.lags.length - 1) / 2;
   for (const row of byId("drivers").tBodies[0].rows) {
-    const driver = found.drivers.find((one) => one.driver === row.dataset.driver);
-    const cell = (name, text) => put(row.querySelector(`[data-is="${name}"]`), text);
+    const driver = lags.drivers.find(({ driver }) => driver === row.dataset.driver);
+    const cell = (name, text) => setText(row.querySelector(`[data-is="${name}"]`), text);
     const lead = driver.leads_by;
-    cell("leads", lead === null ? say("noLead") : steps(lead));
-    cell("white", lead === null ? "–" : number(driver.prewhitened.r[middle + lead], 3));
-    cell("lag", driver.raw.best_lag === null ? "–" : steps(driver.raw.best_lag));
-    cell("raw", number(driver.raw.best_r, 3));
+    cell("leads", lead === null ? say("noLead") : formatLag(lead));
+    cell("white", lead === null ? "–" : formatNumber(driver.prewhitened.r[zeroLag + lead], 3));
+    cell("lag", driver.raw.best_lag === null ? "–" : formatLag(driver.raw.best_lag));
+    cell("raw", formatNumber(driver.raw.best_r, 3));
   }
 }
 
-async function ask() {
-  asked = Date.now();
-  const answer = await fetch(byId("content").dataset.lags);
-  if (!answer.ok) return;
-  found = await answer.json();
+async function fetchLags() {
+  fetchedAt = Date.now();
+  const response = await fetch(byId("content").dataset.lags);
+  if (!response.ok) return;
+  lags = await response.json();
   showTable();
   showDriver();
-  put(byId("in-use"), found.in_use ?? "–");
-  put(byId("chosen"), found.chosen ?? "–");
+  setText(byId("in-use"), lags.in_use ?? "–");
+  setText(byId("chosen"), lags.chosen ?? "–");
 }
 
 byId("driver-choice").addEventListener("change", showDriver);
 follow(({ model }) => {
-  if (model && model.version !== found?.model_version && Date.now() - asked >= LEAST_MS) ask().catch(() => {});
+  if (model && model.version !== lags?.model_version && Date.now() - fetchedAt >= FETCH_EVERY_MS) fetchLags().catch(() => {});
 });

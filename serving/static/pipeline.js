@@ -1,17 +1,18 @@
 // How one pipeline fares: figures, curves, versions, dead letters, restarts, and the health of the parts.
 
-import { Chart, line } from "./charts.js";
-import { fill, follow, looked, number, percent, put, say, since, word } from "./live.js";
+import { Chart, makeLine } from "./charts.js";
+import { fillBar, follow, formatAge, formatNumber, formatPercent, isPolled, say, setText, translate } from "./live.js";
 
 const content = document.getElementById("content");
 const shown = JSON.parse(document.getElementById("shown").textContent);
 const byId = (id) => document.getElementById(id);
+const unit = shown.unit ? ` ${shown.unit}` : "";
 let curve = null;
-let learned = null;
+let figures = {};
 
-function rows(table, found) {
+function showRows(table, rows) {
   const body = byId(table).tBodies[0];
-  body.replaceChildren(...found.map((values) => {
+  body.replaceChildren(...rows.map((values) => {
     const row = document.createElement("tr");
     row.append(...values.map((value) => {
       const cell = document.createElement("td");
@@ -22,95 +23,100 @@ function rows(table, found) {
   }));
 }
 
-function figure(kind, value) {
+function formatFigure(kind, value) {
   if (value === null || value === undefined) return "–";
-  return kind === "accuracy" ? percent(value) : `${number(value, 2)}${shown.unit ? ` ${shown.unit}` : ""}`;
+  if (kind === "accuracy") return formatPercent(value);
+  return formatNumber(value, 2) + (kind === "rmse" ? unit : "");
 }
 
-function tile(name, text) {
-  put(byId("tiles").querySelector(`[data-is="${name}"]`), text);
+function makeAxis(kind) {
+  if (kind === "accuracy") return { share: true, label: say("accuracy") };
+  return kind === "rmse" ? { least: 0, label: `${say("rmse")}${shown.unit ? `, ${shown.unit}` : ""}` } : { label: kind };
+}
+
+function showTile(name, text) {
+  setText(byId("tiles").querySelector(`[data-is="${name}"]`), text);
 }
 
 function showTiles(message) {
-  tile("rate", number(message.rate, 1));
-  tile("lag", number(message.lag));
-  tile("version", number(message.model?.version));
-  tile("age", message.model ? since(message.model.written_s) : "–");
-  tile("dead", number(message.dead) + (message.dead_more ? "+" : ""));
-  tile("restarts", number(message.restarts));
-  tile("rolled_back", number(message.rolled_back));
+  showTile("rate", formatNumber(message.rate, 1));
+  showTile("unanswered", formatNumber(message.unanswered));
+  showTile("version", formatNumber(message.model?.version));
+  showTile("age", message.model ? formatAge(message.model.written_s) : "–");
+  showTile("dead_letters", formatNumber(message.dead_letter_count) + (message.more_dead_letters ? "+" : ""));
+  showTile("restarts", formatNumber(message.restarts));
+  showTile("rolled_back", formatNumber(message.rolled_back));
 }
 
-function lamp(part, state, text) {
+function showLamp(part, state, text) {
   const item = byId("parts").querySelector(`[data-part="${part}"]`);
   item.dataset.state = state;
-  put(item.querySelector(".state"), text);
+  setText(item.querySelector(".state"), text);
 }
 
 function showParts(message) {
-  for (const { name, looked, trouble } of message.parts) {
-    if (looked) lamp(name, trouble ? "down" : "up", say(trouble ? "down" : "up"));
+  for (const { name, polled, trouble } of message.parts) {
+    if (polled) showLamp(name, trouble ? "down" : "up", say(trouble ? "down" : "up"));
   }
   const job = message.job ?? "–";
-  if (job === "running") lamp("job", message.trouble ? "wait" : "up", say("running"));
-  else if (looked(message, "flink")) lamp("job", "down", job);
+  if (job === "running") showLamp("job", message.trouble ? "wait" : "up", say("running"));
+  else if (isPolled(message, "flink")) showLamp("job", "down", job);
   byId("job").href = content.dataset.flink + (message.job_id ? `/#/job/running/${message.job_id}/overview` : "");
 }
 
-const kind = () => curve?.figure ?? "rmse";
-const y = () => (kind() === "accuracy" ? { share: true, label: say("accuracy") } : { least: 0, label: `${say("rmse")}${shown.unit ? `, ${shown.unit}` : ""}` });
-
-const lately = new Chart(byId("curve"), () => ({
-  x: shown.step_s ? { time: true } : { label: say(shown.value ? "step" : "offset") }, y: y(),
-  series: [{}, line(say("ours")), line(word(curve.baseline), { baseline: true })],
+const recent = new Chart(byId("curve"), () => ({
+  x: shown.step_s ? { time: true } : { label: say(shown.value ? "step" : "offset") }, y: makeAxis(curve.figure),
+  series: [{}, makeLine(say("model")), makeLine(translate(curve.baseline), { baseline: true })],
 }));
 
-const history = new Chart(byId("learned"), () => ({
-  x: { label: say("version") }, y: y(),
-  series: [{}, line(say("ours"), { points: { show: true, size: 6 } }), ...(learned.baseline ? [line(word(learned.baseline), { baseline: true })] : [])],
+const history = new Chart(byId("history"), () => ({
+  x: { label: say("version") }, y: makeAxis(figures.kind),
+  series: [
+    {}, makeLine(say("model"), { points: { show: true, size: 6 } }),
+    ...(figures.baseline ? [makeLine(translate(figures.baselineTitle), { baseline: true })] : []),
+  ],
 }));
 
-function showCurve(found) {
-  if (!found) return;
-  curve = found;
-  const x = shown.step_s ? found.x.map((step) => step * shown.step_s) : found.x;
-  lately.show([x, found.ours, found.theirs]);
-  const last = (list) => figure(found.figure, list[list.length - 1]);
-  const unit = shown.step_s ? "steps" : "records";
-  put(byId("curve-words"), say("curve", {
-    ours: last(found.ours), baseline: word(found.baseline), theirs: last(found.theirs), window: say(unit, { n: number(found.window) }),
+function showCurve(newest) {
+  if (!newest) return;
+  curve = newest;
+  const x = shown.step_s ? curve.x.map((step) => step * shown.step_s) : curve.x;
+  recent.show([x, curve.values, curve.baseline_values]);
+  const last = (list) => formatFigure(curve.figure, list[list.length - 1]);
+  setText(byId("curve-words"), say("curve", {
+    value: last(curve.values), baseline: translate(curve.baseline), baseline_value: last(curve.baseline_values),
+    window: say(shown.step_s ? "steps" : "records", { n: formatNumber(curve.window) }),
   }));
 }
 
-/** The names of the score's figure and its baseline: the shortest horizon's, where there are several. */
-function figures(score) {
+/** Choose a score's main figure and its baseline: the shortest horizon's, where there are several. */
+function chooseFigures(score) {
   const names = Object.keys(score);
-  const ours = names.find((name) => name.endsWith("accuracy")) ?? names.find((name) => name.endsWith("rmse"));
-  const baseline = names.find((name) => name !== ours && name.endsWith("_rmse") && /persistence|baseline/.test(name));
-  return [ours, baseline];
+  const main = names.find((name) => name.endsWith("accuracy")) ?? names.find((name) => name.endsWith("rmse")) ?? names[0];
+  const kind = ["accuracy", "rmse"].find((suffix) => main?.endsWith(suffix)) ?? main;
+  const baseline = names.find((name) => name !== main && name.endsWith("_rmse") && /persistence|baseline/.test(name));
+  return { main, kind, baseline, baselineTitle: baseline?.includes("persistence") ? "persistence" : "the last value" };
 }
 
-function showLearned(message) {
-  const found = message.learned.filter(({ samples }) => samples > 0);
-  if (found.length < 2 || !message.model) return;
-  const [ours, baseline] = figures(message.model.score);
-  learned = { baseline: baseline && (baseline.includes("persistence") ? "persistence" : "the last value") };
-  const data = [found.map(({ version }) => version), found.map(({ score }) => score[ours])];
-  if (baseline) data.push(found.map(({ score }) => score[baseline]));
+function showHistory(message) {
+  const scored = message.versions.filter(({ samples }) => samples > 0);
+  if (scored.length < 2 || !figures.main) return;
+  const { main, kind, baseline, baselineTitle } = figures;
+  const data = [scored.map(({ version }) => version), scored.map(({ score }) => score[main])];
+  if (baseline) data.push(scored.map(({ score }) => score[baseline]));
   history.show(data);
-  const { score, samples } = found[found.length - 1];
-  put(byId("learned-words"), say(baseline ? "wholeBeside" : "whole", {
-    ours: figure(kind(), score[ours]), baseline: word(learned.baseline), theirs: figure(kind(), score[baseline]),
-    window: say("records", { n: number(samples) }),
+  const { score, samples } = scored[scored.length - 1];
+  setText(byId("history-words"), say(baseline ? "wholeWithBaseline" : "whole", {
+    value: formatFigure(kind, score[main]), baseline: translate(baselineTitle),
+    baseline_value: formatFigure(kind, score[baseline]), window: say("records", { n: formatNumber(samples) }),
   }));
 }
 
 function showVersions(message) {
-  const [ours] = message.model ? figures(message.model.score) : [];
-  const all = message.learned.slice().reverse();
-  const far = all.filter((_, i) => i < 3 || Number.isInteger(Math.log2(i)));
-  rows("versions", far.map(({ version, written_s, samples, score }) => [
-    number(version), since(written_s), number(samples), figure(kind(), score[ours]),
+  const newestFirst = message.versions.slice().reverse();
+  const sparse = newestFirst.filter((_, i) => i < 3 || Number.isInteger(Math.log2(i)));
+  showRows("versions", sparse.map(({ version, written_s, samples, score }) => [
+    formatNumber(version), formatAge(written_s), formatNumber(samples), formatFigure(figures.kind, score[figures.main]),
   ]));
 }
 
@@ -129,35 +135,37 @@ function showLabels(model) {
     bar.setAttribute("role", "meter");
     bar.setAttribute("aria-label", title.textContent);
     bar.setAttribute("aria-valuemin", 0);
-    fill(bar, count, most);
+    fillBar(bar, count, most);
     const text = document.createElement("span");
-    text.textContent = number(count);
+    text.textContent = formatNumber(count);
     cell.append(bar, text);
     row.append(title, cell);
     return row;
   }));
 }
 
-function showLetters(letters) {
+function showDeadLetters(letters) {
   byId("no-letters").hidden = letters.length > 0;
   byId("letters-scroll").hidden = !letters.length;
-  rows("letters", letters.map(([offset, reason]) => [number(offset), reason]));
+  showRows("letters", letters.map(([offset, reason]) => [formatNumber(offset), reason]));
 }
 
 function showRestores(restores) {
-  rows("restores", restores.map((one) => [
-    since(one.time_s), number(one.offset), one.snapshot === null ? say("fromStart") : number(one.snapshot),
-    number(one.relearned), number(one.dropped), number(Object.keys(one.refused).length),
+  showRows("restores", restores.map((restore) => [
+    formatAge(restore.time_s), formatNumber(restore.offset),
+    restore.snapshot === null ? say("fromStart") : formatNumber(restore.snapshot),
+    formatNumber(restore.relearned), formatNumber(restore.dropped), formatNumber(Object.keys(restore.refused).length),
   ]));
 }
 
 follow((message) => {
+  if (message.model) figures = chooseFigures(message.model.score);
   showTiles(message);
   showParts(message);
   showCurve(message.curve);
-  showLearned(message);
+  showHistory(message);
   showVersions(message);
   showLabels(message.model);
-  showLetters(message.letters);
+  showDeadLetters(message.dead_letters);
   showRestores(message.restores);
 });

@@ -16,7 +16,7 @@ from streamlearn.broker.broker import Broker
 from streamlearn.broker.topics import LINEAGES
 from streamlearn.errors import Fenced, LineageError
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.pipelines.definition import find_changes, is_edit
+from streamlearn.pipelines.definition import is_edit
 from streamlearn.stream.lineage import Lineage
 
 
@@ -114,14 +114,16 @@ class LineageRegister:
 
     def _check_same(self, last: Lineage, *, accept_edits: bool) -> None:
         """Make sure that a learner can go on: nothing that it is fixed to has changed."""
-        name, changes = self._pipeline.name, find_changes(last.definition, self._pipeline)
-        edits = {part for part, (before, now) in changes.items() if is_edit(before, now)}
+        name, changes = self._pipeline.name, self._pipeline.changes_since(last.definition)
+        edits = {part for part, (before, now) in changes.items() if is_edit(part, before, now)}
         if accept_edits:
             changes = {part: change for part, change in changes.items() if part not in edits}
         if not changes:
             return
         differences = "; ".join(
-            f"the code of {part} was edited" if part in edits else f"{part} was {before!r} and is {now!r}"
+            f"the code of {part} was edited"
+            if before and now and part in edits
+            else f"{part} was {before!r} and is {now!r}"
             for part, (before, now) in changes.items()
         )
         advice = f"`streamlearn train {name} --fresh` opens a new one"

@@ -1,4 +1,4 @@
-"""A topic's records as rows to look at side by side; those that cannot be read are counted."""
+"""A topic's records as the rows of a table; those that are no JSON objects are counted."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,11 +7,11 @@ import msgspec
 
 from streamlearn.broker.broker import Broker
 from streamlearn.errors import TopicRefused
-from streamlearn.lags.readers import Rows
+from streamlearn.lags.readers import RawTable
 
 
-def read_rows(broker: Broker, topic: str, last: int | None = None) -> Rows:
-    """Read the JSON objects of a topic's only partition, or of its newest `last` offsets.
+def read_rows(broker: Broker, topic: str, last: int | None = None) -> RawTable:
+    """Read the JSON objects in a topic's only partition, or in its newest `last` offsets.
 
     Raises
     ------
@@ -31,18 +31,18 @@ def read_rows(broker: Broker, topic: str, last: int | None = None) -> Rows:
     return _decode(topic, broker.read(topic, start))
 
 
-def _decode(topic: str, records: Iterator[Any]) -> Rows:
-    rows, names, undecodable = Rows(f"topic {topic}", []), dict[str, None](), 0
+def _decode(topic: str, records: Iterator[Any]) -> RawTable:
+    table, names, undecodable = RawTable(f"topic {topic}", []), dict[str, None](), 0
     for record in records:
         try:
-            value = msgspec.json.decode(record.value or b"", type=dict[str, Any])
+            row = msgspec.json.decode(record.value or b"", type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
             undecodable += 1
             continue
-        names.update(dict.fromkeys(value))
-        rows.values.append(value)
-        rows.where.append(f"offset {record.offset}")
-    rows.names = list(names)
+        names.update(dict.fromkeys(row))
+        table.rows.append(row)
+        table.where.append(f"offset {record.offset}")
+    table.names = list(names)
     if undecodable:
-        rows.notes = (f"{undecodable} records are no JSON objects: left out",)
-    return rows
+        table.notes = (f"{undecodable} records are no JSON objects: left out",)
+    return table

@@ -56,8 +56,8 @@ class Tail:
             seen = Seen({topic: [] for topic in self._look_back}, dict.fromkeys(self._look_back, 0))
             known = {t: TopicPartition(t, 0) for t in self._look_back if self._client.partitions_for_topic(t)}
             if known:
-                found = self._client.end_offsets(list(known.values()), timeout_ms=_WAIT_MS)
-                seen.ends |= {topic: int(found[partition]) for topic, partition in known.items()}
+                ends = self._client.end_offsets(list(known.values()), timeout_ms=_WAIT_MS)
+                seen.ends |= {topic: int(ends[partition]) for topic, partition in known.items()}
                 self._read(known, seen)
             return seen
 

@@ -1,34 +1,44 @@
-"""The commands `baseline lstm` and `baseline compare`, which need the extra `lstm`."""
+"""The commands `baseline lstm` and `baseline compare`: the benchmarks of a checkout."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
+
+from streamlearn.errors import MissingExtra
 
 _seed = click.option(
     "--seed",
     default=0,
     show_default=True,
     type=click.IntRange(0, 2**31),
-    help="Of the nets' first weights, the order they learn in, and the weeks drawn.",
+    help="Seed of the first net. `compare` also draws weeks by it.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 
 
 @click.group()
 def baseline() -> None:
-    """Set the tutorial's LSTM, and a fair one, beside what learns online, on Beijing's PM2.5.
+    """Compare LSTMs with the online pipeline pm25, on Beijing's PM2.5.
 
-    Needs the extra `lstm`: pip install 'streamlearn[lstm]', or scripts/setup lstm in a checkout.
+    Runs in a checkout of the project. Needs the extra `lstm`: scripts/setup lstm installs it.
     """
 
 
 @baseline.command()
-@click.option("--epochs", default=50, show_default=True, type=click.IntRange(min=1), help="As the article.")
+@click.option(
+    "--epochs", default=50, show_default=True, type=click.IntRange(min=1), help="The article has 50."
+)
 @_seed
 @click.option(
-    "--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Fit so many, from --seed on."
+    "--seeds",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of nets to fit, each with a seed of its own, from --seed on.",
 )
 @click.option(
     "--figure",
@@ -40,70 +50,89 @@ def baseline() -> None:
 def lstm(epochs: int, seed: int, seeds: int, figure: Path | None, as_json: bool) -> None:
     """Fit the LSTM of Jason Brownlee's article on PM2.5, as the article does, and score it in µg/m³.
 
-    One hour of pollution and weather, missing readings as 0, forecasts the pollution of the next; the first
-    year is learned, the other four are the test. Half a minute a seed. Progress goes to stderr.
+    One hour of pollution and weather forecasts the pollution of the next; missing readings are 0. The net
+    learns the first year and is tested on the other four. A net takes half a minute. Progress goes to stderr.
 
     \b
     streamlearn baseline lstm                               the article's 50 epochs
     streamlearn baseline lstm --seeds 3 --figure pictures   three nets; its two plots
     """  # noqa: D301 (click wants the character)
-    from benchmarks.pm25_lstm import figures, hours, lstm, report, rules
+    _require_benchmarks()
+    from benchmarks.pm25_lstm import article_report, figures, hours, lstm, rules
 
-    lstm.ready()
-    folder = figures.folder(figure) if figure else None
+    lstm.import_keras()
+    folder = figures.make_folder(figure) if figure else None
     data = hours.load()
-    readings = rules.ZEROS.readings(data.pollution)
+    readings = rules.ZEROS.apply(data.pollution)
     recipe = replace(lstm.ARTICLE, epochs=epochs)
-    prepared = recipe.prepared(data, readings, hours.YEAR)
-    nets = [lstm.fitted(recipe, prepared, seed + number, _tell) for number in range(seeds)]
-    found = report.as_data(nets, readings, hours.YEAR)
-    click.echo(msgspec.json.encode(found) if as_json else "\n".join(report.lines(found)))
+    nets = lstm.fit_seeds(recipe, data, readings, range(seed, seed + seeds), _report, hours.YEAR)
+    _echo(article_report.summarize(nets, readings, hours.YEAR), article_report.format_markdown, as_json)
     if folder:
-        figures.draw_series(data, readings, folder / "series.png")
-        figures.draw_loss(nets, folder / "loss.png")
-        click.echo(f"drawn: {folder / 'series.png'}, {folder / 'loss.png'}", err=as_json)
+        paths = figures.draw(data, readings, nets, folder)
+        click.echo(f"drawn: {', '.join(map(str, paths))}", err=as_json)
 
 
 @baseline.command()
 @_seed
 @click.option(
-    "--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Fit each LSTM so often."
+    "--seeds",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of nets to fit of each LSTM, each with a seed of its own, from --seed on.",
 )
 @click.option(
     "--draws",
     default=2000,
     show_default=True,
     type=click.IntRange(min=100),
-    help="Of weeks, for the intervals.",
+    help="Number of draws of weeks for the intervals.",
 )
 @_json
 def compare(seed: int, seeds: int, draws: int, as_json: bool) -> None:
     """Compare persistence, the article's LSTM, a fair one, and the pipeline pm25, one hour ahead.
 
-    All learn the first year and forecast the hours of the other four; ours does so once without learning
-    any more, and once learning each hour after it was predicted. Two rules: a missing reading is 0, as in the
-    article, or it is left out. Differences in RMSE come with 95 % intervals from a bootstrap over weeks.
-    Prints Markdown. A few minutes on two cores; progress goes to stderr.
+    All learn the first year and forecast the hours of the other four. The pipeline does so twice: once it
+    learns nothing more, and once it learns each hour after it has predicted it. There are two rules for a
+    missing reading: it is 0, as in the article, or it is left out. Differences in RMSE have 95 % intervals
+    from a bootstrap over weeks. Prints Markdown. A few minutes on two cores; progress goes to stderr.
 
     \b
     streamlearn baseline compare > table.md
     streamlearn baseline compare --seeds 1 --json
     """  # noqa: D301 (click wants the character)
+    _require_benchmarks()
     from benchmarks.pm25_lstm import comparison, comparison_report, hours, lstm, rules
     from streamlearn.learning.blas import pin_blas_threads
 
-    lstm.ready()
+    lstm.import_keras()
     pin_blas_threads()
     data, numbers = hours.load(), range(seed, seed + seeds)
-    found = []
+    comparisons = []
     for rule in rules.RULES:
-        _tell(f"{rule.title}:")
-        found.append(comparison.compared(data, rule, numbers, _tell))
-    plain = comparison_report.as_data(found, numbers, draws, seed)
-    click.echo(msgspec.json.encode(plain) if as_json else "\n".join(comparison_report.lines(plain)))
+        _report(f"{rule.title}:")
+        comparisons.append(comparison.compare_models(data, rule, numbers, _report))
+    summary = comparison_report.summarize(comparisons, numbers, draws, seed)
+    _echo(summary, comparison_report.format_markdown, as_json)
 
 
-def _tell(line: str) -> None:
+def _require_benchmarks() -> None:
+    try:
+        import benchmarks.pm25_lstm  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "the benchmarks are not part of the installed package: run `streamlearn baseline` in a checkout"
+            " of the project, after scripts/setup lstm"
+        ) from error
+
+
+def _echo(
+    summary: dict[str, Any], format_markdown: Callable[[dict[str, Any]], Iterable[str]], as_json: bool
+) -> None:
+    click.echo(msgspec.json.encode(summary) if as_json else "\n".join(format_markdown(summary)))
+
+
+def _report(line: str) -> None:
     click.echo(line, err=True)
 
 

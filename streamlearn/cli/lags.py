@@ -1,25 +1,89 @@
-"""The command `lags`. It is here, not in the core, because a topic is one of the things that it reads."""
+"""`streamlearn lags`: which series leads which, by how many steps."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 from rich.console import Console
 
-from streamlearn.errors import BadSeries, DataUnavailable
+from streamlearn.errors import BadSeries, FileError
 from streamlearn.lags.series import Table
 from streamlearn.pipelines.registry import load, registered_names
 from streamlearn.settings import Settings
 
-_REACH_S = 2 * 86_400
-"""Two days: twice the longest cycle that hours are sure to have."""
+_MAX_LAG_S = 2 * 86_400
+"""Two days: twice the longest cycle that is certain in hourly data."""
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The command's argument and options."""
+
+    source: str | None
+    """A pipeline or a file; None where `topic` is given."""
+    topic: str | None
+    xs: tuple[str, ...]
+    y: str | None
+    time: str | None
+    last: int | None
+    max_lag: int | None
+    figure: Path | None
+    as_json: bool
+
+    @property
+    def source_name(self) -> str:
+        """What is read, by the name that was given."""
+        return self.topic or self.source or ""
+
+    @property
+    def names_pipeline(self) -> bool:
+        """Whether the source is a registered pipeline."""
+        return self.source in registered_names()
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read: every x, then y."""
+        return [*self.xs, *([self.y] if self.y else [])]
+
+    def check(self) -> None:
+        """Raise `UsageError` unless the options fit together."""
+        if (self.source is None) == (self.topic is None):
+            raise click.UsageError(
+                f"name a CSV file, a pipeline ({', '.join(registered_names())}), or a topic with --topic"
+            )
+        if self.last is not None and self.topic is None:
+            raise click.UsageError("--last is for a topic")
+        if self.names_pipeline:
+            if self.y is not None or self.time is not None:
+                raise click.UsageError(
+                    "a pipeline has its own --y and --time; --x chooses among what may lead"
+                )
+        elif not self.xs or self.y is None:
+            raise click.UsageError("name the columns: --x COLUMN --y COLUMN")
+        elif len(set(self.columns)) < len(self.columns):
+            raise click.UsageError("name each column once: a series has no lag with itself")
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """A table, and which of its series to compare."""
+
+    table: Table
+    pairs: list[tuple[str, str]]
+    """The names of x and y."""
+    max_lag: int | None
+    """Steps to look at, both ways; None: as many as the table's length suggests."""
 
 
 @click.command()
 @click.argument("source", metavar="[PIPELINE|FILE]", required=False)
 @click.option("--topic", metavar="NAME", help="Read the JSON records of this Kafka topic instead.")
-@click.option("--x", "xs", metavar="COLUMN", multiple=True, help="What may lead; may be given again.")
-@click.option("--y", metavar="COLUMN", help="What may follow.")
+@click.option(
+    "--x", "xs", metavar="COLUMN", multiple=True, help="A series that may lead; give it again for more."
+)
+@click.option("--y", metavar="COLUMN", help="The series that may follow.")
 @click.option(
     "--time", metavar="COLUMN", help="The column with the times.  [default: the first with ISO dates]"
 )
@@ -39,24 +103,14 @@ _REACH_S = 2 * 86_400
     help="Draw into this file (.png, .svg, .pdf), or into this folder, a file a pair.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def lags(
-    source: str | None,
-    topic: str | None,
-    xs: tuple[str, ...],
-    y: str | None,
-    time: str | None,
-    last: int | None,
-    max_lag: int | None,
-    figure: Path | None,
-    as_json: bool,
-) -> None:
+def lags(**options: Any) -> None:
     """Tell which series leads which, and by how many steps: cross-correlations, raw and pre-whitened.
 
-    A lag is positive where x leads y. Trust the pre-whitened one: two series that each resemble their
+    A lag is positive where x leads y. Trust the pre-whitened result: two series that each resemble their
     own past correlate for no other reason, and pre-whitening takes that past out.
 
-    A pipeline brings its own series: everything in its records that may drive what it forecasts. Of a CSV
-    file with a header, or of a topic, --x and --y name the columns. Needs the extra `lags`.
+    A pipeline brings its own series: the value that it forecasts is y, and each of its drivers an x. For a
+    CSV file with a header, or a topic, name the columns with --x and --y. Needs the extra `lags`.
 
     \b
     streamlearn lags pm25                                the weather and Beijing's PM2.5
@@ -66,75 +120,68 @@ def lags(
     streamlearn lags demand.csv --x temperature --y demand --json
     """  # noqa: D301 (click wants the character)
     from streamlearn.lags import summary
-    from streamlearn.lags.analysis import analysed
-    from streamlearn.reports.figures import lag_pairs
+    from streamlearn.lags.analysis import analyse_pairs
+    from streamlearn.reports.figures.lag_pairs import draw_pair, prepare_files
 
-    if (source is None) == (topic is None):
-        raise click.UsageError(
-            f"name a CSV file, a pipeline ({', '.join(registered_names())}), or a topic with --topic"
-        )
-    if last is not None and topic is None:
-        raise click.UsageError("--last is for a topic")
-    if source in registered_names():
-        if y is not None or time is not None:
-            raise click.UsageError("a pipeline has its own --y and --time; --x chooses among what may lead")
-        table, pairs, reach = _of_pipeline(str(source), xs, max_lag)
-    else:
-        pairs, reach = _pairs(xs, y), max_lag
-        columns = [*xs, str(y)]
-        table = _of_topic(topic, columns, time, last) if topic else _of_file(Path(str(source)), columns, time)
-    files = lag_pairs.files(figure, pairs) if figure else []
-    found = list(analysed(table, pairs, reach))
-    for pair, file in zip(found, files, strict=False):
-        lag_pairs.draw(pair, table, file)
-    if as_json:
-        click.echo(msgspec.json.encode(summary.as_data(topic or str(source), table, found)))
+    given = _Options(**options)
+    given.check()
+    selection = _read(given)
+    files = prepare_files(given.figure, selection.pairs) if given.figure else []
+    pairs = list(analyse_pairs(selection.table, selection.pairs, selection.max_lag))
+    for pair, file in zip(pairs, files, strict=False):
+        draw_pair(pair, selection.table, file)
+    if given.as_json:
+        results = summary.to_plain_data(given.source_name, selection.table, pairs)
+        click.echo(msgspec.json.encode(results))
         return
-    summary.show(Console(highlight=False, markup=False), table, found)
+    summary.print_summary(Console(highlight=False, markup=False), selection.table, pairs)
     for file in files:
         click.echo(f"drawn: {file}")
 
 
-def _pairs(xs: tuple[str, ...], y: str | None) -> list[tuple[str, str]]:
-    if not xs or y is None:
-        raise click.UsageError("name the columns: --x COLUMN --y COLUMN")
-    if y in xs or len(set(xs)) < len(xs):
-        raise click.UsageError("name each column once: a series has no lag with itself")
-    return [(x, y) for x in xs]
+def _read(options: _Options) -> _Selection:
+    """Read the series from wherever they are."""
+    if options.names_pipeline:
+        return _read_pipeline(options)
+    table = _read_topic(options) if options.topic else _read_file(options)
+    return _Selection(table, [(x, str(options.y)) for x in options.xs], options.max_lag)
 
 
-def _of_pipeline(
-    name: str, xs: tuple[str, ...], max_lag: int | None
-) -> tuple[Table, list[tuple[str, str]], int | None]:
-    from streamlearn.operations.lag_tables import table_of
+def _read_pipeline(options: _Options) -> _Selection:
+    from streamlearn.operations.lag_tables import load_table
 
-    pipeline = load(name)
-    table, known = table_of(pipeline), [driver.name for driver in pipeline.learning.drivers]
-    for x in xs:
-        if x not in known:
-            raise BadSeries(f"{name} has no series {x!r} that may lead; it has: {', '.join(known)}")
+    pipeline = load(options.source_name)
+    drivers = [driver.name for driver in pipeline.learning.drivers]
+    table = load_table(pipeline)
+    for x in options.xs:
+        if x not in drivers:
+            raise BadSeries(
+                f"{pipeline.name} has no series {x!r} that may lead; it has: {', '.join(drivers)}"
+            )
     step_s = pipeline.display.step_s
-    reach = max_lag or (_REACH_S // step_s if step_s else None)
-    return table, [(x, pipeline.display.value) for x in xs or known], reach
+    max_lag = options.max_lag or (_MAX_LAG_S // step_s if step_s else None)
+    return _Selection(table, [(x, pipeline.display.value) for x in options.xs or drivers], max_lag)
 
 
-def _of_file(path: Path, columns: list[str], time: str | None) -> Table:
-    from streamlearn.lags.readers import of_csv
+def _read_file(options: _Options) -> Table:
+    from streamlearn.lags.readers import read_csv
 
+    path = Path(options.source_name)
     if not path.exists():
-        raise DataUnavailable(
+        raise FileError(
             f"there is no file {path}, and no pipeline of that name ({', '.join(registered_names())})"
         )
-    return of_csv(path, columns, time)
+    return read_csv(path, options.columns, options.time)
 
 
-def _of_topic(topic: str, columns: list[str], time: str | None, last: int | None) -> Table:
+def _read_topic(options: _Options) -> Table:
     from streamlearn.broker.broker import Broker
     from streamlearn.broker.rows import read_rows
-    from streamlearn.lags.readers import of_rows
+    from streamlearn.lags.readers import parse_table
 
     with Broker(Settings.load()) as broker:
-        return of_rows(read_rows(broker, topic, last), columns, time)
+        rows = read_rows(broker, options.source_name, options.last)
+    return parse_table(rows, options.columns, options.time)
 
 
 commands = [lags]

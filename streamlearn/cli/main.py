@@ -1,7 +1,7 @@
-"""The command `streamlearn`: a group whose commands come from the programs that are installed.
+"""The command `streamlearn`: a group of the commands that the entry points `streamlearn.commands` list.
 
-Each program lists its own under the entry-point group `streamlearn.commands`; one whose packages are not
-installed shows itself with the extra to install, so that a server without Flink still has a whole `--help`.
+A command whose packages are not installed is listed with what to install, so that a server without Flink
+still has a whole `--help`.
 """
 
 import sys
@@ -9,25 +9,26 @@ from importlib.metadata import entry_points
 
 import click
 
-from streamlearn.errors import StreamlearnError
+from streamlearn.errors import MissingExtra, StreamlearnError
+from streamlearn.extras import describe_missing
 
 GROUP = "streamlearn.commands"
 
 
-class _Programs(click.Group):
-    """Runs a command and tells a user's mistake from a programmer's."""
+class _Commands(click.Group):
+    """A group that reports a user's mistake in one line, and shows a traceback for everything else."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except StreamlearnError as error:
             click.echo(f"streamlearn: {error}", err=True)
-        except ModuleNotFoundError as missing:
-            click.echo(f"streamlearn: this needs the package {missing.name}; see README, extras", err=True)
+        except ModuleNotFoundError as error:
+            click.echo(f"streamlearn: {describe_missing(error)}", err=True)
         sys.exit(1)
 
 
-@click.group(cls=_Programs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="streamlearn")
 def main() -> None:
     """Online machine learning on Kafka, Flink and Redis.
@@ -37,23 +38,30 @@ def main() -> None:
     """
 
 
-def _add_programs() -> None:
+def _add_commands() -> None:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
             commands = entry.load()
-        except ModuleNotFoundError as missing:
-            main.add_command(_missing(entry.name, missing.name or "a package"))
-            continue
+        except ModuleNotFoundError as error:
+            commands = [_make_placeholder(entry.name, describe_missing(error))]
         for command in commands:
             main.add_command(command)
 
 
-def _missing(program: str, package: str) -> click.Command:
-    @click.command(name=program, help=f"(not installed: needs {package})")
-    def command() -> None:
-        raise StreamlearnError(f"{program} needs the package {package}; install its extra of streamlearn")
+def _make_placeholder(name: str, reason: str) -> click.Command:
+    """Make a command that only says why it cannot run."""
 
-    return command
+    @click.command(
+        name=name,
+        help=f"Cannot run here: {reason}.",
+        short_help=f"({reason})",
+        context_settings={"ignore_unknown_options": True},
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def placeholder(arguments: tuple[str, ...]) -> None:
+        raise MissingExtra(f"`streamlearn {name}` cannot run here: {reason}")
+
+    return placeholder
 
 
-_add_programs()
+_add_commands()

@@ -1,4 +1,4 @@
-"""`streamlearn models PIPELINE …`: the versions that are kept, what is served, going back, other lags."""
+"""`streamlearn models PIPELINE …`: list the versions, choose which is served, go back, change lags."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,12 +12,30 @@ from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
 
 _wait = click.option(
-    "--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait until the job has obeyed."
+    "--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait for the job to do it."
 )
-_version = click.argument("version", type=int)
 
 
-@click.group()
+class _Version(click.ParamType[int]):
+    """The number of a version."""
+
+    name = "version"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or refuse the text."""
+        if not value.isdecimal():
+            self.fail(f"{value!r} is not a version: a whole number", param, ctx)
+        return int(value)
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        """Tell where the numbers are listed."""
+        return "say which: `streamlearn models PIPELINE list` names those that are kept"
+
+
+_version = click.argument("version", type=_Version())
+
+
+@click.group(invoke_without_command=True, no_args_is_help=True, subcommand_metavar="COMMAND [ARGS]...")
 @click.argument("pipeline")
 @click.pass_context
 def models(context: click.Context, pipeline: str) -> None:
@@ -31,7 +49,13 @@ def models(context: click.Context, pipeline: str) -> None:
     streamlearn models pm25 lags chosen
     streamlearn models digits rollback --help
     """  # noqa: D301 (click wants the character)
-    # The help of a subcommand needs no pipeline.
+    if context.invoked_subcommand is None:
+        context.fail(
+            f"name the pipeline before the command: streamlearn models PIPELINE {pipeline}"
+            if pipeline in models.commands
+            else f"a command is missing, such as: streamlearn models {pipeline} list"
+        )
+    # It is loaded by the subcommands: their help needs no pipeline.
     context.obj = pipeline
 
 
@@ -39,7 +63,10 @@ def models(context: click.Context, pipeline: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_obj
 def list_command(pipeline: str, as_json: bool) -> None:
-    """List the versions that are kept, and which is served."""
+    """List the versions that are kept, and which of them is served.
+
+    Example: streamlearn models digits list
+    """
     from streamlearn.operations.model_versions import list_versions
 
     settings, loaded = _load(pipeline)
@@ -64,7 +91,10 @@ def list_command(pipeline: str, as_json: bool) -> None:
 @_version
 @click.pass_obj
 def pin(pipeline: str, version: int) -> None:
-    """Serve VERSION, whatever is learned meanwhile, until it is unpinned."""
+    """Serve VERSION until you unpin it, whatever is learned meanwhile.
+
+    Example: streamlearn models digits pin 1200
+    """
     from streamlearn.operations.model_versions import pin_version
 
     _echo(pin_version(*_load(pipeline), version))
@@ -73,7 +103,10 @@ def pin(pipeline: str, version: int) -> None:
 @models.command()
 @click.pass_obj
 def unpin(pipeline: str) -> None:
-    """Serve the newest version again."""
+    """Serve the newest version again.
+
+    Example: streamlearn models digits unpin
+    """
     from streamlearn.operations.model_versions import unpin_version
 
     _echo(unpin_version(*_load(pipeline)))
@@ -86,7 +119,9 @@ def unpin(pipeline: str) -> None:
 def rollback(pipeline: str, version: int, wait_s: float) -> None:
     """Let learning go on from VERSION, by a control record in the input topic.
 
-    Everything before it was learned as it was; what comes after goes on from VERSION.
+    Records before the control record keep their answers; those after it are predicted and learned by VERSION.
+
+    Example: streamlearn models digits rollback 1200
     """
     from streamlearn.operations.lineage_changes import roll_back
 
@@ -103,7 +138,10 @@ def rollback(pipeline: str, version: int, wait_s: float) -> None:
 )
 @click.pass_obj
 def export(pipeline: str, version: int, output: Path | None) -> None:
-    """Write VERSION into a file."""
+    """Write VERSION into a file.
+
+    Example: streamlearn models digits export 1200 -o digits.slsnap
+    """
     from streamlearn.operations.model_versions import export_version
 
     settings, loaded = _load(pipeline)
@@ -114,9 +152,11 @@ def export(pipeline: str, version: int, output: Path | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
 def import_command(pipeline: str, file: Path) -> None:
-    """Serve (pin) the version in FILE; what is learned does not change.
+    """Serve (pin) the version in FILE; learning goes on as it was.
 
-    The file was written here, or elsewhere with the same STREAMLEARN_CHECKPOINT_KEY.
+    FILE comes from `export`, here or on a machine with the same STREAMLEARN_CHECKPOINT_KEY.
+
+    Example: streamlearn models digits import digits.slsnap
     """
     from streamlearn.operations.model_versions import import_version
 
@@ -133,7 +173,11 @@ def lags(pipeline: str, lags: str | None, wait_s: float) -> None:
     LAGS is a set such as 'pollution=0-24 dew=0,3' ('*=0-6': of every series), `default`, or `chosen` by the
     correlations so far. The change is a control record in the input topic; what was learned of the lags that
     stay is kept.
-    """
+
+    \b
+    streamlearn models pm25 lags
+    streamlearn models pm25 lags chosen
+    """  # noqa: D301 (click wants the character)
     from streamlearn.operations import lag_choice
     from streamlearn.operations.lineage_changes import newest_learner, use_lags
 

@@ -1,4 +1,4 @@
-"""The commands of the core, which need nothing but the core: check, evaluate."""
+"""`streamlearn check` and `streamlearn evaluate`, which need neither Kafka nor Flink nor Redis."""
 
 import sys
 from pathlib import Path
@@ -12,11 +12,15 @@ from streamlearn.pipelines.base import Pipeline
 @click.command()
 @takes_pipeline
 @click.option(
-    "--records", type=click.Path(exists=True, path_type=Path), help="Try these: a JSON object a line."
+    "--records",
+    type=click.Path(exists=True, path_type=Path),
+    help="Try the records in this file, a JSON object a line.",
 )
-@click.option("--limit", default=500, show_default=True, help="How many records to try at most.")
+@click.option("--limit", default=500, show_default=True, help="Most records to try.")
 def check(pipeline: Pipeline, records: Path | None, limit: int) -> None:
-    """Try a pipeline of one's own, offline: records, state, repeatability; exit 1 if something fails.
+    """Try a pipeline of your own, offline: its records, its state, whether results repeat.
+
+    Exit 0: every test has passed. Exit 1: one has failed.
 
     Example: streamlearn check --pipeline mine:pipeline
     """
@@ -34,16 +38,18 @@ def check(pipeline: Pipeline, records: Path | None, limit: int) -> None:
 
 @click.command()
 @takes_pipeline
-@click.option("--passes", default=1, show_default=True, help="How often to go through the data set.")
-@click.option("--skip", default=0, show_default=True, help="Leave the first records out of the score.")
+@click.option("--passes", default=1, show_default=True, help="Passes over the data set.")
+@click.option(
+    "--skip", default=0, show_default=True, help="Leave so many records at the beginning out of the score."
+)
 @click.option(
     "--lags",
     metavar="LAGS",
-    help="Forecast from other lags: a set such as '*=0-6', or, from the end of --skip on, those `chosen` by"
-    " the correlations until then.",
+    help="Forecast from other lags: a set such as '*=0-6', or `chosen`: those that the correlations of the"
+    " skipped records suggest, used after these.",
 )
 def evaluate(pipeline: Pipeline, passes: int, skip: int, lags: str | None) -> None:
-    """Predict, then learn a pipeline's data set offline, and show the prequential score.
+    """Predict, then learn each record of a pipeline's data set offline, and show the prequential score.
 
     \b
     streamlearn evaluate pm25 --skip 8760

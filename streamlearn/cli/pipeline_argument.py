@@ -1,4 +1,4 @@
-"""How commands are told which pipeline: by its name, or as `package.module:object`."""
+"""The argument that names a pipeline: a registered name, or `--pipeline package.module:object`."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -10,12 +10,17 @@ from streamlearn.pipelines.registry import load, registered_names
 
 
 def takes_pipeline(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the argument PIPELINE and the option --pipeline; it is called with the pipeline."""
+    """Give a command the argument PIPELINE and the option --pipeline; call it with the pipeline itself."""
 
     @click.argument("name", metavar="[PIPELINE]", required=False)
-    @click.option("--pipeline", "reference", metavar="MODULE:OBJECT", help="A pipeline of your own.")
+    @click.option(
+        "--pipeline",
+        "reference",
+        metavar="MODULE:OBJECT",
+        help="A pipeline of your own, instead of PIPELINE.",
+    )
     @wraps(command)
-    def chosen(name: str | None, reference: str | None, **others: Any) -> Any:
+    def invoke(name: str | None, reference: str | None, **others: Any) -> Any:
         if (name is None) == (reference is None):
             raise click.UsageError(
                 f"name one pipeline ({', '.join(registered_names())}),"
@@ -23,4 +28,4 @@ def takes_pipeline(command: Callable[..., Any]) -> Callable[..., Any]:
             )
         return command(load(reference or name or ""), **others)
 
-    return chosen
+    return invoke

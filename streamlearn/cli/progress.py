@@ -1,4 +1,4 @@
-"""How commands show that something slow goes on: a bar on a terminal, a line now and then elsewhere."""
+"""Show the progress of slow commands: a bar on a terminal, a line every ten seconds elsewhere."""
 
 import sys
 import time
@@ -11,12 +11,14 @@ _LINE_S = 10.0
 
 
 class ProgressDisplay:
-    """A bar of these columns and the time elapsed, on standard error; those who derive from it fill it.
+    """A bar on standard error, shown for the length of a `with`; subclasses fill it.
 
     Parameters
     ----------
+    columns
+        What the bar shows, before the time elapsed.
     every_s
-        Seconds between two looks at the bar; lines come every ten.
+        Least seconds between two updates of the bar.
     """
 
     def __init__(self, *columns: ProgressColumn, every_s: float = 0.2) -> None:
@@ -35,11 +37,11 @@ class ProgressDisplay:
 
     @property
     def live(self) -> bool:
-        """Whether there is a terminal with a bar."""
+        """Whether the bar is shown: standard error is a terminal."""
         return self.bar.live.is_started
 
     def due(self, always: bool = False) -> bool:
-        """Whether it is time to show something again; if so, the time counts from now."""
+        """Return whether it is time for an update, or `always`; if so, the time counts from now again."""
         now = time.monotonic()
         if now - self._shown < (self._every_s if self.live else _LINE_S) and not always:
             return False

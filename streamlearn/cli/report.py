@@ -1,4 +1,4 @@
-"""The command `report`."""
+"""`streamlearn report PIPELINE`: a page of figures."""
 
 from pathlib import Path
 
@@ -10,16 +10,19 @@ from streamlearn.cli.progress import ProgressDisplay
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
+_FORECAST_PASSES, _OTHER_PASSES = 1, 10
+"""Passes over the data set, offline, where none are given."""
+
 
 @click.command()
 @takes_pipeline
-@click.option("--offline", is_flag=True, help="No stack: the data set once more through the learner.")
+@click.option("--offline", is_flag=True, help="Answer the data set anew, without a stack.")
 @click.option(
     "--passes",
     type=click.IntRange(min=1),
-    help="How often to go through the data set, with --offline.  [default: 10, of a series 1]",
+    help="Passes over the data set, with --offline.  [default: 1 for a forecast, otherwise 10]",
 )
-@click.option("--last", metavar="N", type=click.IntRange(min=1), help="Only the newest N answers.")
+@click.option("--last", metavar="N", type=click.IntRange(min=1), help="Use only the newest N answers.")
 @click.option(
     "--skip",
     metavar="N",
@@ -37,10 +40,10 @@ from streamlearn.settings import Settings
 def report(
     pipeline: Pipeline, offline: bool, passes: int | None, last: int | None, skip: int, output: Path | None
 ) -> None:
-    """Write a page of figures of how a pipeline has fared: one HTML file, to look at, send or print.
+    """Write a page of figures that show how good a pipeline's predictions were: one HTML file.
 
-    It is made of the committed answers of the pipeline's open lineage, which the stack must be up for, or
-    with --offline of one quiet pass over the data set. Needs the extra `report`.
+    It is made from the committed answers of the pipeline's open lineage, for which the stack must be up; or,
+    with --offline, from answers to the data set. You need the extra `report`.
 
     \b
     streamlearn report pm25                          what the running job has forecast
@@ -48,40 +51,44 @@ def report(
     streamlearn report pm25 --offline --skip 8760    five years, scored after the first
     """  # noqa: D301 (click wants the character)
     from streamlearn.learning.blas import pin_blas_threads
-    from streamlearn.learning.forecasting import Forecast
-    from streamlearn.reports import page, sources
-    from streamlearn.reports.contents import contents
+    from streamlearn.reports import sources
+    from streamlearn.reports.contents import build_contents
+    from streamlearn.reports.page import check_installed, render_page, write_page
 
     if passes is not None and not offline:
         raise click.UsageError("--passes is for --offline")
-    page.check_installed()
+    check_installed()
     pin_blas_threads()
     file = output or Path(f"{pipeline.name}-report.html")
-    with _Answers(pipeline.name) as display:
+    with _ReportProgress(pipeline.name) as progress:
         if offline:
-            once = 1 if isinstance(pipeline.learning, Forecast) else 10
-            found = sources.offline(pipeline, passes=passes or once, last=last, show=display.show)
+            passes = passes or (_OTHER_PASSES if pipeline.learning.series is None else _FORECAST_PASSES)
+            answered_records = sources.answer_offline(
+                pipeline, passes=passes, last=last, show_progress=progress.show_answers
+            )
         else:
-            found = sources.live(Settings.load(), pipeline, last=last, show=display.show)
-        head, sections = contents(found, skip)
-        made = []
-        for section in sections:
-            made.append(section)
-            display.tell(f"drawn: {section.title}")
-        page.write(page.rendered(head, made), file)
-    click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, {len(found.answers)} answers")
+            answered_records = sources.read_live(
+                Settings.load(), pipeline, last=last, show_progress=progress.show_answers
+            )
+        head, section_iterator = build_contents(answered_records, skip)
+        sections = []
+        for section in section_iterator:
+            sections.append(section)
+            progress.show_step(f"drawn: {section.title}")
+        write_page(render_page(head, sections), file)
+    click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, {len(answered_records.answers)} answers")
 
 
-class _Answers(ProgressDisplay):
-    """How many answers are there, then what was drawn."""
+class _ReportProgress(ProgressDisplay):
+    """Shows how many answers have come, then which sections are drawn."""
 
     def __init__(self, title: str) -> None:
         super().__init__(TextColumn(f"{title}: {{task.description}}", markup=False), BarColumn())
         self._title = title
         self._task = self.bar.add_task("answers", total=None)
 
-    def show(self, at: int, end: int) -> None:
-        """Show how many answers are there, and of how many, now and then."""
+    def show_answers(self, at: int, end: int) -> None:
+        """Show, now and then, that `at` of `end` answers have come."""
         if not self.due():
             return
         if self.live:
@@ -89,12 +96,12 @@ class _Answers(ProgressDisplay):
         else:
             click.echo(f"{self._title}: answer {at} of {end}", err=True)
 
-    def tell(self, what: str) -> None:
-        """Show what was done."""
+    def show_step(self, step: str) -> None:
+        """Show what has just been done."""
         if self.live:
-            self.bar.update(self._task, description=what, total=None)
+            self.bar.update(self._task, description=step, total=None)
         else:
-            click.echo(f"{self._title}: {what}", err=True)
+            click.echo(f"{self._title}: {step}", err=True)
 
 
 commands = [report]

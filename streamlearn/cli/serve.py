@@ -2,7 +2,7 @@
 
 import click
 
-import serving  # noqa: F401 (where it is not installed, `main.py` says so)
+import serving  # noqa: F401 (if it is missing, `main.py` lists the command with what to install)
 from streamlearn.settings import Settings
 
 
@@ -10,17 +10,19 @@ from streamlearn.settings import Settings
 def serve() -> None:
     """Serve the newest models over HTTP, on the address and port of the settings.
 
-    The pages are at /, the Open Inference Protocol at /v2, its description at /docs, metrics at /metrics.
-    A SIGTERM lets requests that are being answered end first.
+    You find the pages at /, the Open Inference Protocol at /v2, its description at /docs, metrics at
+    /metrics. After a SIGTERM, requests that are being answered are finished first.
+
+    Example: STREAMLEARN_HTTP_PORT=9000 streamlearn serve
     """
-    import gunicorn  # noqa: F401 (a missing server should be named before the process is replaced)
+    import gunicorn  # noqa: F401 (if it is missing, say so before this process is replaced)
 
     from serving.launch import run_server
     from streamlearn.pipelines.registry import load_all
 
     settings = Settings.load()
     if settings.pipelines:
-        load_all(settings)  # one that cannot be loaded is named here, in one line
+        load_all(settings)  # report one that cannot be loaded here, in one line
     run_server(settings, click.echo)
 
 

@@ -1,4 +1,4 @@
-"""The commands of the local stack, up, down, status and chaos, and the one that containers run."""
+"""`streamlearn up`, `down`, `status` and `chaos` for the local stack; `container` for docker-compose.yml."""
 
 import sys
 import time
@@ -9,88 +9,98 @@ from streamlearn.errors import StreamlearnError
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
 
-_TELL_S = 5.0
+_REPORT_S = 5.0
 
 
 @click.command()
-@click.option("--detach", is_flag=True, help="Return once it works, and leave it running.")
-@click.option("--no-replay", is_flag=True, help="Send no data: return once the server is up.")
+@click.option("--detach", is_flag=True, help="Return once everything works, and leave it running.")
+@click.option("--no-replay", is_flag=True, help="Send no data; everything works once the server answers.")
 def up(detach: bool, no_replay: bool) -> None:
-    """Run the whole pipeline on this machine: Kafka, Redis, Flink, the jobs, the replays, the server.
+    """Run everything on this machine: Kafka, Redis, Flink, the jobs, the replays, the server.
 
-    Without --detach it stays, shows what is going on, and stops everything on Ctrl-C.
-    """
+    Without --detach it stays, shows how the models fare, and stops everything when you press Ctrl-C.
+
+    \b
+    streamlearn up
+    streamlearn up --detach --no-replay
+    """  # noqa: D301 (click wants the character)
     from streamlearn.local import secrets
     from streamlearn.local import up as stack
 
-    settings = secrets.ensure(Settings.load())
-    with stack.ending_on_signals():
+    settings = secrets.create_missing(Settings.load())
+    with stack.interrupt_on_signals():
         try:
-            _up_or_down(settings, replay=not no_replay)
-            for what, url in stack.urls(settings):
-                click.echo(f"  {what:28} {url}")
+            _start_or_clean_up(settings, replay=not no_replay)
+            for description, url in stack.list_urls(settings):
+                click.echo(f"  {description:28} {url}")
             if detach:
                 click.echo("it runs; `scripts/down` stops it")
                 return
             click.echo("Ctrl-C stops it")
-            _show_for_ever(settings)
+            _show_models(settings)
         except KeyboardInterrupt:
             click.echo()
-            stack.down(settings, click.echo)
+            stack.stop_stack(settings, click.echo)
             sys.exit(130)
 
 
 @click.command()
 def down() -> None:
-    """Stop everything that `streamlearn up` started; what was learned stays."""
+    """Stop everything that `streamlearn up` has started; what was learned stays.
+
+    Example: streamlearn down
+    """
     from streamlearn.local import up as stack
 
-    stack.down(Settings.load(), click.echo)
+    stack.stop_stack(Settings.load(), click.echo)
 
 
 @click.command()
 def status() -> None:
-    """Show every service of the local stack, and whether its part answers; exit 1 if one does not."""
+    """Show every service of the local stack, and whether it answers; exit 1 if one does not.
+
+    Example: streamlearn status
+    """
     from streamlearn.local import up as stack
 
-    parts = list(stack.status(Settings.load()))
+    parts = list(stack.report_status(Settings.load()))
     for part in parts:
         click.echo(f"{part.name:28} {part.state:12} {part.detail}")
-    sys.exit(1 if any(part.troubled for part in parts) else 0)
+    sys.exit(1 if any(part.failed for part in parts) else 0)
 
 
 @click.command()
-@click.option("--minutes", default=15.0, show_default=True, help="How long to go on killing.")
-@click.option("--seed", default=0, show_default=True, help="Decides what is killed, and when.")
-@click.option("--rate", default=1000.0, show_default=True, help="Records a second that flow meanwhile.")
+@click.option("--minutes", default=15.0, show_default=True, help="How long to kill parts.")
+@click.option("--seed", default=0, show_default=True, help="Seed that decides what is killed, and when.")
+@click.option("--rate", default=1000.0, show_default=True, help="Load, in records a second.")
 def chaos(minutes: float, seed: int, rate: float) -> None:
     """Kill random parts of the stack at random times under load, then verify that nothing is amiss.
 
-    Starts the stack if it does not run, and then stops it at the end. Exit 0: everything is equal. Exit 1:
-    something differs. Exit 2: nothing was compared, or no restore ever rolled a version back.
+    If the stack does not run, it is started first, and stopped at the end. Exit 0: everything is equal. Exit
+    1: something differs. Exit 2: nothing was compared, or no restore ever rolled a version back.
 
-    Example: scripts/chaos --minutes 2 --seed 7
+    Example: streamlearn chaos --minutes 2 --seed 7
     """
     from streamlearn.learning.blas import pin_blas_threads
-    from streamlearn.local import chaos as run
     from streamlearn.local import secrets
     from streamlearn.local import up as stack
+    from streamlearn.local.chaos import run_chaos
     from streamlearn.local.supervisor import Supervisor
 
     pin_blas_threads()
-    settings = secrets.ensure(Settings.load())
-    ran = Supervisor(settings).alive
-    with stack.ending_on_signals():
+    settings = secrets.create_missing(Settings.load())
+    was_running = Supervisor(settings).alive
+    with stack.interrupt_on_signals():
         try:
-            _up_or_down(settings, replay=False)
-            outcome = run.run(settings, minutes=minutes, seed=seed, rate=rate, say=click.echo)
+            _start_or_clean_up(settings, replay=False)
+            outcome = run_chaos(settings, minutes=minutes, seed=seed, rate=rate, echo=click.echo)
         except KeyboardInterrupt:
             click.echo()
             sys.exit(130)
         finally:
-            if not ran:
-                stack.down(settings, click.echo)
-    for line in outcome.lines():
+            if not was_running:
+                stack.stop_stack(settings, click.echo)
+    for line in outcome.format_lines():
         click.echo(line)
     sys.exit(outcome.exit_code)
 
@@ -98,40 +108,43 @@ def chaos(minutes: float, seed: int, rate: float) -> None:
 @click.command(hidden=True)
 @click.argument("part", type=click.Choice(["configure", "jobmanager", "taskmanager", "submitter"]))
 def container(part: str) -> None:
-    """Be one of the containers of docker-compose.yml."""
-    from streamlearn.local import container as run
+    """Run PART in its container of docker-compose.yml.
+
+    Example: streamlearn container submitter
+    """
+    from streamlearn.local import container
 
     if part == "configure":
-        run.configure(click.echo)
+        container.configure(click.echo)
     elif part == "submitter":
-        run.submit(click.echo)
+        container.submit(click.echo)
     else:
-        run.run_flink(part)
+        container.run_flink(part)
 
 
-def _up_or_down(settings: Settings, *, replay: bool) -> None:
-    """Start what does not run; where that fails, leave nothing of it behind."""
+def _start_or_clean_up(settings: Settings, *, replay: bool) -> None:
+    """Start the stack unless it runs; if that fails, stop what has been started."""
     from streamlearn.local import up as stack
     from streamlearn.local.supervisor import Supervisor
 
-    ran = Supervisor(settings).alive
+    was_running = Supervisor(settings).alive
     try:
-        stack.up(settings, replay=replay, say=click.echo)
+        stack.start_stack(settings, replay=replay, echo=click.echo)
     except StreamlearnError:
-        if not ran:
-            stack.down(settings, click.echo)
+        if not was_running:
+            stack.stop_stack(settings, click.echo)
         raise
 
 
-def _show_for_ever(settings: Settings) -> None:
-    """Show how the models get better, until the stack is stopped from elsewhere."""
+def _show_models(settings: Settings) -> None:
+    """Show each model's scores every few seconds, until the stack is stopped from elsewhere."""
     from streamlearn.local import health
     from streamlearn.local.supervisor import Supervisor
 
     while Supervisor(settings).alive:
         for pipeline in load_all(settings):
-            click.echo(f"{time.strftime('%H:%M:%S')}  " + health.summary(settings, pipeline.name))
-        time.sleep(_TELL_S)
+            click.echo(f"{time.strftime('%H:%M:%S')}  " + health.summarize_model(settings, pipeline.name))
+        time.sleep(_REPORT_S)
 
 
 commands = [up, down, status, chaos, container]

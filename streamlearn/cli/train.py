@@ -2,7 +2,7 @@
 
 import click
 
-import flink_jobs  # noqa: F401 (where it is not installed, `main.py` says so)
+import flink_jobs  # noqa: F401 (if it is missing, `main.py` lists the command with what to install)
 from streamlearn.cli.pipeline_argument import takes_pipeline
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
@@ -11,38 +11,57 @@ from streamlearn.settings import Settings
 @click.command()
 @takes_pipeline
 @click.option("--fresh", is_flag=True, help="End the open lineage and begin a new one.")
-@click.option("--rebuild", is_flag=True, help="Go on without a checkpoint, behind the last committed answer.")
 @click.option(
-    "--accept-edits", is_flag=True, help="Go on although code that decides predictions has been edited."
+    "--rebuild", is_flag=True, help="Go on behind the last committed answer, although no checkpoint is left."
 )
-@click.option("--keep", is_flag=True, help="Stay, and submit again whenever Flink has lost the job.")
+@click.option(
+    "--accept-edits",
+    is_flag=True,
+    help="Go on although you have edited code that decides predictions; `streamlearn verify` tells whether"
+    " the edit changes any.",
+)
+@click.option("--keep", is_flag=True, help="Stay, and submit the job again whenever Flink has lost it.")
 def train(pipeline: Pipeline, fresh: bool, rebuild: bool, accept_edits: bool, keep: bool) -> None:
     """Submit a pipeline's learning job to Flink; it continues where it was.
 
-    Example: streamlearn train digits
-    """
+    A job is not submitted if the pipeline is no longer what its lineage began with. The error says what has
+    changed, and which of the options you may use.
+
+    \b
+    streamlearn train digits
+    streamlearn train digits --fresh
+    streamlearn train --pipeline mine:pipeline
+    """  # noqa: D301 (click wants the character)
     from flink_jobs.keep import keep_running
     from flink_jobs.submit import submit
 
     settings = Settings.load()
     if fresh and rebuild:
-        raise click.UsageError("--fresh begins anew and --rebuild goes on: say one of them")
+        raise click.UsageError("--fresh begins anew and --rebuild goes on: use only one of them")
+    if keep and (fresh or rebuild or accept_edits):
+        raise click.UsageError(
+            "--keep submits again and again: use --fresh, --rebuild and --accept-edits without it, once"
+        )
     if keep:
         keep_running(settings, [pipeline], click.echo)
-    submit(settings, pipeline, fresh=fresh, rebuild=rebuild, accept_edits=accept_edits, say=click.echo)
+    submit(settings, pipeline, fresh=fresh, rebuild=rebuild, accept_edits=accept_edits, echo=click.echo)
 
 
 @click.command()
 @takes_pipeline
-@click.option("--force", is_flag=True, help="Cancel the pipeline's job if it runs.")
+@click.option(
+    "--force", is_flag=True, help="Cancel the pipeline's job if it runs; go on if Flink does not answer."
+)
 def reset(pipeline: Pipeline, force: bool) -> None:
     """Forget what a pipeline has learned; its topics stay.
 
     The next `streamlearn train` begins a new lineage behind the last committed record.
+
+    Example: streamlearn reset digits --force
     """
     from flink_jobs.reset import end_lineage
 
-    end_lineage(Settings.load(), pipeline, force=force, say=click.echo)
+    end_lineage(Settings.load(), pipeline, force=force, echo=click.echo)
 
 
 commands = [train, reset]

@@ -17,17 +17,19 @@ from streamlearn.settings import Settings
 @click.command()
 @takes_pipeline
 @click.option(
-    "--last", type=click.IntRange(min=1), help="Only about so many records, from a version before them."
+    "--last", type=click.IntRange(min=1), help="Verify only about so many records, from a kept version on."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
-    """Repeat the stream's learning offline, and compare every answer and every version kept.
+    """Repeat the stream's learning offline, and compare every answer and every version that is kept.
 
-    It runs beside a live job, up to what is committed. Exit 0: everything is equal. Exit 1: something
-    differs. Exit 2: there was nothing to compare, or a part does not answer.
+    You may run it beside a live job: it goes up to what is committed. Exit 0: everything is equal. Exit 1:
+    something differs. Exit 2: there was nothing to compare, or a part does not answer.
 
-    Example: streamlearn verify digits
-    """
+    \b
+    streamlearn verify digits
+    streamlearn verify digits --last 10000
+    """  # noqa: D301 (click wants the character)
     from streamlearn.broker.broker import Broker
     from streamlearn.engine.verify import verify as compare
     from streamlearn.learning.blas import pin_blas_threads
@@ -63,7 +65,7 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
 
 
 class _OffsetProgress(ProgressDisplay):
-    """The offset reached, and the one to reach."""
+    """A bar of the offset reached, out of the last one."""
 
     def __init__(self, title: str) -> None:
         offsets = TextColumn("offset {task.completed:.0f} of {task.total:.0f}")
@@ -72,7 +74,7 @@ class _OffsetProgress(ProgressDisplay):
         self._task = self.bar.add_task("", total=1)
 
     def show(self, offset: int, end: int) -> None:
-        """Show both, now and then."""
+        """Show both, twice a second at most."""
         if not self.due():
             return
         if self.live:

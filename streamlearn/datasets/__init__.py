@@ -1,8 +1,8 @@
-"""The data that the producer replays: where each set comes from, its fields and its units.
+"""The data sets that the producer replays: their source, fields and units.
 
 base.py     `DataSet`, which a pipeline names
-digits.py   the handwritten digits of scikit-learn
-pm25.py     Beijing's PM2.5 and weather
+digits.py   handwritten digits, from scikit-learn
+pm25.py     Beijing's PM2.5 and weather, from UCI
 """
 
 from streamlearn.datasets.base import DataSet

@@ -1,4 +1,4 @@
-"""What a data set is: records to replay, how many, and where they come from."""
+"""`DataSet`: records to replay, and how many."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ WireRecord = dict[str, Any]
 
 
 class RecordsFunction(Protocol):
-    """What yields the records of a data set."""
+    """A function that yields the records of a data set."""
 
     def __call__(self, *, seed: int = 0, passes: int | None = None) -> Iterator[WireRecord]:
         """Yield `passes` passes over the data; None goes on for ever.
 
-        `seed` decides the order where the data has none: the same seed gives the same records, so that a
-        replay that was broken off can be continued.
+        Where the data has no order of its own, `seed` decides it. The same seed gives the same records, so a
+        replay that was interrupted can be continued.
         """
         ...
 
@@ -31,7 +31,7 @@ class DataSet:
     size
         Records in one pass.
     prepare
-        Fetches what is needed; raises `DataUnavailable` where that cannot be.
+        Fetches the data if it is not there yet. Raises `DataUnavailable` where it cannot.
     """
 
     records: RecordsFunction

@@ -1,7 +1,7 @@
 """Beijing PM2.5: hourly readings at the US embassy and weather at the airport, 2010–2014 (UCI data set 381).
 
-Song Xi Chen, https://doi.org/10.24432/C5JS49, CC BY 4.0. The file is fetched once, its SHA-256 checked, and
-kept in the cache folder; a local copy is named by `STREAMLEARN_PM25_CSV`.
+Song Xi Chen, https://doi.org/10.24432/C5JS49, CC BY 4.0. The file is fetched once, checked by its SHA-256,
+and kept in the cache folder. `STREAMLEARN_PM25_CSV` names a copy to use instead.
 
 | field | unit |
 |---|---|
@@ -22,9 +22,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
-from typing import Any
 
+from streamlearn.datasets.base import WireRecord
 from streamlearn.errors import DataUnavailable
 from streamlearn.settings import Settings
 
@@ -36,10 +37,10 @@ _FIRST_DAY = 24
 _TIMEOUT_S = 30.0
 
 
-def records(*, seed: int = 0, passes: int | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the hours as wire records, in order; each further pass goes on in time where the last ended.
+def records(*, seed: int = 0, passes: int | None = None) -> Iterator[WireRecord]:
+    """Yield the hours as wire records, in order; each further pass continues in time where the last ended.
 
-    `seed` changes nothing, since a series has one order.
+    `seed` changes nothing: a series has one order. `passes=None` goes on for ever.
 
     Raises
     ------
@@ -47,21 +48,25 @@ def records(*, seed: int = 0, passes: int | None = None) -> Iterator[dict[str, A
         The file can neither be fetched nor found, or is not the one that is expected.
     """
     rows = list(csv.DictReader(io.StringIO(load(Settings.load()).decode("ascii"))))[_FIRST_DAY:]
-    done = 0
-    while passes is None or done < passes:
-        shift = timedelta(hours=done * HOURS)
+    for number in count() if passes is None else range(passes):
+        shift = timedelta(hours=number * HOURS)
         for row in rows:
-            yield _record(row, shift)
-        done += 1
+            yield _make_record(row, shift)
 
 
 def prepare() -> None:
-    """Fetch the file if it is not there yet; raises as `records` does."""
+    """Fetch the file if it is not there yet.
+
+    Raises
+    ------
+    DataUnavailable
+        The file can neither be fetched nor found, or is not the one that is expected.
+    """
     load(Settings.load())
 
 
 def load(settings: Settings) -> bytes:
-    """Return the file's bytes."""
+    """Return the file's bytes; fetch it if it is not there yet. Raises as `prepare` does."""
     if settings.pm25_csv:
         return _read(Path(settings.pm25_csv))
     cached = settings.cache / "pm25.csv"
@@ -75,9 +80,9 @@ def _read(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise DataUnavailable(f"the PM2.5 data cannot be read: {error}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != SHA256:
-        raise DataUnavailable(f"{path} is not UCI's PM2.5 file: its SHA-256 is {found}, not {SHA256}")
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != SHA256:
+        raise DataUnavailable(f"{path} is not UCI's PM2.5 file: its SHA-256 is {digest}, not {SHA256}")
     return data
 
 
@@ -87,8 +92,8 @@ def _fetch(url: str, target: Path) -> None:
             data = response.read()
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise DataUnavailable(
-            f"the PM2.5 data cannot be fetched from {url} ({error}); name a copy of the file"
-            " PRSA_data_2010.1.1-2014.12.31.csv in STREAMLEARN_PM25_CSV"
+            f"the PM2.5 data cannot be fetched from {url} ({error}); set STREAMLEARN_PM25_CSV to a copy of"
+            " the file PRSA_data_2010.1.1-2014.12.31.csv"
         ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(f".{os.getpid()}.part")
@@ -100,7 +105,7 @@ def _fetch(url: str, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _record(row: dict[str, str], shift: timedelta) -> dict[str, Any]:
+def _make_record(row: dict[str, str], shift: timedelta) -> WireRecord:
     time = datetime(int(row["year"]), int(row["month"]), int(row["day"]), int(row["hour"]))
     return {
         "ts": str(time + shift),

@@ -1,1 +1,11 @@
-"""The fold of a stream: one step, a worker, recovery, verification, and the same offline."""
+"""The fold of a stream: predict, then learn, chunk by chunk, in a job or offline.
+
+answering.py   what each record of a chunk is answered; the one place where chunks are learned
+worker.py      one attempt of a job: resume, then answer call after call
+recovery.py    the learner that goes on at an offset, after any start
+relearning.py  learning again what a snapshot lacks, as the journal says
+verify.py      the fold once more, compared with the stream's answers and versions
+offline.py     the fold of a data set, with no stream
+evaluate.py    its prequential score
+check.py       whether a pipeline of one's own keeps its promises
+"""

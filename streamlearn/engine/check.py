@@ -1,6 +1,6 @@
 """Trying a pipeline offline, before it meets a stream: what `streamlearn check` does.
 
-Each check says in a sentence what it found. All run on the very code that the job runs.
+Each check is a sentence that is true or not. All run the very code that the job runs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _CUTS = (1, 7, 64)
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """The outcome of one check."""
 
     what: str
     passed: bool
@@ -28,7 +28,7 @@ class Finding:
 
 
 def sample(pipeline: Pipeline, count: int) -> list[bytes]:
-    """The first records of the pipeline's data set, as they would stand in its topic."""
+    """Return the first records of the pipeline's data set, as they would stand in its topic."""
     if pipeline.dataset is None:
         return []
     pipeline.dataset.prepare()
@@ -36,41 +36,49 @@ def sample(pipeline: Pipeline, count: int) -> list[bytes]:
 
 
 def check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
-    """Try a pipeline on records, one finding after the other; a failed one may end the rest."""
-    records, bad = _decoded(pipeline, values)
+    """Try a pipeline on records; yield the outcome of each check. A failed check may end the rest."""
+    records, reasons = _decode_all(pipeline, values)
     yield Finding(
         "records decode",
-        bool(records) and not bad,
-        bad[0] if bad else f"{len(records)} of {len(values)}" if values else "there are no records to try",
+        bool(records) and not reasons,
+        reasons[0]
+        if reasons
+        else f"{len(records)} of {len(values)}"
+        if values
+        else "there are no records to try",
     )
     if not records:
         return
-    yield _only_predicts(pipeline, records)
-    learner = _learned(pipeline, records, _CUTS[-1])
-    yield Finding("it learns", learner.trained, f"score after {len(records)}: {_figures(learner)}")
-    yield (kept := _round_trip(pipeline, learner))
-    if not kept.passed:
+    yield _check_predict(pipeline, records)
+    learner = _learn_all(pipeline, records, _CUTS[-1])
+    yield Finding("it learns", learner.trained, f"score after {len(records)}: {_format_score(learner)}")
+    yield (round_trip := _check_round_trip(pipeline, learner))
+    if not round_trip.passed:
         return
-    again = _learned(pipeline, records, _CUTS[-1])
-    yield Finding("learning repeats exactly", _same(pipeline, learner, again), "two runs, one digest")
-    resumed = _learned(pipeline, records, _CUTS[-1], resume=True)
+    again = _learn_all(pipeline, records, _CUTS[-1])
     yield Finding(
-        "a snapshot goes on exactly", _same(pipeline, learner, resumed), "resumed between all chunks"
+        "learning repeats exactly", _have_same_state(pipeline, learner, again), "two runs, one digest"
     )
-    yield _cuts(pipeline, records)
+    resumed = _learn_all(pipeline, records, _CUTS[-1], resume=True)
+    yield Finding(
+        "a snapshot goes on exactly",
+        _have_same_state(pipeline, learner, resumed),
+        "resumed between all chunks",
+    )
+    yield _check_cuts(pipeline, records)
 
 
-def _decoded(pipeline: Pipeline, values: Sequence[bytes]) -> tuple[list[Any], list[str]]:
-    records, bad = [], []
+def _decode_all(pipeline: Pipeline, values: Sequence[bytes]) -> tuple[list[Any], list[str]]:
+    records, reasons = [], []
     for number, value in enumerate(values):
         try:
             records.append(pipeline.codec.decode(value))
         except BadRecord as error:
-            bad.append(f"record {number}: {error}")
-    return records, bad
+            reasons.append(f"record {number}: {error}")
+    return records, reasons
 
 
-def _learned(pipeline: Pipeline, records: list[Any], rows: int, *, resume: bool = False) -> Learner:
+def _learn_all(pipeline: Pipeline, records: list[Any], rows: int, *, resume: bool = False) -> Learner:
     rows = pipeline.chunk_limit(rows)
     learner = pipeline.new_learner()
     for start in range(0, len(records), rows):
@@ -80,7 +88,7 @@ def _learned(pipeline: Pipeline, records: list[Any], rows: int, *, resume: bool 
     return learner
 
 
-def _round_trip(pipeline: Pipeline, learner: Learner) -> Finding:
+def _check_round_trip(pipeline: Pipeline, learner: Learner) -> Finding:
     what = "its state survives a round trip, without pickle"
     data = snapshot.dumps(learner, pipeline, _LINEAGE)
     unknown = snapshot.untrusted_types(learner, pipeline)
@@ -93,17 +101,17 @@ def _round_trip(pipeline: Pipeline, learner: Learner) -> Finding:
     return Finding(what, snapshot.dumps(back, pipeline, _LINEAGE) == data, f"{len(data)} bytes")
 
 
-def _only_predicts(pipeline: Pipeline, records: list[Any]) -> Finding:
-    learner = _learned(pipeline, records[:-1], _CUTS[-1])
+def _check_predict(pipeline: Pipeline, records: list[Any]) -> Finding:
+    learner = _learn_all(pipeline, records[:-1], _CUTS[-1])
     before = snapshot.dumps(learner, pipeline, _LINEAGE)
     learner.predict(records[-1:])
     same = snapshot.dumps(learner, pipeline, _LINEAGE) == before
     return Finding("predicting changes nothing", same, "a record is learned only after it was predicted")
 
 
-def _cuts(pipeline: Pipeline, records: list[Any]) -> Finding:
-    learners = [_learned(pipeline, records, rows) for rows in _CUTS]
-    independent = all(_same(pipeline, learners[0], other) for other in learners[1:])
+def _check_cuts(pipeline: Pipeline, records: list[Any]) -> Finding:
+    learners = [_learn_all(pipeline, records, rows) for rows in _CUTS]
+    independent = all(_have_same_state(pipeline, learners[0], other) for other in learners[1:])
     promised = pipeline.chunk_limit(_CUTS[-1]) == 1
     if independent:
         return Finding("results do not depend on how records arrive", True, f"cut at {_CUTS} rows")
@@ -111,11 +119,11 @@ def _cuts(pipeline: Pipeline, records: list[Any]) -> Finding:
     return Finding(what, not promised, "chunk_rows=1 would make them independent, at a cost in speed")
 
 
-def _same(pipeline: Pipeline, left: Learner, right: Learner) -> bool:
+def _have_same_state(pipeline: Pipeline, left: Learner, right: Learner) -> bool:
     return snapshot.dumps(left, pipeline, _LINEAGE) == snapshot.dumps(right, pipeline, _LINEAGE)
 
 
-def _figures(learner: Learner) -> str:
+def _format_score(learner: Learner) -> str:
     return ", ".join(
         f"{name} {value:.4g}" for name, value in learner.score.summary().items() if value is not None
     )

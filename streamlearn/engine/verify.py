@@ -334,7 +334,7 @@ def _rollbacks(stream: Stream, lineage: Lineage) -> list[tuple[int, int]]:
 def _pair_with_answers(
     rows: Iterator[Input], journal: Journal, committed: int, wait_s: float
 ) -> Iterator[AnsweredRecord]:
-    """AnsweredRecord records with their answers, up to the last one that is committed.
+    """Pair records with their answers, up to the last one that is committed.
 
     Having waited once for nothing, it waits no more: then answers are missing, not late.
     """

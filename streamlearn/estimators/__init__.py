@@ -1,14 +1,14 @@
-"""Regressors of streamlearn's own, each with `partial_fit`.
+"""Streamlearn's own regressors, which learn row by row.
 
-row_regressor.py   what those share that learn row by row
+row_regressor.py   the base class: `fit`, `partial_fit` and `predict` from methods for one row
 least_squares.py   recursive least squares, exact after every row
 gru.py             a gated recurrent unit that reads a sequence
 
-Snapshots name these classes by `streamlearn` and the class alone, so a class may move and must keep its name.
+Snapshots name a class by `streamlearn` and the class name alone, so it may move and must keep its name.
 """
 
 from streamlearn.estimators.gru import GatedRecurrentUnit
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
 
-KNOWN: dict[str, type] = {known.__name__: known for known in (RecursiveLeastSquares, GatedRecurrentUnit)}
-"""The estimators by the names that stand in snapshots; they may be loaded from any snapshot."""
+KNOWN: dict[str, type] = {cls.__name__: cls for cls in (RecursiveLeastSquares, GatedRecurrentUnit)}
+"""The estimators by their names in snapshots; all of them may be loaded from any snapshot."""

@@ -11,8 +11,8 @@ and the prediction is h v + c after the last step. A row is learned by one step 
 ICLR 2015) down half its squared error: the gradient goes back through the whole row, and one that is longer
 than `clip` is shortened (R. Pascanu et al., ICML 2013).
 
-Plain numpy and no framework: row by row, calls cost more than sums do; the sums have one order; and there is
-nothing that a worker would have to start or a snapshot to convert.
+It is plain numpy, without a framework: row by row, calls cost more than arithmetic. The order of every sum is
+fixed, and a snapshot holds the arrays as they are.
 """
 
 from typing import NamedTuple
@@ -25,26 +25,26 @@ from streamlearn.estimators.row_regressor import RowRegressor
 Array = NDArray[np.float64]
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
-"""Adam's constants, as its authors propose them."""
+"""Adam's constants, with the values that its authors propose."""
 
 
 class GatedRecurrentUnit(RowRegressor):
-    """Regression on sequences: one recurrent layer and a linear read-out, which is zero before the first row.
+    """Regression on sequences: one recurrent layer and a linear read-out, which begins at zero.
 
     Parameters
     ----------
     fields
-        Numbers in a step: a row is a sequence of steps of that many, flattened, the oldest step first.
+        Numbers in a step. A row is a sequence of steps, flattened, the oldest step first.
     hidden
         Units of the layer.
     learning_rate
-        Adam's step.
+        Adam's step size.
     clip
-        Largest norm of a row's gradient; a longer one is shortened to it.
+        Largest norm of a row's gradient; a longer gradient is shortened to it.
     scale
-        What the network takes for one, in the target's unit: a typical size of the targets.
+        A typical size of the targets, in their unit: the network computes in multiples of it.
     seed
-        Of the first weights.
+        Seed of the first weights.
 
     Attributes
     ----------
@@ -85,12 +85,12 @@ class GatedRecurrentUnit(RowRegressor):
         self.seed = seed
 
     def begin(self) -> None:
-        """The first weights: recurrent ones as PyTorch draws them; a read-out of zero predicts zero.
+        """Draw the first recurrent weights as PyTorch does; the read-out is zero, and so is every prediction.
 
         Raises
         ------
         ValueError
-            The rows are no sequences of steps of `fields` numbers.
+            The rows are no sequences of steps of `fields` numbers, or there are no hidden units.
         """
         if min(self.fields, self.hidden) < 1 or self.n_features_in_ % self.fields:
             raise ValueError(
@@ -105,30 +105,33 @@ class GatedRecurrentUnit(RowRegressor):
         self.rows_ = 0
 
     def predict_one(self, x: Array) -> float:
-        """Predict one row of shape (n_features,) that is known to be sound: nothing is checked."""
+        """Predict one row of shape (n_features,); nothing is checked."""
         return self.scale * self._read(self._parts(self.weights_), x).output
 
     def learn_one(self, x: Array, target: float) -> None:
-        """Learn one sound row after the first."""
-        slope = self.gradient(x, target)
-        norm = float(np.sqrt(slope @ slope))
+        """Learn one row of shape (n_features,), after `begin`; nothing is checked."""
+        gradient = self.gradient(x, target)
+        norm = float(np.sqrt(gradient @ gradient))
         if norm > self.clip:
-            slope = slope * (self.clip / norm)
+            gradient = gradient * (self.clip / norm)
         self.rows_ += 1
-        self.mean_ = _BETA_1 * self.mean_ + (1 - _BETA_1) * slope
-        self.square_ = _BETA_2 * self.square_ + (1 - _BETA_2) * slope * slope
+        self.mean_ = _BETA_1 * self.mean_ + (1 - _BETA_1) * gradient
+        self.square_ = _BETA_2 * self.square_ + (1 - _BETA_2) * gradient * gradient
         size = np.sqrt(self.square_ / (1 - _BETA_2**self.rows_)) + _EPSILON
         rate = self.learning_rate / (1 - _BETA_1**self.rows_)
         self.weights_ = self.weights_ - rate * self.mean_ / size
 
     def gradient(self, x: Array, target: float) -> Array:
-        """The slope of half the squared error, in units of `scale`, by each weight; shape (n_weights,)."""
+        """Return the gradient of half the squared error of one row by the weights, shape (n_weights,).
+
+        The error is in units of `scale`.
+        """
         parts = self._parts(self.weights_)
         trace = self._read(parts, x)
         error = trace.output - target / self.scale
         before, hidden = trace.states[:-1], self.hidden
         r, z, n = _gates(trace.inputs, trace.sums)
-        # By how much each gate's sum moves a step's state; n's part of h U meets the reset gate first.
+        # How much a step's state changes with each gate's sum; n's share of h U passes the reset gate first.
         inner = (1 - z) * (1 - n * n)
         moves = np.stack(
             [inner * trace.sums[:, 2 * hidden :] * r * (1 - r), (before - n) * z * (1 - z), inner], axis=1
@@ -141,30 +144,37 @@ class GatedRecurrentUnit(RowRegressor):
             slope = slope * z[step] + (through[step] * slope).ravel() @ back
         sums = (moves * slopes[:, None]).reshape(len(slopes), -1)
         products = (through * slopes[:, None]).reshape(len(slopes), -1)
-        found = (trace.x.T @ sums, before.T @ products, sums.sum(axis=0), error * trace.states[-1], error)
-        return np.concatenate([np.ravel(part) for part in found])
+        # By W, U, b, v and c.
+        slopes_by_part = (
+            trace.x.T @ sums,
+            before.T @ products,
+            sums.sum(axis=0),
+            error * trace.states[-1],
+            error,
+        )
+        return np.concatenate([np.ravel(part) for part in slopes_by_part])
 
     def _read(self, parts: "_Parts", x: Array) -> "_Trace":
-        """Let the network read a row, and keep what it went through."""
+        """Let the network read a row, and return all intermediate values."""
         steps = x.reshape(-1, self.fields)
         inputs = steps @ parts.w + parts.b
         sums, states = np.empty_like(inputs), np.zeros((len(steps) + 1, self.hidden))
-        for step, (seen, product) in enumerate(zip(inputs, sums, strict=True)):
+        for step, (step_inputs, product) in enumerate(zip(inputs, sums, strict=True)):
             np.dot(states[step], parts.u, out=product)
-            _, z, n = _gates(seen, product)
+            _, z, n = _gates(step_inputs, product)
             states[step + 1] = n + z * (states[step] - n)
         return _Trace(steps, inputs, sums, states, float(states[-1] @ parts.v + parts.c))
 
     def _parts(self, weights: Array) -> "_Parts":
-        """W, U, b, v and c, as views."""
-        wide = 3 * self.hidden
-        a = wide * self.fields
-        b = a + wide * self.hidden
+        """Return W, U, b, v and c; all but c are views into `weights`."""
+        width = 3 * self.hidden
+        w_end = width * self.fields
+        u_end = w_end + width * self.hidden
         return _Parts(
-            weights[:a].reshape(self.fields, wide),
-            weights[a:b].reshape(self.hidden, wide),
-            weights[b : b + wide],
-            weights[b + wide : -1],
+            weights[:w_end].reshape(self.fields, width),
+            weights[w_end:u_end].reshape(self.hidden, width),
+            weights[u_end : u_end + width],
+            weights[u_end + width : -1],
             float(weights[-1]),
         )
 
@@ -180,14 +190,14 @@ class _Parts(NamedTuple):
 
 
 class _Trace(NamedTuple):
-    """What the network went through while it read a row of T steps."""
+    """The intermediate values of reading a row of T steps."""
 
     x: Array
     """(T, fields)"""
     inputs: Array
     """x W + b: (T, 3 hidden)."""
     sums: Array
-    """h U, of the state before: (T, 3 hidden)."""
+    """h U, with the state before each step: (T, 3 hidden)."""
     states: Array
     """h, h₀ included: (T + 1, hidden)."""
     output: float
@@ -195,7 +205,7 @@ class _Trace(NamedTuple):
 
 
 def _gates(inputs: Array, sums: Array) -> tuple[Array, Array, Array]:
-    """r, z and n, each of shape (…, hidden), from x W + b and h U."""
+    """Return r, z and n, each of shape (…, hidden), from x W + b and h U, each of shape (…, 3 hidden)."""
     hidden = inputs.shape[-1] // 3
     # σ(a) = (1 + tanh(a/2)) / 2 overflows nowhere.
     both = 0.5 + 0.5 * np.tanh(0.5 * (inputs[..., : 2 * hidden] + sums[..., : 2 * hidden]))

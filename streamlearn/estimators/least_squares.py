@@ -1,15 +1,15 @@
 """Recursive least squares: linear regression that is exact after every row, in constant memory.
 
-Features can be taken out and put in while it learns (`reselect`). Taking out is exact too: what is left is
-the solution that would have been found without them.
+Features can be removed and added while it learns (`reselect`). Removing is exact too: the coefficients are
+then those of a model that never had these features.
 
 S. Haykin, *Adaptive Filter Theory*, 4th ed., ch. 9. With P the inverse of the (forgotten, ridged) sum of
 x xᵀ, each row does
 
     g = P x,   d = λ + xᵀ g,   w ← w + g (y − wᵀx) / d,   P ← (P − g gᵀ / d) / λ
 
-The update of P is symmetric by construction; rounding may still make it indefinite after very many rows, so
-it is started over from the ridge, with the coefficients kept, once it is not positive any more.
+The update of P is symmetric by construction. Rounding may still make it indefinite after very many rows; once
+a number on its diagonal is not positive, P begins again from the ridge, and the coefficients stay.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ class RecursiveLeastSquares(RowRegressor):
     Parameters
     ----------
     ridge
-        Weight of the penalty on the coefficients' squares, as of that many rows of ones.
+        Weight of the penalty on the squares of the coefficients.
     forgetting
-        λ, 0 < λ ≤ 1: how much the past counts after each row; 1 forgets nothing.
+        λ, 0 < λ ≤ 1: the weight of earlier rows is multiplied by it at each row; 1 forgets nothing.
 
     Attributes
     ----------
@@ -49,16 +49,16 @@ class RecursiveLeastSquares(RowRegressor):
         self.forgetting = forgetting
 
     def begin(self) -> None:
-        """Zero coefficients, and the ridge."""
+        """Set the coefficients to zero, and P to the inverse of the ridge."""
         self.coef_ = np.zeros(self.n_features_in_)
         self.covariance_ = self._prior()
 
     def predict_one(self, x: NDArray[np.float64]) -> float:
-        """Return wᵀx for one row of shape (n_features,) that is known to be sound: nothing is checked."""
+        """Return wᵀx for one row of shape (n_features,); nothing is checked."""
         return float(x @ self.coef_)
 
     def learn_one(self, x: NDArray[np.float64], target: float) -> None:
-        """Learn one sound row after the first; checking it would take ten times as long as learning it."""
+        """Learn one row of shape (n_features,), after `begin`; a row that is not finite is left out."""
         gain = self.covariance_ @ x
         scale = self.forgetting + x @ gain
         if not np.isfinite(scale):
@@ -69,27 +69,30 @@ class RecursiveLeastSquares(RowRegressor):
             self.covariance_ = self._prior()
 
     def reselect(self, kept: Sequence[int | None]) -> None:
-        """Go on with other features: number i of them is number `kept[i]` of those until now, or new if None.
+        """Change the features: the new feature i is the present feature `kept[i]`, or one never seen if None.
 
-        w and P say what the rows told of all coefficients together. For those that stay it is conditioned on
-        the others being 0, which is the solution without them:
+        The features that stay (k) are conditioned on the coefficients of those that are removed (o) being 0,
+        which is the solution without them:
 
-            w ← w − P_ko P_oo⁻¹ w_o,   P ← P_kk − P_ko P_oo⁻¹ P_ok
+            w ← w_k − P_ko P_oo⁻¹ w_o,   P ← P_kk − P_ko P_oo⁻¹ P_ok
 
-        A new one begins at 0 with the ridge's variance; if nothing is forgotten, as if it had been 0 in every
-        row. Where rounding has left too little of P, it begins anew from the ridge, as in `learn_one`.
+        A feature never seen begins with the coefficient 0 and the ridge's variance; if nothing is forgotten,
+        that is as if it had been 0 in every row. Where rounding has left a P that is not positive, it begins
+        again from the ridge.
         """
-        old = [column for column in kept if column is not None]
-        out = [column for column in range(len(self.coef_)) if column not in old]
+        stay = [column for column in kept if column is not None]
+        removed = [column for column in range(len(self.coef_)) if column not in stay]
         places = np.flatnonzero([column is not None for column in kept])
-        among = np.linalg.lstsq(self.covariance_[np.ix_(out, out)], self.covariance_[np.ix_(out, old)])[0]
-        left = self.covariance_[np.ix_(old, old)] - self.covariance_[np.ix_(old, out)] @ among
+        p = self.covariance_
+        weights = np.linalg.lstsq(p[np.ix_(removed, removed)], p[np.ix_(removed, stay)])[0]
+        conditioned = p[np.ix_(stay, stay)] - p[np.ix_(stay, removed)] @ weights
         coefficients = np.zeros(len(kept))
-        coefficients[places] = self.coef_[old] - self.coef_[out] @ among
+        coefficients[places] = self.coef_[stay] - self.coef_[removed] @ weights
         self.coef_, self.n_features_in_ = coefficients, len(kept)
         self.covariance_ = self._prior()
-        if (left.diagonal() > 0).all():
-            self.covariance_[np.ix_(places, places)] = (left + left.T) / 2
+        if (conditioned.diagonal() > 0).all():
+            self.covariance_[np.ix_(places, places)] = (conditioned + conditioned.T) / 2
 
     def _prior(self) -> NDArray[np.float64]:
+        """Return the P of a model that has learned no row."""
         return np.eye(self.n_features_in_) / self.ridge

@@ -1,12 +1,12 @@
-"""By how many steps does one series lead another? Every pair, looked at from several sides.
+"""By how many steps does one series lead another? Every pair, examined in several ways.
 
 A lag is counted in steps and is **positive where x leads y**.
 
 Two series that each resemble their own past are correlated at many lags for no other reason (Yule 1926). So
-beside the raw result (`correlations.py`) stands the pre-whitened one (`prewhitening.py`): both series go
+the raw correlations (`correlations.py`) come with pre-whitened ones (`prewhitening.py`): both series go
 through the autoregression that turns x into noise, after differencing where one of them is not stationary
-(Box, Jenkins & Reinsel, *Time Series Analysis*, 12.1). The tests are in `lag_tests.py`, the words in
-`lag_report.py`, the pictures in `lag_figure.py`.
+(Box, Jenkins & Reinsel, *Time Series Analysis*, 12.1). The tests are in `hypothesis_tests.py`, the words in
+`summary.py`; `reports/figures/lag_pairs.py` draws the figures.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,31 +16,37 @@ import numpy as np
 
 from streamlearn.errors import BadSeries
 from streamlearn.lags.correlations import Correlations, cross_correlation
-from streamlearn.lags.gaps import longest
-from streamlearn.lags.hypothesis_tests import Granger, Stationarity, granger, stationarity
-from streamlearn.lags.prewhitening import LEAST, Ready, difference, prepared, prewhitened
+from streamlearn.lags.gaps import longest_run
+from streamlearn.lags.hypothesis_tests import (
+    Granger,
+    Stationarity,
+    run_granger_tests,
+    run_stationarity_tests,
+)
+from streamlearn.lags.prewhitening import MIN_KNOWN, PreparedSeries, prepare, prewhiten
 from streamlearn.lags.series import Floats, Series, Table
 
 _LARGE = 0.2
-"""|r| from which a raw correlation is worth a warning where little of it is left."""
+"""A raw |r| from which a warning is given where pre-whitening leaves little of it."""
 _LITTLE = 0.2
-"""The share of a raw correlation below which little of it is left."""
+"""Less than this share of a raw correlation is little."""
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What the tests say of one series."""
+class SeriesTests:
+    """The tests of one series of a pair."""
 
     level: Stationarity
+    """Of its values."""
     differenced: Stationarity | None
-    """Of its changes from step to step, where the pair was differenced."""
+    """Of its changes from step to step; None where the pair was not differenced."""
     filled: int
     """Steps in short gaps that were filled for the tests."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Everything found about x and y."""
+    """All results about x and y."""
 
     x: Series
     y: Series
@@ -52,19 +58,19 @@ class Pair:
     """Of that autoregression, in steps."""
     differenced: bool
     """Whether both were differenced before it, because one of them is not stationary."""
-    tested: tuple[Verdicts, Verdicts]
+    tests: tuple[SeriesTests, SeriesTests]
     """Of x and of y."""
     granger: Granger | None
-    """None where the common run does not allow the test."""
+    """None where the common run does not allow the tests."""
 
     @property
     def vanishes(self) -> bool:
-        """Whether a large raw correlation is gone once the series no longer resemble their own past."""
+        """Whether a large raw correlation is gone after pre-whitening."""
         return self._large and not self.white.stands_out
 
     @property
     def shrinks(self) -> bool:
-        """Whether little is left of a large raw correlation."""
+        """Whether pre-whitening leaves little of a large raw correlation."""
         return self._large and self.white.stands_out and abs(self.white.r) < _LITTLE * abs(self.raw.r)
 
     @property
@@ -72,64 +78,53 @@ class Pair:
         return self.raw.stands_out and abs(self.raw.r) >= _LARGE
 
 
-def analysed(table: Table, pairs: Sequence[tuple[str, str]], max_lag: int | None) -> Iterator[Pair]:
-    """Yield what is found about each pair (x, y) of names, up to `max_lag` steps both ways.
+def analyse_pairs(table: Table, pairs: Sequence[tuple[str, str]], max_lag: int | None) -> Iterator[Pair]:
+    """Analyse each pair (x, y) of names in `table`, up to `max_lag` steps both ways; yield the results.
 
     Raises
     ------
     BadSeries
-        A series is constant, too short or missing, or the lag is too large; see `checked`.
+        A series is constant, too short or missing, or the lag is too large; see `resolve_max_lag`.
     MissingExtra
         statsmodels is not installed.
     """
-    ready = {name: prepared(table.series[name]) for name in dict.fromkeys(sum(pairs, ()))}
-    reach = {pair: checked(ready[pair[0]].series, ready[pair[1]].series, max_lag) for pair in pairs}
+    prepared = {name: prepare(table.series[name]) for name in dict.fromkeys(sum(pairs, ()))}
+    max_lags = {(x, y): resolve_max_lag(table.series[x], table.series[y], max_lag) for x, y in pairs}
     level: dict[str, Stationarity] = {}
     changes: dict[str, Stationarity] = {}
     for pair in pairs:
-        both = [ready[name] for name in pair]
         for name in pair:
-            level[name] = level.get(name) or stationarity(ready[name].whole)
+            level[name] = level.get(name) or run_stationarity_tests(prepared[name].filled)
         differenced = not all(level[name].stationary for name in pair)
         for name in pair if differenced else ():
-            changes[name] = changes.get(name) or stationarity(_changes(ready[name]))
-        yield _pair(both[0], both[1], reach[pair], [(level[n], changes.get(n)) for n in pair], differenced)
+            changes[name] = changes.get(name) or run_stationarity_tests(_changes(prepared[name]))
+        x, y = (prepared[name] for name in pair)
+        x_tests, y_tests = (
+            SeriesTests(level[name], changes[name] if differenced else None, prepared[name].filled_steps)
+            for name in pair
+        )
+        white, order = prewhiten(x, y, max_lags[pair], differenced)
+        yield Pair(
+            x=x.series,
+            y=y.series,
+            raw=cross_correlation(x.series.values, y.series.values, max_lags[pair]),
+            white=white,
+            order=order,
+            differenced=differenced,
+            tests=(x_tests, y_tests),
+            granger=run_granger_tests(x.values(differenced), y.values(differenced), max_lags[pair]),
+        )
 
 
-def _pair(
-    x: Ready,
-    y: Ready,
-    max_lag: int,
-    tests: Sequence[tuple[Stationarity, Stationarity | None]],
-    differenced: bool,
-) -> Pair:
-    white, order = prewhitened(x, y, max_lag, differenced)
-    left, right = (difference(x.whole), difference(y.whole)) if differenced else (x.whole, y.whole)
-    tested = [
-        Verdicts(level, changes if differenced else None, one.filled)
-        for one, (level, changes) in zip((x, y), tests, strict=True)
-    ]
-    return Pair(
-        x=x.series,
-        y=y.series,
-        raw=cross_correlation(x.series.values, y.series.values, max_lag),
-        white=white,
-        order=order,
-        differenced=differenced,
-        tested=(tested[0], tested[1]),
-        granger=granger(left, right, max_lag),
-    )
-
-
-def _changes(one: Ready) -> Floats:
-    changes = difference(one.whole)
-    if np.ptp(longest(changes)) == 0:
-        raise BadSeries(f"{one.series.label} is a straight line: it changes by the same at every step")
+def _changes(prepared: PreparedSeries) -> Floats:
+    changes = prepared.values(differenced=True)
+    if np.ptp(longest_run(changes)) == 0:
+        raise BadSeries(f"{prepared.series.label} is a straight line: it changes by the same at every step")
     return changes
 
 
-def checked(x: Series, y: Series, max_lag: int | None) -> int:
-    """Return the largest lag to look at: `max_lag`, or else 40 steps, or a quarter of what there is.
+def resolve_max_lag(x: Series, y: Series, max_lag: int | None) -> int:
+    """Return the largest lag to look at, `max_lag`; where that is None, 40 steps, at most a quarter of all.
 
     Raises
     ------
@@ -137,8 +132,8 @@ def checked(x: Series, y: Series, max_lag: int | None) -> int:
         The pair has too few points, or fewer than half of them would overlap at `max_lag`.
     """
     n, pairs = len(x.values), int(np.sum(~np.isnan(x.values) & ~np.isnan(y.values)))
-    if pairs < LEAST:
-        raise BadSeries(f"{x.label} and {y.label} are both known at {pairs} steps; {LEAST} are needed")
+    if pairs < MIN_KNOWN:
+        raise BadSeries(f"{x.label} and {y.label} are both known at {pairs} steps; {MIN_KNOWN} are needed")
     if max_lag is not None and max_lag > n // 2:
         raise BadSeries(
             f"a lag of {max_lag} is too large for {n} steps: at most {n // 2}, so that half overlap"

@@ -12,7 +12,8 @@ import numpy as np
 
 from streamlearn.lags.series import Floats
 
-LEAST_PAIRS = 10
+MIN_PAIRS = 10
+"""Fewest known pairs that a correlation is computed from."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,13 @@ class Correlations:
 
     @property
     def best_lag(self) -> int:
-        """The lag whose correlation is largest, whatever its sign; positive where x leads y."""
+        """The lag whose correlation is largest, whatever its sign; positive where x leads y.
+
+        Raises
+        ------
+        ValueError
+            Every correlation is NaN.
+        """
         return self.lags[int(np.nanargmax(np.abs(self.ccf)))]
 
     @property
@@ -41,49 +48,49 @@ class Correlations:
         return self.at(self.best_lag)
 
     def at(self, lag: int) -> float:
-        """The correlation at a lag."""
+        """Return the correlation at a lag."""
         return float(self.ccf[lag + len(self.ccf) // 2])
 
     @property
     def band(self) -> float:
-        """2/√n: the correlation of two independent noises is within ± this at 95 lags of 100."""
+        """2/√n: the correlation of two independent noises is within ± this at 95 of 100 lags."""
         return 2 / math.sqrt(self.n)
 
     @property
     def threshold(self) -> float:
-        """What two independent noises exceed at *any* of the lags in 5 cases of 100 (Bonferroni)."""
+        """|r| that two independent noises exceed at *any* of the lags in 5 cases of 100 (Bonferroni)."""
         return NormalDist().inv_cdf(1 - 0.025 / len(self.ccf)) / math.sqrt(self.n)
 
     @property
     def stands_out(self) -> bool:
-        """Whether the best of so many lags is more than chance."""
+        """Whether the correlation at the best lag is more than chance, given how many lags there are."""
         return abs(self.r) > self.threshold
 
 
 def cross_correlation(x: Floats, y: Floats, max_lag: int) -> Correlations:
-    """Correlate x[t] with y[t + k] for each lag k from −max_lag to max_lag.
+    """Correlate x[t] with y[t + k], both of shape (n,), for each lag k from −max_lag to max_lag.
 
     A step that is missing in one series is left out of the pairs that it would be in, and nothing else
     moves. Without a missing value this is the usual estimate, that of statsmodels' `ccf` with
     `adjusted=False`: the sum over the pairs, divided by n and by both standard deviations. With missing
-    values the sum is that of the mean over the known pairs times (n − |k|).
+    values the sum is the mean over the known pairs times (n − |k|).
 
     >>> x = np.sin(np.arange(200.0) ** 2)
     >>> cross_correlation(x, np.roll(x, 3), 10).best_lag
     3
     """
-    n, (a, known_a), (b, known_b) = len(x), _centred(x), _centred(y)
+    n, (a, known_a), (b, known_b) = len(x), _center(x), _center(y)
     scale = np.sqrt((a @ a / known_a.sum()) * (b @ b / known_b.sum()))
     ccf = np.full(2 * max_lag + 1, np.nan)
     for lag in range(-max_lag, max_lag + 1):
         ahead, behind = slice(max(0, -lag), n - max(0, lag)), slice(max(0, lag), n - max(0, -lag))
         pairs = known_a[ahead] @ known_b[behind]
-        if pairs >= LEAST_PAIRS:
+        if pairs >= MIN_PAIRS:
             ccf[lag + max_lag] = a[ahead] @ b[behind] / pairs * (n - abs(lag)) / n / scale
     return Correlations(ccf, int(known_a @ known_b))
 
 
-def _centred(values: Floats) -> tuple[Floats, Floats]:
+def _center(values: Floats) -> tuple[Floats, Floats]:
     """Return the values less their mean, 0 where missing, and 1 where they are known."""
     known = ~np.isnan(values)
     return np.where(known, values - values[known].mean(), 0.0), known.astype(np.float64)

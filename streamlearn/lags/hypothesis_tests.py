@@ -1,6 +1,6 @@
-"""Is a series stationary, and does one help to predict another? statsmodels' tests, kept quiet.
+"""Is a series stationary, and does one help to predict another? statsmodels' tests, without its output.
 
-They need complete data: each is given a series' longest run without a missing value.
+They need complete data: each test runs on the longest run without a missing value.
 """
 
 import contextlib
@@ -13,18 +13,18 @@ import numpy as np
 
 from streamlearn.errors import BadSeries
 from streamlearn.extras import needing
-from streamlearn.lags.gaps import longest
-from streamlearn.lags.prewhitening import autoregression
+from streamlearn.lags.gaps import longest_run
+from streamlearn.lags.prewhitening import fit_autoregression
 from streamlearn.lags.series import Floats
 
 LEVEL = 0.05
-"""The p below which a test rejects."""
-_GRANGER_MOST = 24
+"""A test rejects its null hypothesis where p is below this."""
+_MAX_GRANGER_LAGS = 24
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One test: its statistic, p value and how many lags it used."""
+    """One test: its statistic, its p value and the number of lags that it used."""
 
     statistic: float
     p: float
@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Stationarity:
-    """What two tests with opposite null hypotheses say of a series."""
+    """Two tests of a series, with opposite null hypotheses."""
 
     adf: Outcome
     """Null: a unit root (the series wanders)."""
@@ -49,7 +49,7 @@ class Stationarity:
 
     @property
     def stationary(self) -> bool:
-        """Whether both tests agree that it is."""
+        """Whether both tests agree that the series is stationary."""
         return self.adf.rejects and not self.kpss.rejects
 
     @property
@@ -73,8 +73,8 @@ class Granger:
     """Length of the common run that was tested, in steps."""
 
 
-def stationarity(values: Floats) -> Stationarity:
-    """Test the longest run of a series, by ADF (lags by AIC) and by KPSS, around a constant level.
+def run_stationarity_tests(values: Floats) -> Stationarity:
+    """Test the longest run of a series, shape (n,), by ADF (lags by AIC) and KPSS, around a constant level.
 
     Raises
     ------
@@ -85,50 +85,56 @@ def stationarity(values: Floats) -> Stationarity:
     """
     with needing("lags"):
         from statsmodels.tsa.stattools import adfuller, kpss
-    run = longest(values)
+    run = longest_run(values)
     # An autoregression of order p is p − 1 lags of the differences.
-    lags = max(0, autoregression(run).order - 1)
+    lags = max(0, fit_autoregression(run).order - 1)
     try:
-        with _quietly():
-            one = adfuller(run, maxlag=lags, autolag=None, result_object=True)
-            other = kpss(run, regression="c", nlags="auto", result_object=True)
+        with _silence():
+            unit_root = adfuller(run, maxlag=lags, autolag=None, result_object=True)
+            level = kpss(run, regression="c", nlags="auto", result_object=True)
     except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
         raise BadSeries(f"a run of {len(run)} steps cannot be tested for stationarity: {error}") from error
     return Stationarity(
-        Outcome(float(one.statistic), float(one.pvalue), lags),
-        Outcome(float(other.statistic), float(other.pvalue), int(other.lags)),
+        Outcome(float(unit_root.statistic), float(unit_root.pvalue), lags),
+        Outcome(float(level.statistic), float(level.pvalue), int(level.lags)),
         len(run),
     )
 
 
-def granger(x: Floats, y: Floats, max_lag: int) -> Granger | None:
-    """Test both directions on the longest common run, with `max_lag` steps of the past (at most 24, n/10).
+def run_granger_tests(x: Floats, y: Floats, max_lag: int) -> Granger | None:
+    """Test both directions on the longest common run of n steps, with `max_lag` lags, at most 24 and n/10.
 
-    None where the run does not allow it: a series is constant there, or follows exactly from the other.
+    None where the run does not allow it: it is too short, a series is constant there, or one follows exactly
+    from the other.
+
+    Raises
+    ------
+    MissingExtra
+        statsmodels is not installed.
     """
     with needing("lags"):
         from statsmodels.tools.sm_exceptions import InfeasibleTestError
         from statsmodels.tsa.stattools import grangercausalitytests
     both = ~np.isnan(x) & ~np.isnan(y)
-    x, y = longest(np.where(both, x, np.nan)), longest(np.where(both, y, np.nan))
-    lags = min(max_lag, _GRANGER_MOST, len(x) // 10)
+    x, y = longest_run(np.where(both, x, np.nan)), longest_run(np.where(both, y, np.nan))
+    lags = min(max_lag, _MAX_GRANGER_LAGS, len(x) // 10)
     if lags < 1 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
-    found = []
+    outcomes = []
     for cause, effect in ((x, y), (y, x)):
         try:
-            with _quietly():
-                tested = grangercausalitytests(np.column_stack([effect, cause]), maxlag=[lags])
+            with _silence():
+                results = grangercausalitytests(np.column_stack([effect, cause]), maxlag=[lags])
         except (InfeasibleTestError, np.linalg.LinAlgError):
             return None
-        statistic, p, *_ = tested[lags][0]["ssr_ftest"]
-        found.append(Outcome(float(statistic), float(p), lags))
-    return Granger(found[0], found[1], len(x))
+        statistic, p, *_ = results[lags][0]["ssr_ftest"]
+        outcomes.append(Outcome(float(statistic), float(p), lags))
+    return Granger(outcomes[0], outcomes[1], len(x))
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Hold back what statsmodels prints, and its warnings, such as that a p value is beyond its table."""
+def _silence() -> Iterator[None]:
+    """Suppress what statsmodels prints, and its warnings, such as that a p value is beyond its table."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield

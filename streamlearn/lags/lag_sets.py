@@ -1,6 +1,6 @@
 """Which lags of which series a forecast is made from.
 
-In text, as commands read and write it, one series after another: `pollution=0-24 dew=0,3`; `*` is every
+Commands read and write them as text, one series after another: `pollution=0-24 dew=0,3`; `*` means every
 series. Lag 0 is the newest step, lag 3 the one three steps before it. The first series is the one that is
 forecast.
 """
@@ -14,35 +14,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlearn.errors import BadLags
+from streamlearn.lags.series import Floats
 from streamlearn.lags.windows import Window, carry_forward
 
-Floats = NDArray[np.float64]
-
-_DIGITS = 4
-"""A lag that is written with more of them is a slip of the pen."""
+_MAX_DIGITS = 4
+"""A lag with more digits is a mistake, and a run of so many lags would fill the memory."""
 
 
 class Lagged(NamedTuple):
-    """What a set takes from a window, in the order of `LagSet.names`."""
+    """The values that a `LagSet` takes from a window, in the order of `LagSet.names`."""
 
     own: Floats
-    """Of the series that is forecast; what is missing is carried forward."""
+    """The lags of the series that is forecast; a missing one is the last known value before it."""
     now: Floats
-    """The newest of the others; what is missing is 0."""
+    """The newest value of each other series that is used; 0 where it is missing."""
     changes: Floats
-    """Theirs since then; since a missing one, 0."""
+    """For each older lag of the other series, the change since then; 0 where a value is missing."""
     last: float
     """The last known value of the series that is forecast."""
 
 
 @dataclass(frozen=True)
 class LagSet:
-    """Lags for each series of a window; features are made from it in the order of `names`."""
+    """Lags for each series of a window; `take` returns their values in the order of `names`."""
 
     series: tuple[str, ...]
     """The names of a reading's numbers; the first is the one that is forecast."""
     lags: tuple[tuple[int, ...], ...]
-    """For each series, ascending; empty: it is not used."""
+    """For each series its lags, ascending; empty where it is not used."""
 
     @classmethod
     def of(cls, series: Sequence[str], chosen: Mapping[str, Iterable[int]], length: int) -> "LagSet":
@@ -51,38 +50,42 @@ class LagSet:
         Raises
         ------
         BadLags
-            A series is not there, a lag does not fit the window, or nothing is chosen.
+            There is no such series, a lag does not fit the window, an older lag comes without lag 0, or no
+            lag of the first series is chosen.
         """
         for name in chosen:
             if name not in series:
                 raise BadLags(f"there is no series {name!r}; there are: {', '.join(series)}")
         lags = tuple(tuple(sorted(set(chosen.get(name, ())))) for name in series)
-        for name, found in zip(series, lags, strict=True):
-            if found and not 0 <= found[0] <= found[-1] < length:
-                wrong = found[0] if found[0] < 0 else found[-1]
+        for name, own in zip(series, lags, strict=True):
+            if own and not 0 <= own[0] <= own[-1] < length:
+                wrong = own[0] if own[0] < 0 else own[-1]
                 raise BadLags(f"{name} has no lag {wrong}: a window holds the lags 0 to {length - 1}")
         if not lags[0]:
             raise BadLags(f"{series[0]} is what is forecast: at least one of its lags is needed")
-        for name, found in zip(series[1:], lags[1:], strict=True):
-            if found and found[0] != 0:
+        for name, own in zip(series[1:], lags[1:], strict=True):
+            if own and own[0] != 0:
                 raise BadLags(f"{name} needs lag 0 too: an older one enters as the change since then")
         return cls(tuple(series), lags)
 
     @property
     def chosen(self) -> dict[str, list[int]]:
-        """The lags by series, those that are used."""
+        """The lags of each series that is used."""
         return {name: list(lags) for name, lags in zip(self.series, self.lags, strict=True) if lags}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What each feature is, such as `pollution[-3]` or `dew[0]-dew[-3]`."""
+        """A name for each value that `take` returns, such as `pollution[-3]` or `dew[0]-dew[-3]`."""
         own = [f"{self.series[0]}[{-lag}]" for lag in self.lags[0]]
         now = [f"{self.series[column]}[0]" for column in self._now]
         since = [f"{self.series[c]}[0]-{self.series[c]}[{-lag}]" for lag, c in self._since.T.tolist()]
         return (*own, *now, *since)
 
     def take(self, window: Window) -> Lagged | None:
-        """Take the lags from a window; None where it holds no value of the first series at all."""
+        """Take the lags from a window of shape (length, n_series), the newest step last.
+
+        None where it holds no value of the first series at all.
+        """
         known = carry_forward(window[:, 0])
         if known is None:
             return None
@@ -105,42 +108,42 @@ class LagSet:
         return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
 
 
-def parse(text: str, series: Sequence[str]) -> dict[str, list[int]]:
-    """Read a set of lags of `series` as people write it; what is said of one series outweighs `*`.
+def parse_lags(text: str, series: Sequence[str]) -> dict[str, list[int]]:
+    """Return the lags by series of a text such as `pollution=0-24 dew=0,3`; a series' own lags override `*`.
 
     Raises
     ------
     BadLags
-        It cannot be understood.
+        The text cannot be understood.
 
-    >>> parse("*=0 pollution=0-2,5", ["pollution", "wnd_dir=NW"])
+    >>> parse_lags("*=0 pollution=0-2,5", ["pollution", "wnd_dir=NW"])
     {'pollution': [0, 1, 2, 5], 'wnd_dir=NW': [0]}
     """
-    found: dict[str, list[int]] = {}
+    by_series: dict[str, list[int]] = {}
     for part in text.split():
         name, _, lags = part.rpartition("=")
-        if not name or name in found:
+        if not name or name in by_series:
             raise BadLags(f"{part!r} is not a series and its lags, each once, such as dew=0-3,6")
-        found[name] = [lag for run in lags.split(",") for lag in _run(run, part)]
-    if "*" in found:
-        found = dict.fromkeys(series, found.pop("*")) | found
-    return found
+        by_series[name] = [lag for run in lags.split(",") for lag in _parse_run(run, part)]
+    if "*" in by_series:
+        by_series = dict.fromkeys(series, by_series.pop("*")) | by_series
+    return by_series
 
 
 def format_lags(chosen: Mapping[str, Sequence[int]]) -> str:
-    """Write a set as `parse` reads it.
+    """Write lags as `parse_lags` reads them.
 
     >>> format_lags({"pollution": [0, 1, 2, 5], "dew": [0, 3]})
     'pollution=0-2,5 dew=0,3'
     """
-    return " ".join(f"{name}={_runs(lags)}" for name, lags in chosen.items())
+    return " ".join(f"{name}={_format_runs(lags)}" for name, lags in chosen.items())
 
 
-def _run(text: str, part: str) -> range:
+def _parse_run(text: str, part: str) -> range:
     first, dash, last = text.partition("-")
     if not first.isdecimal() or (dash and not last.isdecimal()):
         raise BadLags(f"{part!r}: {text!r} is neither a lag nor a run of them such as 0-24")
-    if max(len(first), len(last)) > _DIGITS:
+    if max(len(first), len(last)) > _MAX_DIGITS:
         raise BadLags(f"{part!r}: {text!r} is larger than any window")
     lags = range(int(first), int(last if dash else first) + 1)
     if not lags:
@@ -148,7 +151,7 @@ def _run(text: str, part: str) -> range:
     return lags
 
 
-def _runs(lags: Sequence[int]) -> str:
+def _format_runs(lags: Sequence[int]) -> str:
     edges = [i for i, lag in enumerate(lags) if i == 0 or lags[i - 1] != lag - 1]
     runs = [lags[a:b] for a, b in zip(edges, [*edges[1:], len(lags)], strict=True)]
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

@@ -1,4 +1,4 @@
-"""Where series come from: a CSV file with a header, records such as a topic's, or a pipeline's data set."""
+"""Raw tables, such as a CSV file or a topic's records, and the series in their columns."""
 
 import csv
 import math
@@ -11,48 +11,52 @@ from typing import Any
 
 import numpy as np
 
-from streamlearn.errors import BadSeries, DataUnavailable
-from streamlearn.lags.series import Series, Table, arrange
+from streamlearn.errors import BadSeries, FileError
+from streamlearn.lags.series import Floats, Series, Table, arrange
 
-_EPOCH = datetime(1970, 1, 1)
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass
-class Rows:
-    """Rows as they come: `values[i][name]`, and where each stands, for people."""
+class RawTable:
+    """Rows as they were read: text, or the values of JSON."""
 
     source: str
+    """Where they come from, for messages."""
     names: list[str]
-    values: list[Mapping[str, Any]] = field(default_factory=list)
+    """The columns."""
+    rows: list[Mapping[str, Any]] = field(default_factory=list)
+    """Each row's values by column; a column may be absent."""
     where: list[str] = field(default_factory=list)
+    """Where each row stands in the source, for messages, such as `line 7`."""
     notes: tuple[str, ...] = ()
+    """What a reader should know about how they were read."""
 
 
-def of_csv(path: Path, names: Sequence[str], time: str | None) -> Table:
-    """Read the columns `names` of a CSV file; `time` is the column of its times, looked for where None.
+def read_csv(path: Path, names: Sequence[str], time: str | None) -> Table:
+    """Read the columns `names` of a CSV file with a header.
+
+    `time` is the column of times; None: the first one with ISO dates. The separator is a comma, a semicolon
+    or a tab: whichever cuts the header into most columns.
 
     Raises
     ------
     BadSeries
-        The file is not such a table, or lacks a column.
-    DataUnavailable
+        The file is not such a table, or lacks a column; see `parse_table`.
+    FileError
         It cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataUnavailable(
-            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     lines = text.splitlines()
     if not lines:
         raise BadSeries(f"{path} is empty")
-    # The one of these that cuts the header into most columns.
     reader = csv.reader(lines, delimiter=max(",;\t", key=lines[0].count))
     header = [name.strip() for name in next(reader)]
-    rows = Rows(str(path), header)
+    table = RawTable(str(path), header)
     for values in reader:
         if not values:
             continue
@@ -60,13 +64,15 @@ def of_csv(path: Path, names: Sequence[str], time: str | None) -> Table:
             raise BadSeries(
                 f"line {reader.line_num} of {path} has {len(values)} fields and the header {len(header)}"
             )
-        rows.values.append(dict(zip(header, values, strict=True)))
-        rows.where.append(f"line {reader.line_num}")
-    return of_rows(rows, names, time)
+        table.rows.append(dict(zip(header, values, strict=True)))
+        table.where.append(f"line {reader.line_num}")
+    return parse_table(table, names, time)
 
 
-def of_rows(rows: Rows, names: Sequence[str], time: str | None) -> Table:
-    """Return the columns `names` of rows, in the order of their times.
+def parse_table(table: RawTable, names: Sequence[str], time: str | None) -> Table:
+    """Return the columns `names` as series of numbers, in the order of their times.
+
+    `time` is the column of times; None: the first one with ISO dates, and if there is none, rows are steps.
 
     Raises
     ------
@@ -74,21 +80,21 @@ def of_rows(rows: Rows, names: Sequence[str], time: str | None) -> Table:
         A column is not there or holds what is not a number, or the times are not on a grid.
     """
     for name in (*names, *([time] if time else [])):
-        if name not in rows.names:
-            raise BadSeries(f"{rows.source} has no column {name!r}; it has: {', '.join(rows.names)}")
-    time = time or _time_column(rows, names)
-    notes = rows.notes + ((f"times: column {time!r}",) if time else ())
-    series = [Series(name, _numbers(rows, name)) for name in names]
-    return arrange(series, _times(rows, time) if time else None, rows.where, notes)
+        if name not in table.names:
+            raise BadSeries(f"{table.source} has no column {name!r}; it has: {', '.join(table.names)}")
+    time = time or _find_time_column(table, names)
+    notes = table.notes + ((f"times: column {time!r}",) if time else ())
+    columns = [Series(name, _parse_numbers(table, name)) for name in names]
+    return arrange(columns, _parse_times(table, time) if time else None, table.where, notes)
 
 
-def _time_column(rows: Rows, taken: Sequence[str]) -> str | None:
+def _find_time_column(table: RawTable, taken: Sequence[str]) -> str | None:
     """Return the first column whose first value is an ISO date."""
-    first = rows.values[0] if rows.values else {}
-    return next((name for name in rows.names if name not in taken and _iso(first.get(name))), None)
+    first = table.rows[0] if table.rows else {}
+    return next((name for name in table.names if name not in taken and _parse_time(first.get(name))), None)
 
 
-def _iso(value: Any) -> datetime | None:
+def _parse_time(value: Any) -> datetime | None:
     if not isinstance(value, str) or not _DATE.match(value.strip()):
         return None
     try:
@@ -97,27 +103,28 @@ def _iso(value: Any) -> datetime | None:
         return None
 
 
-def _times(rows: Rows, name: str) -> list[datetime]:
-    found = [_iso(row.get(name)) for row in rows.values]
-    for time, row, where in zip(found, rows.values, rows.where, strict=True):
+def _parse_times(table: RawTable, name: str) -> list[datetime]:
+    times = []
+    for row, where in zip(table.rows, table.where, strict=True):
+        time = _parse_time(row.get(name))
         if time is None:
-            said = row.get(name)
             raise BadSeries(
-                f"{where} of {rows.source}: {name} is {said!r}, not a time such as 2010-01-02 03:00"
+                f"{where} of {table.source}: {name} is {row.get(name)!r}, not a time such as 2010-01-02 03:00"
             )
-    return [time for time in found if time]
+        times.append(time)
+    return times
 
 
-def _numbers(rows: Rows, name: str) -> Any:
-    found = np.full(len(rows.values), np.nan)
-    for number, (row, where) in enumerate(zip(rows.values, rows.where, strict=True)):
-        said = row.get(name)
-        if said is None or (isinstance(said, str) and said.strip().lower() in _MISSING):
+def _parse_numbers(table: RawTable, name: str) -> Floats:
+    numbers = np.full(len(table.rows), np.nan)
+    for index, (row, where) in enumerate(zip(table.rows, table.where, strict=True)):
+        value = row.get(name)
+        if value is None or (isinstance(value, str) and value.strip().lower() in _MISSING):
             continue
         try:
-            found[number] = float(said)
+            numbers[index] = float(value)
         except (TypeError, ValueError):
-            raise BadSeries(f"{where} of {rows.source}: {name} is {said!r}, not a number") from None
-        if math.isinf(found[number]):
-            raise BadSeries(f"{where} of {rows.source}: {name} is {said!r}, not a finite number")
-    return found
+            raise BadSeries(f"{where} of {table.source}: {name} is {value!r}, not a number") from None
+        if math.isinf(numbers[index]):
+            raise BadSeries(f"{where} of {table.source}: {name} is {value!r}, not a finite number")
+    return numbers

@@ -1,6 +1,6 @@
-"""Series side by side on one grid of steps, time running forward; a step that is missing stays there, as NaN.
+"""Series side by side on one grid of steps, time running forward; a missing step stays in its place, as NaN.
 
-Where the rows come from is said in `readers.py`; what is done with them in `analysis.py`.
+`readers.py` reads their rows, `analysis.py` looks for lags in them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,9 @@ from streamlearn.errors import BadSeries
 Floats = NDArray[np.float64]
 
 _EPOCH = datetime(1970, 1, 1)
-_SPARSE = 10
-"""A grid with fewer rows than one in so many steps is a mistake in the times, not a series."""
+_MICROSECOND = timedelta(microseconds=1)
+_MAX_STEPS_PER_ROW = 10
+"""A grid with more steps than this for each row is a mistake in the times, not a series."""
 
 _UNITS = (("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000), ("ms", 1000))
 
@@ -27,16 +28,16 @@ class Series:
     """One quantity over time."""
 
     name: str
-    """By what it is asked for: a column or field."""
+    """The column or field that it was read from."""
     values: Floats
     """Shape (n,), in `unit`; NaN where missing."""
     title: str = ""
-    """What it is, for people."""
+    """Its name for people."""
     unit: str = ""
 
     @property
     def label(self) -> str:
-        """What it is called in a sentence."""
+        """Its name in a sentence: the title, if it has one."""
         return self.title or self.name
 
 
@@ -48,17 +49,46 @@ class Table:
     times: NDArray[Any]
     """Shape (n,): datetime64, or the numbers of the steps."""
     step: str = ""
-    """How long a step is, such as `1 h`; empty: nobody knows, steps are rows."""
+    """How long a step is, such as `1 h`; empty where no times are known: then each row is a step."""
     notes: tuple[str, ...] = ()
-    """What a reader should know of how the grid was made."""
+    """What a reader should know about how the grid was made."""
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where rows stand on a grid of steps."""
+
+    numbers: NDArray[np.int64]
+    """Each row's step, from 0."""
+    origin: np.datetime64
+    """The time of step 0; its unit is that of `step_length`."""
+    step_length: int
+    step: str
+    """The length of a step in words."""
+
+    @property
+    def length(self) -> int:
+        """How many steps there are."""
+        return int(self.numbers.max()) + 1
+
+    def times(self) -> NDArray[Any]:
+        """Return the time of each step."""
+        times: NDArray[Any] = self.origin + np.arange(self.length) * self.step_length
+        return times
+
+    def spread(self, series: Series) -> Series:
+        """Return a series of rows as one of steps; a step without a row is missing."""
+        values = np.full(self.length, np.nan)
+        values[self.numbers] = series.values
+        return Series(series.name, values, series.title, series.unit)
 
 
 def arrange(
-    series: Sequence[Series], times: Sequence[datetime] | None, where: Sequence[str], notes: tuple[str, ...]
+    columns: Sequence[Series], times: Sequence[datetime] | None, where: Sequence[str], notes: tuple[str, ...]
 ) -> Table:
     """Put rows in the order of their times, with a gap for each step that is missing.
 
-    Without `times` the rows are the steps. `where[i]` tells people where row i stands.
+    Without `times`, each row is a step. `where[i]` names row i in messages, such as `line 7`.
 
     Raises
     ------
@@ -68,80 +98,70 @@ def arrange(
     if not where:
         raise BadSeries("there is not one row of data")
     if times is None:
-        found = {one.name: one for one in series}
-        return Table(found, np.arange(len(where)), notes=(*notes, "no times: each row is one step"))
-    plain = [_naive(time) for time in times]
+        by_name = {series.name: series for series in columns}
+        return Table(by_name, np.arange(len(where)), notes=(*notes, "no times: each row is one step"))
     if len({time.tzinfo is None for time in times}) > 1:
         raise BadSeries("some times have a time zone and others have none")
-    numbers, step, stamps = _numbered(plain)
-    _refuse_repeated(numbers, plain, where)
-    length = int(numbers.max()) + 1
-    if length > _SPARSE * len(where) + 100:
+    naive = [_without_zone(time) for time in times]
+    grid = _make_grid(naive)
+    _refuse_repeated(grid.numbers, naive, where)
+    if grid.length > _MAX_STEPS_PER_ROW * len(where) + 100:
         raise BadSeries(
-            f"{len(where)} rows are too few for the {length} steps of {step} from {min(plain)}"
-            f" to {max(plain)}"
+            f"{len(where)} rows are too few for the {grid.length} steps of {grid.step} from {min(naive)}"
+            f" to {max(naive)}"
         )
-    missing = length - len(where)
-    if missing:
-        notes = (*notes, f"{missing} of {length} steps have no row: they count as missing")
-    return Table({one.name: _spread(one, numbers, length) for one in series}, stamps(length), step, notes)
+    if missing := grid.length - len(where):
+        notes = (*notes, f"{missing} of {grid.length} steps have no row: they count as missing")
+    return Table({series.name: grid.spread(series) for series in columns}, grid.times(), grid.step, notes)
 
 
-def _spread(one: Series, numbers: NDArray[np.int64], length: int) -> Series:
-    values = np.full(length, np.nan)
-    values[numbers] = one.values
-    return Series(one.name, values, one.title, one.unit)
-
-
-def _naive(time: datetime) -> datetime:
+def _without_zone(time: datetime) -> datetime:
     return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
 def _refuse_repeated(numbers: NDArray[np.int64], times: Sequence[datetime], where: Sequence[str]) -> None:
     order = np.argsort(numbers, kind="stable")
-    twice = np.flatnonzero(np.diff(numbers[order]) == 0)
-    if twice.size:
-        first, second = order[twice[0]], order[twice[0] + 1]
+    repeated = np.flatnonzero(np.diff(numbers[order]) == 0)
+    if repeated.size:
+        first, second = order[repeated[0]], order[repeated[0] + 1]
         raise BadSeries(f"{times[first]} comes twice, in {where[first]} and {where[second]}")
 
 
-def _numbered(times: Sequence[datetime]) -> tuple[NDArray[np.int64], str, Any]:
-    """Return the step of each time from 0, a step's length in words, and a function length → stamps."""
+def _make_grid(times: Sequence[datetime]) -> _Grid:
+    """Find the grid that times stand on; its step is the commonest distance between them."""
     if len(times) > 1 and len({(t.day, t.time()) for t in times}) == 1:
-        return _months(times)
-    stamps = np.array([(time - _EPOCH) // timedelta(microseconds=1) for time in times], dtype=np.int64)
-    between = np.diff(np.unique(stamps))
-    if not between.size:
+        return _make_monthly_grid(times)
+    stamps = np.array([(time - _EPOCH) // _MICROSECOND for time in times], dtype=np.int64)
+    distances = np.diff(np.unique(stamps))
+    if not distances.size:
         raise BadSeries(f"every row has the same time, {times[0]}")
-    lengths, counts = np.unique(between, return_counts=True)
+    lengths, counts = np.unique(distances, return_counts=True)
     step, first = int(lengths[counts.argmax()]), int(stamps.min())
-    off = np.flatnonzero((stamps - first) % step)
-    if off.size:
+    off_grid = np.flatnonzero((stamps - first) % step)
+    if off_grid.size:
         raise BadSeries(
-            f"the times are not evenly spaced: most are {_words(step)} apart, but {times[off[0]]}"
-            " is off that grid"
+            f"the times are not evenly spaced: most are {_format_length(step)} apart,"
+            f" but {times[off_grid[0]]} is off that grid"
         )
-    origin = np.datetime64(first, "us")
-    return (stamps - first) // step, _words(step), lambda length: origin + np.arange(length) * step
+    return _Grid((stamps - first) // step, np.datetime64(first, "us"), step, _format_length(step))
 
 
-def _months(times: Sequence[datetime]) -> tuple[NDArray[np.int64], str, Any]:
+def _make_monthly_grid(times: Sequence[datetime]) -> _Grid:
     months = np.array([time.year * 12 + time.month - 1 for time in times], dtype=np.int64)
     step, first = int(np.gcd.reduce(months - months.min())), int(months.min())
     if step == 0:
         raise BadSeries(f"every row has the same time, {times[0]}")
-    origin = np.datetime64(first - 1970 * 12, "M")
-    label = f"{step} month" if step % 12 else f"{step // 12} year"
-    return (months - first) // step, label, lambda length: origin + np.arange(length) * step
+    words = f"{step} month" if step % 12 else f"{step // 12} year"
+    return _Grid((months - first) // step, np.datetime64(first - 1970 * 12, "M"), step, words)
 
 
-def _words(microseconds: int) -> str:
-    """Say how long a step is.
+def _format_length(microseconds: int) -> str:
+    """Write how long a step is.
 
-    >>> _words(900_000_000), _words(86_400_000_000)
+    >>> _format_length(900_000_000), _format_length(86_400_000_000)
     ('15 min', '1 d')
     """
-    for name, size in _UNITS:
+    for unit, size in _UNITS:
         if microseconds % size == 0:
-            return f"{microseconds // size} {name}"
+            return f"{microseconds // size} {unit}"
     return f"{microseconds} µs"

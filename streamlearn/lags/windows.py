@@ -11,12 +11,12 @@ Window = NDArray[np.float64]
 
 
 def empty_window(length: int, fields: int) -> Window:
-    """A window in which everything is missing."""
+    """Return a window in which everything is missing."""
     return np.full((length, fields), np.nan)
 
 
 def push(window: Window, rows: NDArray[np.float64]) -> Window:
-    """Return the window after `rows`, shape (n, n_fields), have come in; the oldest fall out.
+    """Return the window with `rows`, shape (n, n_fields), added at its end; the oldest readings fall out.
 
     >>> push(np.array([[1.0], [2.0], [3.0]]), np.array([[4.0]])).ravel().tolist()
     [2.0, 3.0, 4.0]
@@ -26,9 +26,9 @@ def push(window: Window, rows: NDArray[np.float64]) -> Window:
 
 
 def carry_forward(series: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Fill each missing value with the one before it, and those before the first known with that one.
+    """Return a series, shape (n,), in which each missing value is the last known one before it.
 
-    None if nothing is known.
+    Those before the first known value are that value. None if no value is known.
 
     >>> carry_forward(np.array([np.nan, 1.0, np.nan, 3.0])).tolist()
     [1.0, 1.0, 1.0, 3.0]

@@ -1,8 +1,8 @@
-"""Series to look at, made from a stream's own committed answers: errors over time, beside a baseline.
+"""Errors over time beside those of a baseline, made from a stream's own committed answers.
 
-Pure functions. Time runs along the first axis, forward; what is missing is NaN and counts neither for the
-model nor for the baseline. The rules are the learner's own (`forecast.py`), so a curve that ends today agrees
-with the score that the learner keeps.
+Pure functions. Time runs forward along the first axis. What is missing is NaN and counts neither for the
+model nor for the baseline. The rules are the learner's own (`forecasting.py`): a curve over the whole stream
+ends at the score that the learner keeps.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Series:
-    """A run of consecutive steps: what came, and what had been forecast from each step."""
+    """A run of consecutive steps: the values, and what was forecast at each step."""
 
     steps: NDArray[np.int64]
     """Shape (n,), each one more than the one before."""
@@ -28,7 +28,7 @@ class Series:
     """Shape (n, h): row i was forecast at step i, for each horizon."""
 
 
-def series(
+def collect_series(
     answers: Iterable[Mapping[str, Any]],
     horizons: Sequence[int],
     step: Callable[[Any], int],
@@ -41,8 +41,10 @@ def series(
     ----------
     answers
         Forecasts as they stand in the prediction topic, in their order.
+    horizons
+        Steps ahead, a column of `Series.forecasts` each.
     step
-        A record → the number of its step; it is asked with the answer's own fields.
+        A record → the number of its step. It gets the answer's own fields.
     value
         The field that is forecast.
     longest_gap
@@ -61,48 +63,69 @@ def series(
     forecasts = np.full((len(steps), len(horizons)), np.nan)
     for at, answer in run:
         row = at - run[0][0]
-        values[row] = np.nan if answer.get(value) is None else answer[value]
-        said = answer.get("forecast") or {}
-        forecasts[row] = [np.nan if said.get(str(h)) is None else said[str(h)] for h in horizons]
+        values[row] = _nan_if_none(answer.get(value))
+        by_horizon = answer.get("forecast") or {}
+        forecasts[row] = [_nan_if_none(by_horizon.get(str(horizon))) for horizon in horizons]
     return Series(steps, values, forecasts)
 
 
-def errors(found: Series, horizons: Sequence[int]) -> tuple[Floats, Floats]:
-    """Return forecast minus truth and persistence minus truth, shape (n, h), at the step of the truth."""
-    ours = np.full(found.forecasts.shape, np.nan)
-    persistence = ours.copy()
-    for column, horizon in enumerate(horizons):
-        if horizon >= len(found.values):
-            continue
-        known, truth = found.values[:-horizon], found.values[horizon:]
-        ours[horizon:, column] = found.forecasts[:-horizon, column] - truth
-        persistence[horizon:, column] = known - truth
-    either = np.isnan(ours) | np.isnan(persistence)
-    ours[either] = persistence[either] = np.nan
-    return ours, persistence
+def _nan_if_none(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
-def spread(missed: Floats, shares: Sequence[float] = (0.1, 0.9), at_least: int = 24) -> Floats:
-    """Return between what truth minus forecast was, shape (h, len(shares)); NaN for fewer than `at_least`.
+def compute_residuals(run: Series, horizons: Sequence[int]) -> tuple[Floats, Floats]:
+    """Return the residuals of the model and of persistence, shape (n, h), at the step that was forecast.
 
-    `missed` is forecast minus truth, shape (n, h).
+    A residual is forecast minus truth. Where either cannot be computed, both are NaN.
     """
-    found = np.full((missed.shape[1], len(shares)), np.nan)
-    for column in range(missed.shape[1]):
-        known = missed[~np.isnan(missed[:, column]), column]
+    residuals = np.full(run.forecasts.shape, np.nan)
+    persistence = residuals.copy()
+    for column, horizon in enumerate(horizons):
+        if horizon >= len(run.values):
+            continue
+        last_known, truth = run.values[:-horizon], run.values[horizon:]
+        residuals[horizon:, column] = run.forecasts[:-horizon, column] - truth
+        persistence[horizon:, column] = last_known - truth
+    unscored = np.isnan(residuals) | np.isnan(persistence)
+    residuals[unscored] = persistence[unscored] = np.nan
+    return residuals, persistence
+
+
+def residual_quantiles(residuals: Floats, shares: Sequence[float] = (0.1, 0.9), at_least: int = 24) -> Floats:
+    """Return the quantiles of truth minus forecast, shape (h, len(shares)).
+
+    `residuals` is forecast minus truth, shape (n, h); `shares` are 0–1. A horizon with fewer than `at_least`
+    known residuals has NaN.
+    """
+    quantiles = np.full((residuals.shape[1], len(shares)), np.nan)
+    for column in range(residuals.shape[1]):
+        known = residuals[~np.isnan(residuals[:, column]), column]
         if len(known) >= at_least:
-            found[column] = np.quantile(-known, shares)
-    return found
+            quantiles[column] = np.quantile(-known, shares)
+    return quantiles
 
 
-def rolling_rmse(missed: Floats, window: int, at_least: int = 1) -> Floats:
-    """Return the root mean square of the last `window` steps at each step, of the shape of `missed`.
+def rmse(residuals: Floats, axis: int = 0) -> Floats:
+    """Return the root mean square along an axis, NaN left out; NaN where nothing is known.
+
+    >>> rmse(np.array([[3.0, np.nan], [4.0, np.nan], [np.nan, np.nan]])).round(3).tolist()
+    [3.536, nan]
+    """
+    counts = (~np.isnan(residuals)).sum(axis=axis)
+    squares = np.nansum(np.square(residuals), axis=axis)
+    return np.where(counts > 0, np.sqrt(squares / np.maximum(counts, 1)), np.nan)
+
+
+def rolling_rmse(residuals: Floats, window: int, at_least: int = 1) -> Floats:
+    """Return the root mean square of the last `window` steps at each step, of the shape of `residuals`.
+
+    NaN where fewer than `at_least` of them are known.
 
     >>> rolling_rmse(np.array([[3.0], [4.0], [np.nan]]), 2).ravel().round(3).tolist()
     [3.0, 3.536, 4.0]
     """
-    known = ~np.isnan(missed)
-    squares = _rolling_sum(np.square(np.where(known, missed, 0.0)), window)
+    known = ~np.isnan(residuals)
+    squares = _rolling_sum(np.square(np.where(known, residuals, 0.0)), window)
     counts = _rolling_sum(known.astype(np.float64), window)
     enough = counts >= at_least
     return np.where(enough, np.sqrt(np.maximum(squares, 0) / np.maximum(counts, 1)), np.nan)
@@ -111,27 +134,29 @@ def rolling_rmse(missed: Floats, window: int, at_least: int = 1) -> Floats:
 def rolling_accuracy(truths: Sequence[Any], predictions: Sequence[Any], window: int) -> tuple[Floats, Floats]:
     """Return the share of right predictions among the last `window`, and that of the commonest label there.
 
-    Shape (n,) each, 0–1. The baseline that always says the commonest label knows what is to come, so it is a
-    kind one.
+    Shape (n,) each, 0–1. The baseline always predicts the commonest label of the window. It knows the labels
+    in advance, so it is a strong one.
 
     >>> right, commonest = rolling_accuracy([1, 1, 2], [1, 2, 2], window=2)
     >>> right.tolist(), commonest.tolist()
     ([1.0, 0.5, 0.5], [1.0, 1.0, 0.5])
     """
-    right = np.array([float(a == b) for a, b in zip(truths, predictions, strict=True)]).reshape(-1, 1)
+    right = np.array(
+        [float(truth == prediction) for truth, prediction in zip(truths, predictions, strict=True)]
+    ).reshape(-1, 1)
     labels = sorted(set(truths), key=str)
-    seen = np.array([[float(truth == label) for label in labels] for truth in truths]).reshape(
+    one_hot = np.array([[float(truth == label) for label in labels] for truth in truths]).reshape(
         -1, max(1, len(labels))
     )
     counts = np.minimum(np.arange(1, len(right) + 1), window).astype(np.float64)
-    most = _rolling_sum(seen, window).max(axis=1) if labels else np.zeros(len(right))
-    return _rolling_sum(right, window).ravel() / counts, most / counts
+    commonest = _rolling_sum(one_hot, window).max(axis=1) if labels else np.zeros(len(right))
+    return _rolling_sum(right, window).ravel() / counts, commonest / counts
 
 
-def thinned(count: int, most: int) -> NDArray[np.int64]:
+def thin_indices(count: int, most: int) -> NDArray[np.int64]:
     """Return at most `most` indices of `count`, evenly spread, the last one among them.
 
-    >>> thinned(10, 4).tolist(), thinned(3, 4).tolist()
+    >>> thin_indices(10, 4).tolist(), thin_indices(3, 4).tolist()
     ([0, 3, 6, 9], [0, 1, 2])
     """
     if count <= most:
@@ -140,7 +165,7 @@ def thinned(count: int, most: int) -> NDArray[np.int64]:
 
 
 def _rolling_sum(values: Floats, window: int) -> Floats:
-    """Sum the last `window` rows at each row; exact enough for figures on a page, not for a score."""
+    """Sum the last `window` rows at each row; exact enough for a figure, not for a score."""
     sums = np.cumsum(values, axis=0)
     sums[window:] = sums[window:] - sums[:-window]
     return sums

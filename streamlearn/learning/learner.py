@@ -105,8 +105,7 @@ class Learning(ABC):
     answer_fields: ClassVar[tuple[str, ...]]
     """The fields that a prediction adds to its record."""
     max_chunk_rows: ClassVar[int | None] = None
-    """Most records in one step; 1 where one record decides whether the next can be taken. None: any number.
-    Most records in one step; 1 where one record decides whether the next can be taken. None: any number."""
+    """Most records in one chunk; 1 where a record decides whether the next can be taken. None: any number."""
 
     classes: tuple[Any, ...] | None = None
     """Every class of a classification; None for everything else."""

@@ -2,8 +2,8 @@
 
 A. P. Dawid, "Statistical theory: the prequential approach", J. R. Stat. Soc. A 147 (1984).
 
-A score is part of its learner's state: it is written with every snapshot and goes on after a restart. All
-figures are None until there is something to count, never 0.
+A score is part of its learner's state: every snapshot contains it, so it continues after a restart. A figure
+is None, never 0, until there is something to count.
 """
 
 import math
@@ -14,30 +14,35 @@ import msgspec
 
 
 class Score(Protocol):
-    """What every learner's score can say."""
+    """The score of a learner's predictions."""
 
     @property
     def samples(self) -> int:
-        """How many predictions have been scored."""
+        """The number of predictions that have been scored."""
+        ...
+
+    @property
+    def right(self) -> int:
+        """The number of predictions that were exactly right; 0 for scores of numbers."""
         ...
 
     def summary(self) -> dict[str, float | None]:
-        """The figures that a person reads, by name."""
+        """Return the figures that a person reads, by name; None where there is none yet."""
         ...
 
     def gauges(self) -> dict[str, int]:
-        """The figures that Flink shows, in whole numbers; -1 where there is none yet."""
+        """Return the figures that Flink shows, as whole numbers; -1 where there is none yet."""
         ...
 
     def counts(self) -> dict[str, int]:
-        """Totals over the lineage, by name."""
+        """Return totals over the lineage, as Flink shows them."""
         ...
 
 
 class Accuracy(msgspec.Struct):
-    """How many labelled records were predicted, how many rightly, and which labels were seen.
+    """Count labelled records that were predicted, those predicted rightly, and the labels.
 
-    Records answered before there was a model are not scored, but their labels are counted.
+    Records that came before there was a model are not scored, but their labels are counted.
 
     >>> score = Accuracy()
     >>> score.value is None
@@ -53,11 +58,11 @@ class Accuracy(msgspec.Struct):
 
     @classmethod
     def of(cls, classes: Iterable[int]) -> "Accuracy":
-        """A new score that knows every class, so that each is shown from the start."""
+        """Return a new score that knows every class, so that each is shown from the start."""
         return cls(labels={str(label): 0 for label in classes})
 
     def add(self, truths: Iterable[Any], predictions: Iterable[Any]) -> None:
-        """Count one chunk: `truths[i]` was predicted as `predictions[i]`, or not at all if that is None."""
+        """Count a chunk. `predictions[i]` is the prediction of `truths[i]`, or None if there was none."""
         for truth, prediction in zip(truths, predictions, strict=True):
             self.labels[str(truth)] = self.labels.get(str(truth), 0) + 1
             if prediction is not None:
@@ -70,20 +75,29 @@ class Accuracy(msgspec.Struct):
         return self.right / self.samples if self.samples else None
 
     def summary(self) -> dict[str, float | None]:
-        """The accuracy."""
+        """Return the accuracy, 0–1."""
         return {"accuracy": self.value}
 
     def gauges(self) -> dict[str, int]:
-        """The accuracy in whole percent."""
+        """Return the accuracy in whole percent."""
         return {"prediction_acc": -1 if self.value is None else round(100 * self.value)}
 
     def counts(self) -> dict[str, int]:
-        """How often each label was seen."""
+        """Return how often each label has come."""
         return {f"label_{label}_count": count for label, count in self.labels.items()}
 
 
-class Errors(msgspec.Struct):
-    """The errors of numeric predictions beside those of a baseline, over the same records.
+class _NumericScore(msgspec.Struct):
+    """What scores of numbers share."""
+
+    @property
+    def right(self) -> int:
+        """0: numbers are close, not right."""
+        return 0
+
+
+class Errors(_NumericScore):
+    """Sum the errors of numeric predictions and those of a baseline, over the same records.
 
     >>> score = Errors()
     >>> score.add(truth=10.0, predicted=13.0, baseline=14.0)
@@ -126,7 +140,7 @@ class Errors(msgspec.Struct):
         return self.baseline_absolutes / self.samples if self.samples else None
 
     def summary(self) -> dict[str, float | None]:
-        """RMSE and MAE, and the baseline's."""
+        """Return RMSE and MAE, and the baseline's, in the label's unit."""
         return {
             "rmse": self.rmse,
             "mae": self.mae,
@@ -135,45 +149,45 @@ class Errors(msgspec.Struct):
         }
 
     def gauges(self) -> dict[str, int]:
-        """The same, in thousandths."""
+        """Return the same in thousandths of the unit."""
         return {
             f"{name}_x1000": -1 if value is None else round(1000 * value)
             for name, value in self.summary().items()
         }
 
     def counts(self) -> dict[str, int]:
-        """Nothing more is counted."""
+        """Return nothing: no other totals are kept."""
         return {}
 
 
-class HorizonErrors(msgspec.Struct):
-    """Errors for each forecast horizon; the baseline is persistence, the last known value."""
+class HorizonErrors(_NumericScore):
+    """Sum errors for each forecast horizon; the baseline is persistence, the last known value."""
 
     horizons: dict[str, Errors]
 
     @classmethod
     def of(cls, horizons: Iterable[int]) -> "HorizonErrors":
-        """A new score for these horizons, in steps."""
+        """Return a new score for these horizons, in steps."""
         return cls({str(horizon): Errors() for horizon in horizons})
 
     @property
     def samples(self) -> int:
-        """How many forecasts of the shortest horizon have been scored."""
+        """The number of forecasts of the shortest horizon that have been scored."""
         return next(iter(self.horizons.values())).samples
 
     def summary(self) -> dict[str, float | None]:
-        """Each horizon's figures, such as `h24_rmse` and `h24_persistence_rmse`."""
-        return self._named(Errors.summary)
+        """Return each horizon's figures, such as `h24_rmse` and `h24_persistence_rmse`."""
+        return self._prefix_by_horizon(Errors.summary)
 
     def gauges(self) -> dict[str, int]:
-        """The same, in thousandths."""
-        return self._named(Errors.gauges)
+        """Return the same in thousandths of the unit."""
+        return self._prefix_by_horizon(Errors.gauges)
 
     def counts(self) -> dict[str, int]:
-        """How many forecasts of each horizon have been scored."""
+        """Return how many forecasts of each horizon have been scored."""
         return {f"h{horizon}_count": errors.samples for horizon, errors in self.horizons.items()}
 
-    def _named(self, figures: Any) -> dict[str, Any]:
+    def _prefix_by_horizon(self, figures: Any) -> dict[str, Any]:
         return {
             f"h{horizon}_" + name.replace("baseline", "persistence"): value
             for horizon, errors in self.horizons.items()

@@ -1,13 +1,13 @@
 """The whole pipeline on one machine, from PyPI and Maven alone: what `streamlearn up` runs.
 
-secrets.py        passwords that it makes for itself
-configuration.py  what Redis, Kafka and Flink are told
+secrets.py        makes the passwords that are not set
+configuration.py  the options of Redis, Kafka and Flink, and their files
 services.py       the processes: their commands and ports
-supervisor.py     supervisord, which runs and restarts them
-processes.py      finding what is ours and what holds a port
-health.py         whether each part answers
-up.py             up, down, status
+supervisor.py     supervisord, which starts and restarts them
+processes.py      finds the processes of a stack, and the one that holds a port
+health.py         tests whether each part answers
+up.py             starts and stops the stack, and reports its status
 chaos.py          kills parts at random, under load, and verifies
 container.py      the same parts, one a container, for docker-compose.yml
-probe.py          whether a container is well
+probe.py          tests whether a container is healthy
 """

@@ -1,6 +1,6 @@
-"""Killing parts of the running stack at random, under load, and seeing afterwards that nothing is amiss.
+"""Kill parts of the running stack at random, under load, and verify afterwards that nothing is amiss.
 
-The seed decides what is killed and when; when a kill hits the work, and where, does not repeat.
+The seed decides what is killed and when. What a part was doing when it was killed does not repeat.
 """
 
 import os
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from streamlearn.broker.register import LineageRegister
 from streamlearn.engine.verify import Report, verify
 from streamlearn.errors import StackError, StreamlearnError
 from streamlearn.local import health, processes
-from streamlearn.local.services import named, sources
+from streamlearn.local.services import format_arguments, select_replayed
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations import verification
 from streamlearn.pipelines.base import Pipeline
@@ -32,24 +33,24 @@ from streamlearn.storage.versions import Restore
 from streamlearn.waiting import wait_until
 
 WORKER = "worker"
-"""Flink's Python workers, which the supervisor does not know."""
+"""Flink's Python workers, which supervisord does not know."""
 
 _PAUSE_S = (1.0, 10.0)
-_TWO_AT_ONCE = 0.3
-_CALM = 0.75
-"""How often a kill waits until the last one has healed; else it hits the healing."""
+"""Least and most seconds between kills."""
+_DOUBLE_SHARE = 0.3
+"""Share of the kills that hit two parts at once."""
+_CALM_SHARE = 0.75
+"""Share of the kills that wait until all jobs work again; the others hit the recovery."""
 _CALM_S = 90.0
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _SETTLE_S = 420.0
-_SHARE = {"digits": 1.0}
-"""How much of the rate a pipeline's replay gets; the others a tenth."""
-
-Say = Callable[[str], None]
+_RATE_SHARES = {"digits": 1.0}
+"""A pipeline's share of the rate; 0.1 for those that are not listed."""
 
 
 @dataclass
 class Outcome:
-    """What a run has done and found."""
+    """The kills of a run, and what was seen of them."""
 
     kills: list[tuple[float, str]] = field(default_factory=list)
     """(seconds since the start, part)"""
@@ -59,7 +60,7 @@ class Outcome:
     @property
     def rolled_back(self) -> int:
         """How many versions were rolled back in all."""
-        return sum(restore.dropped for found in self.restores.values() for restore in found)
+        return sum(restore.dropped for restores in self.restores.values() for restore in restores)
 
     @property
     def exit_code(self) -> int:
@@ -67,97 +68,103 @@ class Outcome:
         codes = {report.exit_code for report in self.reports.values()}
         return 1 if 1 in codes else 2 if codes != {0} or not self.rolled_back else 0
 
-    def lines(self) -> Iterator[str]:
-        """The outcome in words."""
-        parts = sorted({part for _, part in self.kills})
-        counts = ", ".join(f"{part} {sum(part == one for _, one in self.kills)}" for part in parts)
-        yield f"{len(self.kills)} kills: {counts}"
-        for name, found in self.restores.items():
-            back = [restore for restore in found if restore.dropped]
+    def format_lines(self) -> Iterator[str]:
+        """Yield the outcome as lines for people."""
+        counts = Counter(part for _, part in self.kills)
+        yield f"{len(self.kills)} kills: " + ", ".join(f"{part} {n}" for part, n in sorted(counts.items()))
+        for name, restores in self.restores.items():
+            rollbacks = [restore.dropped for restore in restores if restore.dropped]
             yield (
-                f"{name}: {len(found)} restores, of which {len(back)} rolled back"
-                f" {sum(restore.dropped for restore in back)} versions;"
-                f" {sum(restore.relearned for restore in found)} offsets learned again from Kafka"
+                f"{name}: {len(restores)} restores, of which {len(rollbacks)} rolled back"
+                f" {sum(rollbacks)} versions;"
+                f" {sum(restore.relearned for restore in restores)} offsets learned again from Kafka"
             )
         for name, report in self.reports.items():
             yield f"{name}: {report.records} records verified, {report.different} differences"
         if not self.rolled_back:
-            yield "no restore rolled a version back: this run proves nothing; let it run for longer"
+            yield "no restore rolled a version back: this run proves nothing; repeat it with more --minutes"
 
 
-def run(settings: Settings, *, minutes: float, seed: int, rate: float, say: Say) -> Outcome:
-    """Let records flow, kill parts at random for `minutes`, wait until all has healed, and verify.
+def run_chaos(
+    settings: Settings, *, minutes: float, seed: int, rate: float, echo: Callable[[str], None]
+) -> Outcome:
+    """Replay data, kill parts at random for `minutes`, wait until every record is answered, and verify.
+
+    `rate` is the load in records a second.
 
     Raises
     ------
     StackError
-        The stack has not healed within some minutes.
+        The stack does not recover within some minutes.
     """
-    chance = random.Random(seed)  # noqa: S311 (it must repeat, not be secret)
-    outcome, start = Outcome(), time.monotonic()
+    rng = random.Random(seed)  # noqa: S311 (it must repeat, not be secret)
+    outcome, start, start_time_s = Outcome(), time.monotonic(), time.time()
     pipelines = [pipeline for pipeline in load_all(settings) if pipeline.dataset]
-    began = time.time()
-    with loaded(settings, pipelines, rate, seed):
+    with replay_in_background(settings, pipelines, rate, seed):
         while time.monotonic() - start < minutes * 60:
-            pause, parts, calm = draw(chance, names(settings))
+            pause_s, parts, calm = draw_kill(rng, list_parts(settings))
             if calm:
                 _wait_for_work(settings, pipelines)
-            time.sleep(pause)
+            time.sleep(pause_s)
             for part in parts:
                 pids = kill(settings, part)
-                at = time.monotonic() - start
-                say(f"{at:6.1f} s  kill -9 {part} {pids or '(was not running)'}")
+                killed_s = time.monotonic() - start
+                echo(f"{killed_s:6.1f} s  kill -9 {part} {pids or '(was not running)'}")
                 if pids:
-                    outcome.kills.append((at, part))
-    say("no more kills; waiting until everything is answered")
+                    outcome.kills.append((killed_s, part))
+    echo("no more kills; waiting until every record is answered")
     for pipeline in pipelines:
-        wait_until(lambda p=pipeline: answered(settings, p), _SETTLE_S, f"{pipeline.name} to be answered")  # type: ignore[misc]
-        found = Store.of(settings).restores(pipeline.name)
-        outcome.restores[pipeline.name] = [restore for restore in found if restore.time_s >= began]
+        wait_until(
+            lambda p=pipeline: is_caught_up(settings, p),  # type: ignore[misc]
+            _SETTLE_S,
+            f"{pipeline.name} to be answered",
+        )
+        restores = Store.of(settings).restores(pipeline.name)
+        outcome.restores[pipeline.name] = [restore for restore in restores if restore.time_s >= start_time_s]
         with Broker(settings) as broker:
             lineage, snapshots, stream = verification.collect(broker, pipeline)
             report = verify(pipeline, lineage, stream, snapshots, key=settings.checkpoint_key)
         outcome.reports[pipeline.name] = report
         for line in verification.format_report(report, time.monotonic() - start):
-            say(line)
+            echo(line)
     return outcome
 
 
-def names(settings: Settings) -> list[str]:
-    """Return the parts that may be killed."""
-    found = [process["name"] for process in Supervisor(settings).processes()]
-    return [*sorted(name for name in found if not name.startswith("replay-")), WORKER]
+def list_parts(settings: Settings) -> list[str]:
+    """Return the names of the parts that may be killed."""
+    services = [process["name"] for process in Supervisor(settings).list_processes()]
+    return [*sorted(name for name in services if not name.startswith("replay-")), WORKER]
 
 
-def draw(chance: random.Random, parts: list[str]) -> tuple[float, list[str], bool]:
+def draw_kill(rng: random.Random, parts: list[str]) -> tuple[float, list[str], bool]:
     """Draw the next kill: seconds to wait, the parts, and whether to wait first until all jobs work again."""
-    count = 2 if chance.random() < _TWO_AT_ONCE else 1
-    # The worker is what most often goes: it is where the learning is.
+    count = 2 if rng.random() < _DOUBLE_SHARE else 1
+    # Workers and TaskManager are killed most often: the learning happens there.
     weighted = [*parts, *[WORKER, WORKER, "taskmanager"]]
     return (
-        chance.uniform(*_PAUSE_S),
-        sorted({chance.choice(weighted) for _ in range(count)}),
-        chance.random() < _CALM,
+        rng.uniform(*_PAUSE_S),
+        sorted({rng.choice(weighted) for _ in range(count)}),
+        rng.random() < _CALM_SHARE,
     )
 
 
 def _wait_for_work(settings: Settings, pipelines: list[Pipeline]) -> None:
     """Return when every pipeline has new committed answers, or after a while."""
-    starts = {pipeline.name: health.predictions(settings, pipeline) for pipeline in pipelines}
+    starts = {pipeline.name: health.count_predictions(settings, pipeline) for pipeline in pipelines}
     deadline = time.monotonic() + _CALM_S
     while time.monotonic() < deadline:
-        if all(health.predictions(settings, pipeline) > starts[pipeline.name] > 0 for pipeline in pipelines):
+        if all(health.count_predictions(settings, p) > starts[p.name] > 0 for p in pipelines):
             return
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
 
 
 def kill(settings: Settings, part: str) -> list[int]:
-    """`kill -9` a part; return the processes that were killed."""
+    """`kill -9` a part; return the ids of the processes that were killed."""
     if part == WORKER:
-        pids = [p.pid for p in processes.ours(settings.home) if _is_worker(p)]
+        pids = [process.pid for process in processes.find_processes(settings.home) if _is_worker(process)]
     else:
-        known = Supervisor(settings).processes()
-        pids = [process["pid"] for process in known if process["name"] == part and process["pid"]]
+        services = Supervisor(settings).list_processes()
+        pids = [service["pid"] for service in services if service["name"] == part and service["pid"]]
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -170,13 +177,13 @@ def _is_worker(process: psutil.Process) -> bool:
     return False
 
 
-def answered(settings: Settings, pipeline: Pipeline) -> bool:
-    """Whether everything runs, and every record has a committed answer."""
+def is_caught_up(settings: Settings, pipeline: Pipeline) -> bool:
+    """Return whether a pipeline's job runs, and every record of its topic has a committed answer."""
     try:
         with Broker(settings) as broker:
             register, stream = LineageRegister(broker, pipeline), KafkaStream(broker, pipeline)
             lineage = register.current()
-            if lineage is None or not health.job(settings, pipeline.name):
+            if lineage is None or not health.is_job_running(settings, pipeline.name):
                 return False
             end, resumed = stream.end(), register.resume_at(lineage)
             return resumed >= end or not stream.may_be_lost(resumed, end)
@@ -185,31 +192,33 @@ def answered(settings: Settings, pipeline: Pipeline) -> bool:
 
 
 @contextmanager
-def loaded(settings: Settings, pipelines: list[Pipeline], rate: float, seed: int) -> Iterator[None]:
-    """Replay every topic's data for the length of a `with`, starting again whatever ends."""
-    with ExitStack() as stopping:
-        for pipeline in sources(pipelines):
-            share = rate * _SHARE.get(pipeline.name, 0.1)
-            command = [sys.executable, "-m", "streamlearn", "replay", *named(pipeline)]
+def replay_in_background(
+    settings: Settings, pipelines: list[Pipeline], rate: float, seed: int
+) -> Iterator[None]:
+    """Replay every topic's data for the length of a `with`; a replay that fails is started again."""
+    with ExitStack() as stack:
+        for pipeline in select_replayed(pipelines):
+            share = rate * _RATE_SHARES.get(pipeline.name, 0.1)
+            command = [sys.executable, "-m", "streamlearn", "replay", *format_arguments(pipeline)]
             command += ["--loop", "--rate", f"{share:g}", "--seed", str(seed)]
             script = 'while :; do "$@" && exit; sleep 1; done'
             process = subprocess.Popen(
                 ["/bin/sh", "-c", script, "replay", *command],
-                env=inherited({**settings.environment(), **processes.mark(settings.home)}),
+                env=inherited({**settings.environment(), **processes.mark_environment(settings.home)}),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-            stopping.callback(_stop, process)
+            stack.callback(_stop_replay, process)
         yield
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Let a replay flush what it has sent, and end."""
+def _stop_replay(process: "subprocess.Popen[bytes]") -> None:
+    """End a replay, which first flushes what it has sent."""
     for number, patience_s in ((signal.SIGINT, 60.0), (signal.SIGKILL, 10.0)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(patience_s)
             return
-    raise StackError("a replay does not end")
+    raise StackError(f"a replay (process {process.pid}) does not end")

@@ -1,7 +1,7 @@
-"""What Redis, Kafka and Flink are told: their options out of the settings, and the files that hold them.
+"""The options of Redis, Kafka and Flink, built from the settings, and the files that hold them.
 
-The local stack writes all three; in containers Redis and Flink are told by the same functions, and Kafka by
-`docker-compose.yml`, which a test compares with `kafka_options`.
+The local stack writes all three. In containers the same functions configure Redis and Flink; Kafka's options
+stand in `docker-compose.yml`, which a test compares with `build_kafka_options`.
 """
 
 import re
@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 
 from flink_jobs import distribution
-from flink_jobs.names import savepoints
-from flink_jobs.tables import TRANSACTION_TIMEOUT_MS, quoted
+from flink_jobs.checkpoints import savepoint_folder
+from flink_jobs.tables import TRANSACTION_TIMEOUT_MS, quote
 from streamlearn.errors import StackError
 from streamlearn.settings import Settings
 
@@ -18,12 +18,12 @@ _PROMETHEUS = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
 _LOOPBACK = ("localhost", "127.0.0.1")
 
 _QUIET = """
-# Each checkpoint opens a transaction, whose producer says a page about itself.
+# Each checkpoint opens a transaction, whose producer logs all its options.
 logger.shaded.name = org.apache.flink.kafka.shaded
 logger.shaded.level = WARN
 logger.metrics.name = org.apache.flink.metrics.MetricGroup
 logger.metrics.level = ERROR
-# These would write the whole environment down, passwords included.
+# These would log the whole environment, passwords included.
 logger.environment.name = org.apache.flink.client.python.PythonEnvUtils
 logger.environment.level = WARN
 logger.bundles.name = org.apache.beam.runners.fnexecution.control.DefaultJobBundleFactory
@@ -31,19 +31,19 @@ logger.bundles.level = OFF
 """
 
 
-def redis_options(settings: Settings, data: Path, bind: str) -> dict[str, str]:
-    """Return Redis' options; `bind` lists the addresses it listens on."""
-    password = {"requirepass": quoted(settings.redis_password)} if settings.redis_password else {}
+def build_redis_options(settings: Settings, data: Path, bind: str) -> dict[str, str]:
+    """Return Redis' options; its files are in `data`, and `bind` lists the addresses it listens on."""
+    password = {"requirepass": quote(settings.redis_password)} if settings.redis_password else {}
     return {
         **password,
         "port": str(settings.redis_port),
         "bind": bind,
-        "dir": quoted(str(data)),
+        "dir": quote(str(data)),
         # A snapshot is on disk before its predictions can be committed, and none is evicted.
         "appendonly": "yes",
         "appendfsync": "always",
         "maxmemory-policy": "noeviction",
-        # A title of its own would overwrite the environment, by which `down` knows its processes.
+        # Redis would write its process title over the environment, by which `down` finds the processes.
         "set-proc-title": "no",
         "save": '""',
         "daemonize": "no",
@@ -61,13 +61,19 @@ def write_redis(
         The settings ask for TLS.
     """
     if settings.redis.startswith("rediss:"):
-        raise StackError("the local Redis speaks no TLS: let STREAMLEARN_REDIS begin with redis://")
-    options = redis_options(settings, data, bind)
+        raise StackError("the local Redis speaks no TLS: set STREAMLEARN_REDIS to a URL with redis://")
+    options = build_redis_options(settings, data, bind)
     write_secret(path, "".join(f"{name} {value}\n" for name, value in options.items()), mode)
 
 
-def kafka_options(settings: Settings, data: Path) -> dict[str, str]:
-    """Return the options of a broker that is its own controller and keeps its logs in `data`."""
+def build_kafka_options(settings: Settings, data: Path) -> dict[str, str]:
+    """Return the options of a broker that is its own controller and keeps its logs in `data`.
+
+    Raises
+    ------
+    StackError
+        The local broker cannot do what the settings ask for in TLS or SASL.
+    """
     port, controller, security = settings.kafka_port, settings.kafka_controller_port, settings.kafka_security
     return {
         "process.roles": "broker,controller",
@@ -88,27 +94,30 @@ def kafka_options(settings: Settings, data: Path) -> dict[str, str]:
         "group.initial.rebalance.delay.ms": "0",
         "auto.create.topics.enable": "false",
         "transaction.max.timeout.ms": str(TRANSACTION_TIMEOUT_MS),
-        **_kafka_security(settings),
+        **_build_kafka_security(settings),
     }
 
 
-def _kafka_security(settings: Settings) -> dict[str, str]:
-    """The local broker has the one user of the settings, and shows the one certificate."""
+def _build_kafka_security(settings: Settings) -> dict[str, str]:
+    """Return the options for SASL, with the user of the settings as the only one, and for TLS."""
     options: dict[str, str] = {}
     if settings.kafka_security.startswith("SASL"):
         if settings.kafka_sasl != "PLAIN":
             raise StackError(
-                "the local broker knows its user by SASL PLAIN only: STREAMLEARN_KAFKA_SASL=PLAIN"
+                f"the local broker takes SASL PLAIN only, not {settings.kafka_sasl}:"
+                " set STREAMLEARN_KAFKA_SASL=PLAIN"
             )
-        user, password = settings.kafka_user, quoted(settings.kafka_password)
+        user, password = settings.kafka_user, quote(settings.kafka_password)
         listener = f"listener.name.{settings.kafka_security.lower()}.plain.sasl.jaas.config"
         module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-        jaas = f"{module} username={quoted(user)} password={password} user_{user}={password};"
+        jaas = f"{module} username={quote(user)} password={password} user_{user}={password};"
         options |= {"sasl.enabled.mechanisms": "PLAIN", "sasl.mechanism.inter.broker.protocol": "PLAIN"}
         options[listener] = jaas.replace("\\", "\\\\")
     if settings.kafka_security.endswith("SSL"):
         if not (settings.tls_cert and settings.tls_ca):
-            raise StackError("a broker with TLS needs STREAMLEARN_TLS_CERT and STREAMLEARN_TLS_CA")
+            raise StackError(
+                "a broker with TLS needs certificates: set STREAMLEARN_TLS_CERT and STREAMLEARN_TLS_CA"
+            )
         for file, store in ((settings.tls_cert, "keystore"), (settings.tls_ca, "truststore")):
             options |= {f"ssl.{store}.type": "PEM", f"ssl.{store}.location": str(Path(file).absolute())}
     return options
@@ -116,15 +125,15 @@ def _kafka_security(settings: Settings) -> dict[str, str]:
 
 def write_kafka(path: Path, settings: Settings, data: Path) -> None:
     """Write the broker's configuration."""
-    options = kafka_options(settings, data)
+    options = build_kafka_options(settings, data)
     write_secret(path, "".join(f"{name}={value}\n" for name, value in options.items()))
 
 
-def flink_options(settings: Settings, folder: Path) -> dict[str, str]:
-    """Return the options of JobManager, TaskManager and `flink run`; `folder` is Flink's own.
+def build_flink_options(settings: Settings, folder: Path) -> dict[str, str]:
+    """Return the options of JobManager, TaskManager and `flink run`; Flink writes into `folder`.
 
-    Where the settings find Flink on this machine, it listens on this machine only; where they find it by
-    another name, it is in a network of its own, and listens there.
+    If the host in `settings.flink` is this machine, Flink listens on the loopback interface only. Any other
+    host means that Flink has a network of its own, as in containers: then it listens on every interface.
     """
     host = settings.flink_host
     local = host in _LOOPBACK
@@ -137,21 +146,21 @@ def flink_options(settings: Settings, folder: Path) -> dict[str, str]:
         "rest.address": host,
         "rest.bind-address": bind,
         "rest.port": str(settings.flink_port),
-        # Elsewhere each TaskManager tells by which address it reaches the JobManager.
+        # On another host Flink finds the TaskManager's address by itself, by connecting to the JobManager.
         **({"taskmanager.host": host} if local else {}),
         "taskmanager.bind-host": bind,
         "taskmanager.memory.process.size": "1984m",
-        # Every submission loads its classes anew and few are ever let go. When they no longer fit, the
-        # process must end: the supervisor's next one works, this one would refuse every job from then on.
+        # Every submission loads its classes anew, and few are ever unloaded. When they no longer fit, the
+        # process must end, or it would refuse every further job; the supervisor starts a new one.
         "taskmanager.memory.jvm-metaspace.size": "512m",
         "taskmanager.jvm-exit-on-oom": "true",
-        # Where a stop by hand puts its savepoint, unless told another place.
-        "execution.checkpointing.savepoint-dir": savepoints(settings).as_uri(),
+        # A job stopped by hand writes its savepoint here, unless another folder is given.
+        "execution.checkpointing.savepoint-dir": savepoint_folder(settings).as_uri(),
         "taskmanager.numberOfTaskSlots": str(settings.flink_slots),
         "io.tmp.dirs": str(folder / "tmp"),
-        # Programs come from the command line, not from whoever can open the page.
+        # Programs are submitted on the command line, not by anyone who can open the web page.
         "web.submit.enable": "false",
-        # A part that is gone is noticed in seconds; its supervisor has long restarted it.
+        # A part that has died must be noticed in seconds: its supervisor restarts it at once.
         "heartbeat.interval": "2000",
         "heartbeat.timeout": "20000",
         "metrics.reporters": "prom",
@@ -161,16 +170,19 @@ def flink_options(settings: Settings, folder: Path) -> dict[str, str]:
 
 
 def write_flink(folder: Path, settings: Settings, more: dict[str, str] | None = None) -> None:
-    """Write what Flink's scripts read from the folder `conf`; `more` holds options that go before ours."""
-    bundled = distribution.flink_home() / "conf"
+    """Write the files that Flink's scripts read into `folder`; `more` holds options that override ours."""
+    bundled = distribution.find_flink_home() / "conf"
     for file in bundled.iterdir():
         if file.name != "config.yaml":
             shutil.copy(file, folder / file.name)
     for name in ("log4j-console.properties", "log4j-cli.properties"):
         with (folder / name).open("a") as log:
             log.write(_QUIET)
-    opens = re.search(r"^\s+all: (--add-exports.*)$", (bundled / "config.yaml").read_text(), re.MULTILINE)
-    options = {"env.java.opts.all": opens[1] if opens else "", **flink_options(settings, folder.parent)}
+    exports = re.search(r"^\s+all: (--add-exports.*)$", (bundled / "config.yaml").read_text(), re.MULTILINE)
+    options = {
+        "env.java.opts.all": exports[1] if exports else "",
+        **build_flink_options(settings, folder.parent),
+    }
     options |= more or {}
     (folder / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in options.items()))
 

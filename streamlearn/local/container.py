@@ -1,7 +1,7 @@
-"""What the containers of `docker-compose.yml` run: the local stack's own parts, one a container.
+"""The commands of the containers in `docker-compose.yml`: the parts of the local stack, one a container.
 
-`configure` ends when it is done; the others take the place of this process, or stay. The settings say where
-the parts find each other; `docker-compose.yml` says which folders are volumes.
+`configure` ends when it is done, `run_flink` replaces this process, `submit` runs for ever. The settings hold
+the parts' addresses; `docker-compose.yml` lists the folders that are volumes.
 """
 
 import os
@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flink_jobs.keep import keep_running
-from flink_jobs.submit import environment
+from flink_jobs.submit import flink_environment
 from streamlearn.learning.blas import ONE_BLAS_THREAD
 from streamlearn.local import configuration, secrets
-from streamlearn.local.services import flink
+from streamlearn.local.services import build_flink
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings, inherited
 
 REDIS = "redis"
-"""The service's name, by which others reach it."""
+"""The service's name, which is its host name in the containers' network."""
 
 REDIS_DATA = Path("/data")
 """Where the official image keeps its data."""
@@ -25,40 +25,40 @@ REDIS_DATA = Path("/data")
 _READABLE = 0o644
 
 
-def configure(say: Callable[[str], None]) -> None:
+def configure(echo: Callable[[str], None]) -> None:
     """Make the passwords that are not given, and write Redis' configuration beside them.
 
-    Redis runs as a user of its own, which must be able to read its two files; who does not have the volume
-    cannot get at them.
+    Redis runs as a user of its own, so its two files are readable for everyone; only containers with the
+    volume can reach them.
     """
     password = inherited().get("REDIS_PASSWORD", "")
-    settings = secrets.ensure(Settings.load(), redis_host=REDIS, redis_password=password)
+    settings = secrets.create_missing(Settings.load(), redis_host=REDIS, redis_password=password)
     folder = settings.secrets.parent
     configuration.write_redis(folder / "redis.conf", settings, REDIS_DATA, bind="* -::*", mode=_READABLE)
     configuration.write_secret(folder / "redis.password", settings.redis_password, _READABLE)
-    say(f"{settings.secrets} and Redis' configuration are there")
+    echo(f"{settings.secrets} and Redis' configuration are written")
 
 
 def run_flink(part: str) -> None:
-    """Become a `jobmanager` or a `taskmanager`."""
+    """Replace this process by Flink's `jobmanager` or `taskmanager`."""
     settings = Settings.load()
     prepare_flink(settings)
-    command = next(service.command for service in flink(settings) if service.name == part)
-    os.execve(command[0], command, inherited({**environment(settings), **ONE_BLAS_THREAD}))  # noqa: S606
+    command = next(service.command for service in build_flink(settings) if service.name == part)
+    os.execve(command[0], command, inherited({**flink_environment(settings), **ONE_BLAS_THREAD}))  # noqa: S606
 
 
-def submit(say: Callable[[str], None]) -> None:
-    """See to it that the jobs of all pipelines run, for ever."""
+def submit(echo: Callable[[str], None]) -> None:
+    """Keep the jobs of all pipelines running, for ever."""
     settings = Settings.load()
     prepare_flink(settings)
-    keep_running(settings, load_all(settings), say)
+    keep_running(settings, load_all(settings), echo)
 
 
 def prepare_flink(settings: Settings) -> None:
-    """Write Flink's configuration, with the options that users of Flink's own images give by environment."""
+    """Write Flink's configuration, with the options in `FLINK_PROPERTIES`, as in Flink's own images."""
     folder = settings.home.absolute() / "flink"
     for name in ("conf", "log", "tmp"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     lines = (line.partition(":") for line in inherited().get("FLINK_PROPERTIES", "").splitlines())
-    given = {key.strip(): value.strip() for key, colon, value in lines if colon}
-    configuration.write_flink(folder / "conf", settings, given)
+    options = {key.strip(): value.strip() for key, colon, value in lines if colon}
+    configuration.write_flink(folder / "conf", settings, options)

@@ -1,11 +1,16 @@
-"""Whether each part answers. Every probe is cheap, takes at most a few seconds, and never raises."""
+"""Test whether each part of the stack answers.
+
+Every function is cheap, takes a few seconds at most, and never raises: a part that cannot be asked does not
+answer.
+"""
 
 import json
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from streamlearn.broker.broker import Broker
 from streamlearn.errors import StreamlearnError
@@ -24,81 +29,84 @@ def server_url(settings: Settings) -> str:
     return f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{settings.http_port}"  # noqa: S104
 
 
-def redis(settings: Settings) -> bool:
-    """Whether Redis answers."""
-    return _works(Store.of(settings).ping)
+def is_redis_up(settings: Settings) -> bool:
+    """Return whether Redis answers."""
+    return _succeeds(Store.of(settings).ping)
 
 
-def kafka(settings: Settings) -> bool:
-    """Whether the broker answers."""
+def is_kafka_up(settings: Settings) -> bool:
+    """Return whether the broker answers."""
 
-    def ask() -> None:
+    def ping() -> None:
         with Broker(settings, connect_ms=2000) as broker:
             broker.ping()
 
-    return _works(ask)
+    return _succeeds(ping)
 
 
-def flink(settings: Settings) -> bool:
-    """Whether the JobManager answers and has a TaskManager with slots."""
-
-    def ask() -> bool:
-        return bool(flink_api.call(settings, "/overview")["slots-total"])
-
-    return _works(ask)
+def is_flink_up(settings: Settings) -> bool:
+    """Return whether the JobManager answers and has a TaskManager with slots."""
+    return _succeeds(lambda: bool(flink_api.call(settings, "/overview")["slots-total"]))
 
 
-def job(settings: Settings, pipeline: str) -> bool:
-    """Whether the pipeline's job runs."""
+def is_job_running(settings: Settings, pipeline: str) -> bool:
+    """Return whether a pipeline's job runs."""
 
-    def ask() -> bool:
-        found = flink_api.newest_job(settings, job_name(pipeline))
-        return found is not None and found.state == "RUNNING"
+    def runs() -> bool:
+        job = flink_api.newest_job(settings, job_name(pipeline))
+        return job is not None and job.state == "RUNNING"
 
-    return _works(ask)
+    return _succeeds(runs)
 
 
-def trouble(settings: Settings, pipeline: str) -> str | None:
-    """Return what keeps the pipeline's job from working: a rebuild's progress, or why it was restarted."""
+def is_server_up(settings: Settings) -> bool:
+    """Return whether the server answers."""
+    return _fetch_json(server_url(settings) + "/v2/health/live") is not None
+
+
+def is_model_ready(settings: Settings, pipeline: str) -> bool:
+    """Return whether the server has a trained model of a pipeline."""
+    return _fetch_json(f"{server_url(settings)}/v2/models/{pipeline}/ready") is not None
+
+
+def describe_trouble(settings: Settings, pipeline: str) -> str | None:
+    """Return what keeps a pipeline's job from working; None if nothing is known.
+
+    That is the progress of a rebuild, or why the job was restarted, or that transactions were not committed.
+    """
     with suppress(StreamlearnError):
         if progress := Store.of(settings).recovery_progress(pipeline):
             return progress
     with suppress(StreamlearnError):
-        found = flink_api.newest_job(settings, job_name(pipeline))
-        if found and found.live and (why := flink_api.trouble(settings, found)):
-            return why
-    if failed := failed_commits(settings, pipeline):
+        job = flink_api.newest_job(settings, job_name(pipeline))
+        if job and job.live and (reason := flink_api.trouble(settings, job)):
+            return reason
+    if failed := count_failed_commits(settings, pipeline):
         return (
             f"{failed} transactions were not committed; `streamlearn verify {pipeline}` tells what is missing"
         )
     return None
 
 
-def failed_commits(settings: Settings, pipeline: str) -> int:
+def count_failed_commits(settings: Settings, pipeline: str) -> int:
     """Return how many transactions Flink has given up committing; it counts them and goes on."""
     url = f"http://localhost:{settings.taskmanager_metrics_port}/metrics"
+    label = job_name(pipeline).replace(" ", "_")
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
-            text = response.read().decode()
-    except (urllib.error.URLError, OSError):
+            families = list(text_string_to_metric_families(response.read().decode()))
+    except (OSError, ValueError):
         return 0
-    name = f'job_name="{job_name(pipeline).replace(" ", "_")}"'
-    lines = (line for line in text.splitlines() if "_failedCommittables{" in line and name in line)
-    return sum(int(float(line.rpartition(" ")[2])) for line in lines)
+    return sum(
+        int(sample.value)
+        for family in families
+        for sample in family.samples
+        if sample.name.endswith("_failedCommittables") and sample.labels.get("job_name") == label
+    )
 
 
-def server(settings: Settings) -> bool:
-    """Whether the server answers."""
-    return _fetched(server_url(settings) + "/v2/health/live") is not None
-
-
-def ready(settings: Settings, pipeline: str) -> bool:
-    """Whether the server has a trained model of the pipeline."""
-    return _fetched(f"{server_url(settings)}/v2/models/{pipeline}/ready") is not None
-
-
-def predictions(settings: Settings, pipeline: Pipeline) -> int:
-    """Return how many offsets of predictions are committed; 0 where that cannot be told."""
+def count_predictions(settings: Settings, pipeline: Pipeline) -> int:
+    """Return up to which offset predictions are committed; 0 if the broker does not answer."""
     try:
         with Broker(settings) as broker:
             return broker.stable_end(pipeline.prediction_topic)
@@ -106,25 +114,9 @@ def predictions(settings: Settings, pipeline: Pipeline) -> int:
         return 0
 
 
-def _works(ask: Callable[[], object]) -> bool:
-    try:
-        return ask() is not False
-    except StreamlearnError:
-        return False
-
-
-def _fetched(url: str) -> Any:
-    """Return the JSON at `url`, or None where there is none or it comes with an error."""
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310
-            return json.load(response)
-    except (urllib.error.URLError, OSError, ValueError):
-        return None
-
-
-def summary(settings: Settings, pipeline: str) -> str:
-    """Return a line about the pipeline's served model."""
-    model = _fetched(f"{server_url(settings)}/v2/models/{pipeline}")
+def summarize_model(settings: Settings, pipeline: str) -> str:
+    """Return a line about a pipeline's served model: its version, its scores, its age."""
+    model = _fetch_json(f"{server_url(settings)}/v2/models/{pipeline}")
     if model is None:
         return f"{pipeline}: the server does not answer"
     served = model["parameters"]
@@ -139,3 +131,20 @@ def summary(settings: Settings, pipeline: str) -> str:
         f"{pipeline}: version {served['version']}, {served['samples']} scored,"
         f" {figures or 'no score yet'}, written {served['age_s']:.0f} s ago"
     )
+
+
+def _succeeds(question: Callable[[], object]) -> bool:
+    """Return whether a call neither raises nor returns False."""
+    try:
+        return question() is not False
+    except StreamlearnError:
+        return False
+
+
+def _fetch_json(url: str) -> Any:
+    """Return the JSON at `url`, or None if there is none or the server answers with an error."""
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310
+            return json.load(response)
+    except (OSError, ValueError):
+        return None

@@ -1,6 +1,6 @@
-"""Whether a container is well, for its engine to ask: `python -m streamlearn.local.probe PART`.
+"""Test whether a container is healthy, for its engine: `python -m streamlearn.local.probe PART`.
 
-It imports as little as it can: what it costs, it costs all day.
+It runs every few seconds, so it imports as little as it can.
 """
 
 import sys
@@ -15,47 +15,51 @@ from streamlearn.settings import Settings
 _TIMEOUT_S = 4.0
 
 
-def jobmanager(settings: Settings) -> bool:
-    """Whether Flink's REST interface answers."""
+def is_jobmanager_healthy(settings: Settings) -> bool:
+    """Return whether Flink's REST interface answers."""
     return "taskmanagers" in flink_api.call(settings, "/overview")
 
 
-def taskmanager(settings: Settings) -> bool:
-    """Whether the TaskManager's reporter answers and the JobManager has slots to give, or in use."""
-    _fetch(f"http://localhost:{settings.taskmanager_metrics_port}/metrics")
+def is_taskmanager_healthy(settings: Settings) -> bool:
+    """Return whether the TaskManager reports metrics and the JobManager has task slots."""
+    _answers(f"http://localhost:{settings.taskmanager_metrics_port}/metrics")
     return int(flink_api.call(settings, "/overview")["slots-total"]) > 0
 
 
-def submitter(settings: Settings) -> bool:
-    """Whether a job runs for every pipeline."""
+def is_submitter_healthy(settings: Settings) -> bool:
+    """Return whether a job runs for every pipeline."""
     own = [reference for reference in settings.pipelines.split(",") if reference.strip()]
-    wanted = len(entry_points(group="streamlearn.pipelines")) + len(own)
+    count = len(entry_points(group="streamlearn.pipelines")) + len(own)
     jobs = flink_api.call(settings, "/jobs/overview")["jobs"]
-    return len({job["name"] for job in jobs if job["state"] == "RUNNING"}) >= wanted
+    return len({job["name"] for job in jobs if job["state"] == "RUNNING"}) >= count
 
 
-def serving(settings: Settings) -> bool:
-    """Whether the server answers."""
-    return _fetch(f"http://localhost:{settings.http_port}/v2/health/live")
+def is_server_healthy(settings: Settings) -> bool:
+    """Return whether the server answers."""
+    return _answers(f"http://localhost:{settings.http_port}/v2/health/live")
 
 
-def _fetch(url: str) -> bool:
+def _answers(url: str) -> bool:
     with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310
         return bool(response.status == 200)
 
 
 PROBES: dict[str, Callable[[Settings], bool]] = {
-    probe.__name__: probe for probe in (jobmanager, taskmanager, submitter, serving)
+    "jobmanager": is_jobmanager_healthy,
+    "taskmanager": is_taskmanager_healthy,
+    "submitter": is_submitter_healthy,
+    "serving": is_server_healthy,
 }
+"""The service in `docker-compose.yml` → its test."""
 
 
 def main() -> None:
-    """Exit 0 if the part is well, else 1 with the reason, which `docker inspect` shows."""
+    """Exit 0 if the part is healthy, else 1 with the reason, which `docker inspect` shows."""
     try:
-        well = PROBES[sys.argv[1]](Settings.load())
+        healthy = PROBES[sys.argv[1]](Settings.load())
     except (FlinkUnavailable, OSError) as error:
         sys.exit(str(error))
-    sys.exit(0 if well else "not yet")
+    sys.exit(0 if healthy else "not yet")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Finding processes: those that belong to a stack, and the one that holds a port.
+"""Find the processes that belong to a stack, and the one that holds a port.
 
-Every process of a stack inherits a variable that names the stack's home, so that `down` finds all of them
-even where their supervisor was killed.
+Every process of a stack inherits a variable that names the stack's home, so that `streamlearn down` finds all
+of them even where their supervisor was killed.
 """
 
 import contextlib
@@ -10,29 +10,29 @@ from pathlib import Path
 
 import psutil
 
-MARK = "STREAMLEARN_STACK"
+_HOME_VARIABLE = "STREAMLEARN_STACK"
 _STOP_S = 20.0
 
 
-def mark(home: Path) -> dict[str, str]:
-    """Return the variable that every process of the stack at `home` carries."""
-    return {MARK: str(home.absolute())}
+def mark_environment(home: Path) -> dict[str, str]:
+    """Return the variable that marks a process as one of the stack at `home`."""
+    return {_HOME_VARIABLE: str(home.absolute())}
 
 
-def ours(home: Path) -> list[psutil.Process]:
-    """Return the live processes of the stack at `home`, this one and its ancestors left out."""
-    wanted = str(home.absolute())
-    me = psutil.Process()
-    mine = {me.pid, *(parent.pid for parent in me.parents())}
-    found = []
+def find_processes(home: Path) -> list[psutil.Process]:
+    """Return the live processes of the stack at `home`, without this process and its ancestors."""
+    mark = str(home.absolute())
+    current = psutil.Process()
+    excluded = {current.pid, *(parent.pid for parent in current.parents())}
+    processes = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.pid not in mine and process.environ().get(MARK) == wanted:
-                found.append(process)
-    return found
+            if process.pid not in excluded and process.environ().get(_HOME_VARIABLE) == mark:
+                processes.append(process)
+    return processes
 
 
-def end(processes: list[psutil.Process]) -> None:
+def terminate(processes: list[psutil.Process]) -> None:
     """Terminate the processes, and kill those that do not end within some seconds."""
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -44,20 +44,20 @@ def end(processes: list[psutil.Process]) -> None:
     psutil.wait_procs(stubborn, timeout=_STOP_S)
 
 
-def free(port: int) -> bool:
-    """Whether a server could listen on `port` of the loopback interface."""
-    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "0.0.0.0")):  # noqa: S104
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def is_port_free(port: int) -> bool:
+    """Return whether a server could listen on `port` of the loopback interface."""
+    for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host, port))
+                listener.bind((host, port))
             except OSError:
                 return False
     return True
 
 
-def holder(port: int) -> str:
-    """Name the process that listens on `port`, as far as this user may know."""
+def describe_port_holder(port: int) -> str:
+    """Return the name and command line of the process that listens on `port`, if this user may see it."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:

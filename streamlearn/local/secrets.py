@@ -1,4 +1,4 @@
-"""The passwords that a stack makes for itself, kept in a file for all who read the settings."""
+"""The passwords that a stack makes for itself, kept in a file for every program that reads the settings."""
 
 import secrets
 from urllib.parse import quote
@@ -9,26 +9,37 @@ from streamlearn.settings import Settings, inherited, read_variables, variable
 _BYTES = 24
 
 
-def ensure(settings: Settings, *, redis_host: str = "localhost", redis_password: str = "") -> Settings:
-    """Make what is neither set nor kept: Redis' password and the key of snapshots; return the settings.
+def create_missing(
+    settings: Settings, *, redis_host: str = "localhost", redis_password: str = ""
+) -> Settings:
+    """Make Redis' password and the snapshots' key where they are neither set nor kept; return the settings.
 
-    A `redis_password` takes the place of one that is kept. Who sets `STREAMLEARN_REDIS` says himself whether
-    it has a password.
+    They are kept in the file `settings.secrets`. If `STREAMLEARN_REDIS` is set, its URL is used as it is,
+    with or without a password.
+
+    Parameters
+    ----------
+    redis_host
+        The host in the URL of Redis.
+    redis_password
+        A password to use for Redis in place of the one that is kept.
     """
-    found = read_variables(settings.secrets)
-    made = {
-        variable("redis"): _redis(settings, redis_host, redis_password or secrets.token_hex(_BYTES)),
+    kept = read_variables(settings.secrets)
+    created = {
+        variable("redis"): _build_redis_url(
+            settings, redis_host, redis_password or secrets.token_hex(_BYTES)
+        ),
         variable("checkpoint_key"): secrets.token_hex(_BYTES),
     }
-    wanted = {name for name in made if not inherited().get(name) and name not in found}
+    missing = {name for name in created if not inherited().get(name) and name not in kept}
     if redis_password:
-        wanted.add(variable("redis"))
-    if wanted:
+        missing.add(variable("redis"))
+    if missing:
         settings.secrets.parent.mkdir(parents=True, exist_ok=True)
-        lines = {**found, **{name: made[name] for name in sorted(wanted)}}
+        lines = {**kept, **{name: created[name] for name in sorted(missing)}}
         write_secret(settings.secrets, "".join(f"{name}={value}\n" for name, value in lines.items()))
     return Settings.load()
 
 
-def _redis(settings: Settings, host: str, password: str) -> str:
+def _build_redis_url(settings: Settings, host: str, password: str) -> str:
     return f"redis://:{quote(password, safe='')}@{host}:{settings.redis_port}/0"

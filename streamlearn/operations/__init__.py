@@ -1,1 +1,9 @@
-"""What the commands and the server do beside serving."""
+"""Tasks that span Kafka, Redis and Flink, for the commands and the server.
+
+flink_api.py        calls of Flink's REST interface
+model_versions.py   versions of a model: list, pin, export, import
+lineage_changes.py  change a lineage while it learns: an earlier version, other lags
+lag_choice.py       the lags that a text asks for, or that the stream suggests
+lag_tables.py       the series of a pipeline's data set
+verification.py     what `streamlearn verify` reads, and its report
+"""

@@ -1,4 +1,4 @@
-"""The few calls to Flink's REST interface that submitting, watching and showing a job need."""
+"""The calls of Flink's REST interface that are needed to submit, watch and show a job."""
 
 import json
 import time
@@ -12,8 +12,10 @@ from streamlearn.settings import Settings
 
 _TIMEOUT_S = 5.0
 _RECENT_S = 60.0
+"""An exception of a running job is reported for so long."""
 
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
+"""The states that a job does not leave by itself."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,16 @@ class Job:
     name: str
     state: str
     started_ms: int
+    """Milliseconds since 1970."""
 
     @property
     def live(self) -> bool:
-        """Whether the job runs, or will again without a hand."""
+        """Whether the job runs, or will run again by itself."""
         return self.state not in ENDED
 
 
 def job_name(pipeline: str) -> str:
-    """Return what a pipeline's job is called in Flink.
+    """Return the name of a pipeline's job in Flink.
 
     >>> job_name("digits")
     'digits: learn'
@@ -41,7 +44,7 @@ def job_name(pipeline: str) -> str:
 
 
 def call(settings: Settings, path: str, *, method: str = "GET", body: Any = None) -> Any:
-    """Call Flink's REST interface and return its JSON.
+    """Call Flink's REST interface and return its JSON, an empty dictionary where it returns none.
 
     Raises
     ------
@@ -63,26 +66,29 @@ def call(settings: Settings, path: str, *, method: str = "GET", body: Any = None
 
 
 def newest_job(settings: Settings, name: str) -> Job | None:
-    """Return the job of that name that was started last, or None if the JobManager knows none."""
+    """Return the newest job of that name, a live one if there is any; None if the JobManager knows none."""
     return max(_jobs(settings, name), key=lambda job: (job.live, job.started_ms), default=None)
 
 
 def live_jobs(settings: Settings, name: str) -> list[Job]:
-    """Return the jobs of that name that run, or will again, the newest first."""
+    """Return the live jobs of that name, the newest first."""
     return sorted((job for job in _jobs(settings, name) if job.live), key=lambda job: -job.started_ms)
 
 
 def trouble(settings: Settings, job: Job) -> str | None:
-    """Return why a job waits to be restarted, or was within the last minute, in one line."""
-    found = call(settings, f"/jobs/{job.id}/exceptions?maxExceptions=1")
-    entries = found.get("exceptionHistory", {}).get("entries", [])
-    if not entries:
+    """Return, in one line, the exception because of which a job is restarted; None if there is none.
+
+    Of a job that runs again, only an exception of the last minute counts.
+    """
+    history = call(settings, f"/jobs/{job.id}/exceptions?maxExceptions=1").get("exceptionHistory", {})
+    if not history.get("entries"):
         return None
-    if job.state == "RUNNING" and time.time() - entries[0].get("timestamp", 0) / 1000 > _RECENT_S:
+    newest = history["entries"][0]
+    if job.state == "RUNNING" and time.time() - newest.get("timestamp", 0) / 1000 > _RECENT_S:
         return None
-    lines = [line.strip() for line in entries[0].get("stacktrace", "").splitlines() if line.strip()]
-    ours = [line for line in lines if line.startswith("streamlearn.errors.")]
-    return str((ours or lines or [entries[0].get("exceptionName", "unknown")])[0])
+    lines = [line.strip() for line in newest.get("stacktrace", "").splitlines() if line.strip()]
+    own_errors = [line for line in lines if line.startswith("streamlearn.errors.")]
+    return str((own_errors or lines or [newest.get("exceptionName", "unknown")])[0])
 
 
 def cancel(settings: Settings, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""The lags of a forecast: those in use, those that a text asks for, those that the stream suggests."""
+"""The lags of a forecast: those in use, those that a text names, and those that the stream suggests."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,12 +16,12 @@ LagsBySeries = dict[str, list[int]]
 
 
 def choosable(pipeline: Pipeline) -> tuple[SeriesSpec, LagSet]:
-    """Return what a pipeline forecasts, and the lags that it begins with.
+    """Return what a pipeline whose lags can be chosen forecasts, and the lags that it begins with.
 
     Raises
     ------
     BadLags
-        It does not choose its lags.
+        The pipeline's lags cannot be chosen.
     """
     series, lags = pipeline.learning.series, pipeline.learning.first_lags
     if series is None or lags is None:
@@ -30,20 +30,26 @@ def choosable(pipeline: Pipeline) -> tuple[SeriesSpec, LagSet]:
 
 
 def choose_by_correlations(pipeline: Pipeline, learner: Learner) -> LagsBySeries:
-    """Choose lags by how the drivers have gone along with the value so far.
+    """Choose lags by the correlations of each driver with the value so far.
 
     Raises
     ------
     BadLags
-        The pipeline does not choose its lags, has no drivers, or too little has come yet.
+        The pipeline's lags cannot be chosen, it has no drivers, or too little has come yet.
     """
     if learner.correlations is None:
-        raise BadLags(f"{pipeline.name} watches nothing that may drive its value")
+        raise BadLags(f"{pipeline.name} has no drivers by whose correlations lags could be chosen")
     return choose_by_prewhitened(pipeline, learner.correlations.prewhitened())
 
 
 def choose_by_prewhitened(pipeline: Pipeline, prewhitened: Sequence[Correlations]) -> LagsBySeries:
-    """Choose lags by the pre-whitened correlations of each driver; see `choose_by_correlations`."""
+    """Choose lags by the pre-whitened correlations of each driver, given in the drivers' order.
+
+    Raises
+    ------
+    BadLags
+        The pipeline's lags cannot be chosen, or too little has come yet.
+    """
     series, lags = choosable(pipeline)
     names = (driver.name for driver in pipeline.learning.drivers)
     by_driver = dict(zip(names, prewhitened, strict=True))
@@ -51,32 +57,34 @@ def choose_by_prewhitened(pipeline: Pipeline, prewhitened: Sequence[Correlations
 
 
 def parse_choice(pipeline: Pipeline, text: str, learner: Callable[[], Learner]) -> LagsBySeries:
-    """Return the lags that a text asks for: `chosen` by the correlations so far, the `default`, or a set.
+    """Return the lags that a text names: `chosen` by the correlations so far, the `default`, or a set.
+
+    `learner` is called only for `chosen`.
 
     Raises
     ------
     BadLags
-        The text cannot be understood; see also `choose_by_correlations`.
+        The text cannot be understood, or see `choose_by_correlations`.
     """
     _, lags = choosable(pipeline)
     if text == "chosen":
         return choose_by_correlations(pipeline, learner())
-    return lags.chosen if text == "default" else lag_sets.parse(text, lags.series)
+    return lags.chosen if text == "default" else lag_sets.parse_lags(text, lags.series)
 
 
 def evaluate_with_lags(
     pipeline: Pipeline, *, passes: int = 1, skip: int = 0, lags: str | None = None
 ) -> Score:
-    """Evaluate a pipeline on its data set (`engine/evaluate.py`), with other lags where a text asks for them.
+    """Return a pipeline's prequential score on its data set, with its own lags or those that a text names.
 
-    Those that are `chosen` are used after the records that are skipped.
+    Lags that are `chosen` are chosen by the records that are skipped, and used after them.
 
     Raises
     ------
     BadLags
-        The pipeline cannot take these.
+        The pipeline cannot use these lags, or see `parse_choice`.
     DataUnavailable
-        The pipeline has no data set, or it cannot be had.
+        The pipeline has no data set, or it can neither be fetched nor found.
     """
     if lags is None:
         return evaluate(pipeline, passes=passes, skip=skip)
@@ -87,17 +95,19 @@ def evaluate_with_lags(
     if lags != "chosen":
         return evaluate(pipeline, passes=passes, skip=skip, at_start=use_lags)
     if not skip:
-        raise BadLags("lags are chosen by the records that are skipped: skip some, such as the first year's")
+        raise BadLags(
+            "lags are chosen by the records that are skipped: skip some with --skip, such as the first year's"
+        )
     return evaluate(pipeline, passes=passes, skip=skip, at_skip=use_lags)
 
 
 def describe(pipeline: Pipeline, learner: Learner) -> Iterator[str]:
-    """Yield lines that tell which lags are in use, and by how much each driver leads the value.
+    """Yield lines for people: the lags in use, and the lag at which each driver leads the value.
 
     Raises
     ------
     BadLags
-        The pipeline does not choose its lags.
+        The pipeline's lags cannot be chosen.
     """
     choosable(pipeline)
     assert learner.lags is not None

@@ -1,4 +1,4 @@
-"""A pipeline's own series, side by side, for those who look for lags."""
+"""The series of a pipeline's data set, side by side, for `streamlearn lags`."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,22 +14,22 @@ from streamlearn.stream.records import encode
 _EPOCH = datetime(1970, 1, 1)
 
 
-def table_of(pipeline: Pipeline) -> Table:
-    """Return a pipeline's value, and everything that may drive it, from its data set.
+def load_table(pipeline: Pipeline) -> Table:
+    """Return the value that a pipeline forecasts, and its drivers, from its data set.
 
     Raises
     ------
     BadSeries
-        The pipeline has no series, or does not tell what may drive it.
+        The pipeline has no data set, forecasts nothing, or has no drivers.
     DataUnavailable
-        Its data set cannot be had.
+        Its data set can neither be fetched nor found.
     """
     display, spec, drivers = pipeline.display, pipeline.learning.series, pipeline.learning.drivers
     if pipeline.dataset is None or spec is None or not drivers:
         raise BadSeries(f"{pipeline.name} has no series whose lags could be looked for; name a CSV file")
     pipeline.dataset.prepare()
-    wire = islice(pipeline.dataset.records(passes=1), pipeline.dataset.size)
-    records = [pipeline.codec.decode(encode(record)) for record in wire]
+    raw_records = islice(pipeline.dataset.records(passes=1), pipeline.dataset.size)
+    records = [pipeline.codec.decode(encode(record)) for record in raw_records]
     value = _as_array([getattr(record, display.value) for record in records])
     series = [Series(display.value, value, display.title, display.unit)]
     for driver in drivers:

@@ -1,4 +1,4 @@
-"""Changing a lineage from outside, by control records in its input topic: an earlier version, other lags."""
+"""Change a lineage while it learns, by control records in its input topic: an earlier version, other lags."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -21,7 +21,7 @@ from streamlearn.stream.lineage import Lineage
 
 
 class _StoredSnapshots:
-    """The snapshots of one lineage, as recovery reads them."""
+    """The snapshots of one lineage in Redis, for recovery."""
 
     def __init__(self, store: Store, pipeline: str, lineage: str) -> None:
         self._store, self._pipeline, self._lineage = store, pipeline, lineage
@@ -31,17 +31,17 @@ class _StoredSnapshots:
         return list(self._store.versions(self._pipeline, self._lineage))
 
     def read(self, version: int) -> bytes | None:
-        """Return a snapshot's bytes, or None."""
+        """Return a snapshot's bytes, or None where it is not kept."""
         return self._store.snapshot(self._pipeline, self._lineage, version)
 
 
 def roll_back(settings: Settings, pipeline: Pipeline, version: int, *, wait_s: float) -> Iterator[str]:
-    """Send the control record that lets learning go on from `version`; yield lines that tell how it went.
+    """Order by a control record that learning goes on from `version`; yield lines about what happens.
 
     Raises
     ------
     LineageError
-        There is no such version, or the job has refused.
+        There is no such version or no open lineage, or the job has refused.
     BadSetting
         There is no key to sign with.
     """
@@ -50,7 +50,7 @@ def roll_back(settings: Settings, pipeline: Pipeline, version: int, *, wait_s: f
         order = control.sign(control.Rollback(lineage.id, version), settings.checkpoint_key)
         _check_version_exists(broker, pipeline, lineage, version)
         offset = broker.send(pipeline.topic, order)
-        yield f"asked at offset {offset} to go on from version {version}"
+        yield f"the order to go on from version {version} is at offset {offset}"
         if _wait_until_obeyed(broker, pipeline, lineage, offset, wait_s):
             yield f"version {offset + 1} is version {version} again"
         else:
@@ -60,12 +60,12 @@ def roll_back(settings: Settings, pipeline: Pipeline, version: int, *, wait_s: f
 def use_lags(
     settings: Settings, pipeline: Pipeline, lags_by_series: Mapping[str, Sequence[int]], *, wait_s: float
 ) -> Iterator[str]:
-    """Send the control record that lets forecasts be made from other lags; yield lines that tell how it went.
+    """Order by a control record that forecasts are made from other lags; yield lines about what happens.
 
     Raises
     ------
     BadLags
-        The pipeline cannot take these.
+        The pipeline cannot use these lags.
     LineageError
         There is no open lineage, or the job has refused.
     BadSetting
@@ -77,20 +77,20 @@ def use_lags(
         lags = LagSet.of(first_lags.series, lags_by_series, series.window_length).chosen
         order = control.sign(control.Lags(lineage.id, lags), settings.checkpoint_key)
         offset = broker.send(pipeline.topic, order)
-        yield f"asked at offset {offset} for the lags {format_lags(lags)}"
+        yield f"the order to use the lags {format_lags(lags)} is at offset {offset}"
         if _wait_until_obeyed(broker, pipeline, lineage, offset, wait_s):
-            yield f"version {offset + 1} uses them; what was learned of those that stay is kept"
+            yield f"version {offset + 1} uses them; what was learned about those that stay is kept"
         else:
             yield _describe_wait(wait_s)
 
 
 def newest_learner(settings: Settings, pipeline: Pipeline) -> Learner:
-    """Return the newest version that Redis keeps of the open lineage, whichever is served.
+    """Return the newest version of the open lineage that Redis keeps; another may be served.
 
     Raises
     ------
     NoModel
-        None is kept.
+        Redis keeps none.
     LineageError
         There is no open lineage.
     """
@@ -115,7 +115,7 @@ def _open_lineage(broker: Broker, pipeline: Pipeline) -> Lineage:
 def _wait_until_obeyed(
     broker: Broker, pipeline: Pipeline, lineage: Lineage, offset: int, wait_s: float
 ) -> bool:
-    """Wait until the job has answered; return whether it has. Raises `LineageError` where it refuses."""
+    """Wait for the job's answer; return whether it came. Raises `LineageError` where the job refuses."""
     with KafkaStream(broker, pipeline).journal(lineage.id, offset) as journal:
         answer = journal.take(offset, wait_s)
     if answer is not None and answer.output.topic != pipeline.control_topic:

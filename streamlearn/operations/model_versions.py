@@ -1,4 +1,4 @@
-"""The versions of a model: which are kept, which is served, and one as a file."""
+"""The versions of a model: list them, choose which is served, write one into a file and read it."""
 
 import time
 from collections.abc import Iterator
@@ -54,12 +54,12 @@ def list_versions(settings: Settings, pipeline: Pipeline) -> list[KeptVersion]:
 
 
 def pin_version(settings: Settings, pipeline: Pipeline, version: int) -> Iterator[str]:
-    """Serve a version of the newest lineage, whatever is learned meanwhile; yield lines that tell so.
+    """Serve a version of the newest lineage until it is unpinned; yield lines about what was done.
 
     Raises
     ------
     UnknownVersion
-        It is not kept.
+        Redis does not keep it.
     SnapshotRefused
         It cannot be read, or has learned nothing.
     """
@@ -69,7 +69,7 @@ def pin_version(settings: Settings, pipeline: Pipeline, version: int) -> Iterato
 
 
 def unpin_version(settings: Settings, pipeline: Pipeline) -> Iterator[str]:
-    """Serve the newest version again; yield lines that tell so."""
+    """Serve the newest version again; yield lines about what was done."""
     if Store.of(settings).unpin(pipeline.name):
         yield f"the newest version of {pipeline.name} is served again"
     else:
@@ -77,12 +77,12 @@ def unpin_version(settings: Settings, pipeline: Pipeline) -> Iterator[str]:
 
 
 def export_version(settings: Settings, pipeline: Pipeline, version: int, file: Path) -> Iterator[str]:
-    """Write a version into a file; yield lines that tell where.
+    """Write a version of the newest lineage into a file; yield lines about what was done.
 
     Raises
     ------
     UnknownVersion
-        It is not kept.
+        Redis does not keep it.
     FileError
         The file cannot be written.
     """
@@ -96,12 +96,13 @@ def export_version(settings: Settings, pipeline: Pipeline, version: int, file: P
 
 
 def import_version(settings: Settings, pipeline: Pipeline, file: Path) -> Iterator[str]:
-    """Serve the version in a file; yield lines that tell which.
+    """Serve the version in a file until it is unpinned; yield lines about what was done.
 
     Raises
     ------
     SnapshotRefused
-        It is no snapshot of this pipeline, is altered, or is not signed with the key that is set.
+        It is no snapshot of this pipeline, was altered, is not signed with the present key, or has learned
+        nothing.
     FileError
         The file cannot be read.
     """

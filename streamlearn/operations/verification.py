@@ -1,4 +1,4 @@
-"""What `streamlearn verify` reads, and its report in words."""
+"""The input of `streamlearn verify`, and its report as text."""
 
 from collections.abc import Iterator
 

@@ -82,6 +82,10 @@ class Pipeline:
         """What is fixed with a lineage, by name: a learner that began with other values cannot go on."""
         return definition.describe(self.learning, self.record, self.parameters, self.revision)
 
+    def changes_since(self, before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Return what is not as it was in the definition that a lineage began with: name → (before, now)."""
+        return definition.find_changes(before, self.definition, self.learning, self.record)
+
     def chunk_limit(self, limit: int) -> int:
         """Return how many records are predicted and learned in one step, if the settings allow `limit`."""
         return min(most for most in (limit, self.chunk_rows, self.learning.max_chunk_rows) if most)

@@ -11,15 +11,12 @@ of the same definition. It names no module's path, so code can be moved:
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from streamlearn.learning.learner import Learning
 from streamlearn.pipelines.fingerprint import fingerprint, stable_name
-
-if TYPE_CHECKING:
-    from streamlearn.pipelines.base import Pipeline
 
 _FORMAT = 2
 _CODE = "code "
@@ -49,17 +46,18 @@ def describe(
     return plain
 
 
-def find_changes(before: Mapping[str, Any], pipeline: "Pipeline") -> dict[str, tuple[Any, Any]]:
+def find_changes(
+    before: Mapping[str, Any], now: Mapping[str, Any], learning: Learning, record: type[Any]
+) -> dict[str, tuple[Any, Any]]:
     """Return what is not as it was in a lineage's definition: name → (before, now).
 
-    A definition of format 1 named functions by their modules' paths, which tells nothing of an edit: of those
-    only the names are compared.
+    `learning` and `record` are those that `now` describes. A definition of format 1 named functions by their
+    modules' paths, which tells nothing of an edit: of those only the names are compared.
     """
-    now: Mapping[str, Any] = pipeline.definition
     if "definition_format" in before:
         before, now = _flatten(before), _flatten(now)
     else:
-        before, now = _name_as_in_format_1(before, now, pipeline)
+        before, now = _name_as_in_format_1(before, now, learning, record)
     return {
         name: (before.get(name), now.get(name))
         for name in {**before, **now}
@@ -73,9 +71,11 @@ def _flatten(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: part for name, part in definition.items() if name != "parameters"}, **parameters}
 
 
-def is_edit(before: Any, now: Any) -> bool:
-    """Whether a change is an edit of code, which need not change any prediction."""
-    return str(before).startswith(_CODE) and str(now).startswith(_CODE)
+def is_edit(name: str, before: Any, now: Any) -> bool:
+    """Whether a change need not change predictions: edited code, or a revision in place of code."""
+    if name == "revision":
+        return before is None or now is None
+    return all(value is None or str(value).startswith(_CODE) for value in (before, now))
 
 
 def _is_code(name: str, value: Any) -> bool:
@@ -84,10 +84,10 @@ def _is_code(name: str, value: Any) -> bool:
 
 
 def _name_as_in_format_1(
-    before: Mapping[str, Any], now: Mapping[str, Any], pipeline: "Pipeline"
+    before: Mapping[str, Any], now: Mapping[str, Any], learning: Learning, record: type[Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return both definitions with classes and functions by package and name."""
-    parts = {"record": pipeline.record, **pipeline.learning.definition()}
+    parts = {"record": record, **learning.definition()}
     code = {name: value for name, value in parts.items() if callable(value)}
     then = {name: _shorten(value) if name in code else value for name, value in before.items()}
     then["learning"] = _FIRST_KINDS.get(before["learning"], _shorten(before["learning"]).rpartition(".")[2])

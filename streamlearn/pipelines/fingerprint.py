@@ -85,7 +85,7 @@ class _Collector:
         if node is None:
             yield from _describe_bytecode(code)
             return
-        yield _unparse(node)
+        yield _write(node)
         scope = _scope(code)
         for name, attribute in sorted(_references(node)):
             if name not in scope:
@@ -112,6 +112,11 @@ class _Collector:
             yield f"{len(value)} items"
             for item in value:
                 yield from self.describe(item)
+        elif self._is_own(type(value)) and hasattr(value, "__dict__"):
+            if id(value) not in self._described:
+                self._described.add(id(value))
+                yield from self._describe_code(type(value))
+                yield from self._describe_value(vars(value))
         else:
             text = repr(value)
             # What is told apart by its address only has nothing to be told apart by in another process.
@@ -173,17 +178,26 @@ def _holds(node: ast.AST, code: types.CodeType) -> bool:
     return bool(places) and all(begin <= place <= end for place in places)
 
 
-def _unparse(node: ast.AST) -> str:
-    """Write syntax without docstrings and without the name of what it defines."""
-    copied = ast.parse(ast.unparse(node)).body[0]
-    for inner in ast.walk(copied):
-        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and inner.body:
-            head = inner.body[0]
-            if isinstance(head, ast.Expr) and isinstance(head.value, ast.Constant):
-                inner.body = inner.body[1:] or [ast.Pass()]
-    if isinstance(copied, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        copied.name = "_"
-    return ast.unparse(copied)
+def _write(node: ast.AST) -> str:
+    """Write syntax without docstrings and without the name of what it defines, alike in every Python."""
+    # Positions do not matter; neither do fields that are empty, which differ from Python to Python.
+    skipped = {"ctx", "kind", "type_comment", "type_params"}
+
+    def write(value: Any) -> str:
+        if isinstance(value, list):
+            return f"[{', '.join(map(write, value))}]"
+        if not isinstance(value, ast.AST):
+            return repr(value)
+        fields = {name: field for name, field in ast.iter_fields(value) if field not in (None, [])}
+        if isinstance(value, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            if ast.get_docstring(value, clean=False) is not None:
+                fields["body"] = value.body[1:]
+            if value is node:
+                del fields["name"]
+        parts = (f"{name}={write(field)}" for name, field in fields.items() if name not in skipped)
+        return f"{type(value).__name__}({', '.join(parts)})"
+
+    return write(node)
 
 
 def _references(node: ast.AST) -> set[tuple[str, str]]:
@@ -206,7 +220,9 @@ def _scope(code: Any) -> dict[str, Any]:
     if isinstance(code, type):
         return vars(sys.modules[code.__module__]) if code.__module__ in sys.modules else {}
     cells = zip(code.__code__.co_freevars, code.__closure__ or (), strict=True)
-    return {**code.__globals__, **{name: cell.cell_contents for name, cell in cells}}
+    # A cell is empty where a function is described before what it refers to has been defined.
+    closure = {name: cell.cell_contents for name, cell in cells if cell != types.CellType()}
+    return {**code.__globals__, **closure}
 
 
 def _describe_bytecode(code: Any) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""Errors by group of steps: hours of the day, seasons, what a driver says; and the days that went worst.
+"""Errors by group of steps: by hour of the day, season, and binary driver; and the worst days.
 
-An error belongs to the step that was forecast, not to the one at which the forecast was made.
+An error belongs to the step that was forecast, not to the step at which the forecast was made.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlearn.lags.series import Series
-from streamlearn.learning.curves import Floats
+from streamlearn.learning.curves import Floats, rmse
 from streamlearn.reports.forecasts import DAY_S, Forecasts
 
 SEASONS = ("Dec–Feb", "Mar–May", "Jun–Aug", "Sep–Nov")
@@ -18,99 +18,103 @@ SEASONS = ("Dec–Feb", "Mar–May", "Jun–Aug", "Sep–Nov")
 
 @dataclass(frozen=True)
 class Group:
-    """Some of the steps and the errors there."""
+    """The errors at some of the steps, for h horizons."""
 
     name: str
     rmse: Floats
-    """Shape (h,), in the value's unit; NaN where nothing is scored."""
-    persistence: Floats
+    """Shape (h,): that of the model, in the value's unit; NaN where nothing is scored."""
+    persistence_rmse: Floats
+    """Shape (h,): that of persistence at the same steps."""
     counts: NDArray[np.int64]
-    """Shape (h,): forecasts scored."""
+    """Shape (h,): how many forecasts are scored."""
 
 
-def group(found: Forecasts, name: str, chosen: NDArray[np.bool_]) -> Group:
-    """Take the errors of the steps where `chosen`, shape (n,), is true."""
-    missed, persistence = found.missed[chosen], found.persistence[chosen]
-    return Group(name, rms(missed), rms(persistence), (~np.isnan(missed)).sum(axis=0))
-
-
-def rms(missed: Floats) -> Floats:
-    """Return the root mean square of each column, shape (h,); NaN where nothing is known.
-
-    >>> rms(np.array([[3.0, np.nan], [4.0, np.nan], [np.nan, np.nan]])).round(3).tolist()
-    [3.536, nan]
-    """
-    known = (~np.isnan(missed)).sum(axis=0)
-    squares = np.nansum(missed**2, axis=0)
-    return np.where(known > 0, np.sqrt(squares / np.maximum(known, 1)), np.nan)
-
-
-def skill(ours: Floats, theirs: Floats) -> Floats:
-    """Return by which share errors are below others; NaN where there are none to compare with.
+def skill(errors: Floats, baseline: Floats) -> Floats:
+    """Return 1 − errors / baseline: the share by which errors are below a baseline's; NaN where that is 0.
 
     >>> skill(np.array([9.0, 1.0]), np.array([10.0, 0.0])).round(3).tolist()
     [0.1, nan]
     """
-    compared: Floats = np.full(theirs.shape, np.nan)
-    np.divide(ours, theirs, out=compared, where=theirs > 0)
-    return 1 - compared
+    ratio: Floats = np.full(baseline.shape, np.nan)
+    np.divide(errors, baseline, out=ratio, where=baseline > 0)
+    return 1 - ratio
 
 
-def by_time_of_day(found: Forecasts) -> list[Group]:
-    """One group a step of the day, from midnight on; none where a day has no whole number of steps."""
-    if found.steps_a_day is None or found.steps_a_day < 2:
+def group_by_time_of_day(forecasts: Forecasts) -> list[Group]:
+    """Return one group for each step of the day, from midnight on; none where a day has under two steps."""
+    if not _has_parts_of_days(forecasts):
         return []
-    of_day = found.steps * found.display.step_s % DAY_S
+    seconds = forecasts.steps * forecasts.display.step_s % DAY_S
     return [
-        group(found, f"{second // 3600:02d}:{second % 3600 // 60:02d}", of_day == second)
-        for second in np.unique(of_day).tolist()
+        _group(forecasts, f"{second // 3600:02d}:{second % 3600 // 60:02d}", seconds == second)
+        for second in np.unique(seconds).tolist()
     ]
 
 
-def by_season(found: Forecasts) -> list[Group]:
-    """One group a quarter of the year that occurs, winter first."""
-    if not found.dated:
+def group_by_season(forecasts: Forecasts) -> list[Group]:
+    """Return one group for each of `SEASONS` that occurs; none where steps are not dated."""
+    if not forecasts.dated:
         return []
-    months = found.times.astype("datetime64[M]").astype(np.int64) % 12
-    quarter = (months + 1) % 12 // 3
+    months = forecasts.times.astype("datetime64[M]").astype(np.int64) % 12
+    seasons = (months + 1) % 12 // 3
     return [
-        group(found, name, quarter == number)
+        _group(forecasts, name, seasons == number)
         for number, name in enumerate(SEASONS)
-        if (quarter == number).any()
+        if (seasons == number).any()
     ]
 
 
-def by_switch(found: Forecasts) -> list[Group]:
-    """One group a driver that is only ever 0 or 1: the steps at which it is 1."""
-    return [group(found, one.label, one.values == 1) for one in found.drivers if is_switch(one)]
+def group_by_binary_driver(forecasts: Forecasts) -> list[Group]:
+    """Return one group for each binary driver: the steps at which it is 1."""
+    return [
+        _group(forecasts, driver.label, driver.values == 1)
+        for driver in forecasts.drivers
+        if is_binary(driver)
+    ]
 
 
-def is_switch(driver: Series) -> bool:
-    """Whether a driver is only ever 0 or 1, and both."""
+def is_binary(driver: Series) -> bool:
+    """Return whether a driver takes the values 0 and 1, both of them, and no other."""
     return set(np.unique(driver.values[~np.isnan(driver.values)]).tolist()) == {0.0, 1.0}
 
 
 @dataclass(frozen=True)
 class Day:
-    """A day that went badly."""
+    """A day, and the error of one horizon on it."""
 
     date: str
+    """As ISO 8601 writes it."""
     rows: slice
     """Its steps in the grid."""
     rmse: float
-    """Of one horizon, in the value's unit."""
+    """In the value's unit."""
 
 
-def worst_days(found: Forecasts, column: int, count: int) -> list[Day]:
-    """Return the days with the largest RMSE of one horizon, the worst first; half a day must be scored."""
-    if found.steps_a_day is None or found.steps_a_day < 2:
+def find_worst_days(forecasts: Forecasts, column: int, count: int) -> list[Day]:
+    """Return the `count` days with the largest RMSE of one horizon, the largest first.
+
+    Only days of which at least half is scored take part; none where a day has under two steps.
+    """
+    if not _has_parts_of_days(forecasts):
         return []
-    number = found.steps * found.display.step_s // DAY_S
-    edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(number)]
+    assert forecasts.steps_per_day is not None
+    day_numbers = forecasts.steps * forecasts.display.step_s // DAY_S
+    edges = [0, *(np.flatnonzero(np.diff(day_numbers)) + 1).tolist(), len(day_numbers)]
     days = []
     for start, end in pairwise(edges):
-        missed = found.missed[start:end, column]
-        if (~np.isnan(missed)).sum() >= found.steps_a_day / 2:
-            date = str(found.times[start].astype("datetime64[D]"))
-            days.append(Day(date, slice(start, end), float(np.sqrt(np.nanmean(missed**2)))))
+        residuals = forecasts.residuals[start:end, column]
+        if (~np.isnan(residuals)).sum() >= forecasts.steps_per_day / 2:
+            date = str(forecasts.times[start].astype("datetime64[D]"))
+            days.append(Day(date, slice(start, end), float(np.sqrt(np.nanmean(residuals**2)))))
     return sorted(days, key=lambda day: -day.rmse)[:count]
+
+
+def _group(forecasts: Forecasts, name: str, selected: NDArray[np.bool_]) -> Group:
+    """Return the errors at the steps where `selected`, shape (n,), is true."""
+    residuals = forecasts.residuals[selected]
+    persistence_rmse = rmse(forecasts.persistence_residuals[selected])
+    return Group(name, rmse(residuals), persistence_rmse, (~np.isnan(residuals)).sum(axis=0))
+
+
+def _has_parts_of_days(forecasts: Forecasts) -> bool:
+    return forecasts.steps_per_day is not None and forecasts.steps_per_day >= 2

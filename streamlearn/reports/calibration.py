@@ -1,7 +1,7 @@
-"""Intervals beside forecasts, made as the forecast page makes them, and how often the truth came inside.
+"""Prediction intervals, made as the forecast page makes them, and how often the truth was inside.
 
-An interval is the forecast plus quantiles of how far such forecasts were off lately. It is prequential, like
-the score: that of a forecast made at step t uses errors of truths up to t, and none that came later.
+An interval is the forecast plus quantiles of the errors that such forecasts had lately. It is prequential,
+like the score: the interval of a forecast made at step t uses errors of truths up to t, and no later ones.
 """
 
 from collections.abc import Sequence
@@ -13,49 +13,53 @@ from streamlearn.extras import needing
 from streamlearn.learning.curves import Floats
 from streamlearn.reports.forecasts import Forecasts
 
-RECENT = 168
-"""Steps over which errors are taken: a week of hours, as on the forecast page."""
+WINDOW_STEPS = 168
+"""Steps whose errors an interval is made from: a week of hours, as on the forecast page."""
 
-LEAST = 24
-"""Errors that must be known; `figures.spread` asks for as many."""
+MIN_ERRORS = 24
+"""Errors that must be known among them, as many as `curves.spread` needs."""
 
 NOMINAL = (0.5, 0.8, 0.9, 0.95)
-"""Shares of truths that intervals are made for."""
+"""Shares of truths that intervals are made to hold."""
 
 
-def known_quantiles(missed: Floats, shares: Sequence[float]) -> Floats:
-    """Return quantiles of truth minus forecast over the last `RECENT` steps, shape (n, h, len(shares)).
+def known_quantiles(residuals: Floats, shares: Sequence[float]) -> Floats:
+    """Return quantiles of truth minus forecast over the last `WINDOW_STEPS`, shape (n, h, len(shares)).
 
-    Row t sees rows up to t of `missed`, shape (n, h), and is what `figures.spread` says of them; NaN where
-    fewer than `LEAST` errors are known.
+    `residuals` is forecast minus truth, shape (n, h). Row t uses its rows up to t, and equals what
+    `curves.spread` returns of them; NaN where fewer than `MIN_ERRORS` are known.
     """
     with needing("report"):
         import pandas as pd
-    found = np.full((*missed.shape, len(shares)), np.nan)
-    for column in range(missed.shape[1]):
-        lately: Any = pd.Series(-missed[:, column]).rolling(RECENT, min_periods=LEAST)
+    quantiles = np.full((*residuals.shape, len(shares)), np.nan)
+    for column in range(residuals.shape[1]):
+        window: Any = pd.Series(-residuals[:, column]).rolling(WINDOW_STEPS, min_periods=MIN_ERRORS)
         for number, share in enumerate(shares):
-            found[:, column, number] = lately.quantile(share)
-    return found
+            quantiles[:, column, number] = window.quantile(share)
+    return quantiles
 
 
-def intervals(found: Forecasts, nominal: float) -> tuple[Floats, Floats]:
-    """Return the lower and upper ends that hold `nominal` of truths, shape (n, h), at the step forecast."""
+def intervals(forecasts: Forecasts, nominal: float) -> tuple[Floats, Floats]:
+    """Return the lower and upper ends of the intervals made to hold a share `nominal` of truths.
+
+    Both have shape (n, h), in the value's unit, and stand at the step that was forecast. NaN where too few
+    errors were known when the forecast was made.
+    """
     outside = (1 - nominal) / 2
-    quantiles = known_quantiles(found.missed, (outside, 1 - outside))
-    ends = np.maximum(found.forecasts[:, :, None] + quantiles, found.lowest)
-    moved = np.full(ends.shape, np.nan)
-    for column, horizon in enumerate(found.horizons):
+    quantiles = known_quantiles(forecasts.residuals, (outside, 1 - outside))
+    ends = np.maximum(forecasts.forecasts[:, :, None] + quantiles, forecasts.lowest)
+    shifted = np.full(ends.shape, np.nan)
+    for column, horizon in enumerate(forecasts.horizons):
         if horizon < len(ends):
-            moved[horizon:, column] = ends[:-horizon, column]
-    return moved[:, :, 0], moved[:, :, 1]
+            shifted[horizon:, column] = ends[:-horizon, column]
+    return shifted[:, :, 0], shifted[:, :, 1]
 
 
-def coverage(found: Forecasts, nominal: float) -> Floats:
+def coverage(forecasts: Forecasts, nominal: float) -> Floats:
     """Return the share of scored truths inside their interval, shape (h,); NaN where there is none."""
-    low, high = intervals(found, nominal)
-    truth = found.values[:, None]
-    judged = ~np.isnan(low) & ~np.isnan(found.missed)
-    inside = judged & (low <= truth) & (truth <= high)
-    counts = judged.sum(axis=0)
+    low, high = intervals(forecasts, nominal)
+    truth = forecasts.values[:, None]
+    counted = ~np.isnan(low) & ~np.isnan(forecasts.residuals)
+    inside = counted & (low <= truth) & (truth <= high)
+    counts = counted.sum(axis=0)
     return np.where(counts > 0, inside.sum(axis=0) / np.maximum(counts, 1), np.nan)

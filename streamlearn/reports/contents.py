@@ -1,59 +1,74 @@
-"""Which sections a pipeline's report has: those that its kind of learning allows."""
+"""The contents of a pipeline's report: the sections that its kind of learning allows."""
 
 from collections.abc import Iterator
 
-from streamlearn.reports.decisions import decided
-from streamlearn.reports.forecasts import Forecasts, arranged
-from streamlearn.reports.page import Grid, Head, Section
+from streamlearn.reports.decisions import arrange_decisions
+from streamlearn.reports.forecasts import Forecasts, arrange_forecasts
+from streamlearn.reports.page import PageHead, Section, Table
 from streamlearn.reports.sections import accuracy, forecast, lags
-from streamlearn.reports.sources import Answered
-from streamlearn.reports.wording import count
+from streamlearn.reports.sources import AnsweredRecords
+from streamlearn.reports.wording import format_count
 
 
-def contents(found: Answered, skip: int) -> tuple[Head, Iterator[Section]]:
-    """Return the head of the page, and the sections, which are made while they are asked for."""
-    learning = found.pipeline.learning
+def build_contents(answered_records: AnsweredRecords, skip: int) -> tuple[PageHead, Iterator[Section]]:
+    """Return the head of the page, and its sections, each of which is built when the iterator reaches it.
+
+    The first `skip` answers are not scored. A kind of learning that neither forecasts nor classifies has no
+    sections.
+
+    Raises
+    ------
+    NothingToReport
+        No answer of a classifier can be scored.
+    """
+    learning, notes = answered_records.pipeline.learning, list(answered_records.notes)
     if learning.series is not None:
-        series = arranged(found, skip)
-        facts = [("Time of the data", f"{_moment(series.times[0])} to {_moment(series.times[-1])}")]
-        notes = list(found.notes)
-        if series.answered < len(found.answers):
+        forecasts = arrange_forecasts(answered_records, skip)
+        times = [("Time of the data", " to ".join(_format_time(forecasts.times[row]) for row in (0, -1)))]
+        if forecasts.answer_count < len(answered_records.answers):
             notes.append(
-                f"Time jumps in these answers: the report is of the newest {count(series.answered)},"
-                " in which it runs forward"
+                "Time jumps in these answers: the report covers the newest"
+                f" {format_count(forecasts.answer_count)}, in which it runs forward"
             )
-        return _head(found, skip, facts, notes, forecast.score(series)), _of_series(series)
+        score = forecast.build_score_table(forecasts)
+        return _build_head(answered_records, skip, times, notes, score), _build_forecast_sections(forecasts)
     if learning.classes is not None:
-        decisions = decided(found, skip)
-        score = accuracy.score(decisions)
-        return _head(found, skip, [], list(found.notes), score), accuracy.sections(decisions)
-    notes = [*found.notes, "This kind of learning has no figures here yet"]
-    return _head(found, skip, [], notes, None), iter(())
+        decisions = arrange_decisions(answered_records, skip)
+        score = accuracy.build_score_table(decisions)
+        return _build_head(answered_records, skip, [], notes, score), accuracy.build_sections(decisions)
+    notes.append("There are no figures for this kind of learning")
+    return _build_head(answered_records, skip, [], notes, None), iter(())
 
 
-def _of_series(series: Forecasts) -> Iterator[Section]:
-    yield from forecast.sections(series)
-    if drivers := lags.section(series):
-        yield drivers
+def _build_forecast_sections(forecasts: Forecasts) -> Iterator[Section]:
+    yield from forecast.build_sections(forecasts)
+    if section := lags.build_section(forecasts):
+        yield section
 
 
-def _head(
-    found: Answered, skip: int, facts: list[tuple[str, str]], notes: list[str], score: Grid | None
-) -> Head:
-    name = found.pipeline.display.title or found.pipeline.name
-    version = found.learner.version if found.learner else None
-    known = [
-        ("Pipeline", found.pipeline.name),
-        ("Source", found.source),
-        ("Lineage", found.lineage or "none: offline"),
-        ("Offsets", f"{count(int(found.offsets[0]))} to {count(int(found.offsets[-1]))}"),
-        ("Answers", count(len(found.answers))),
-        *([("Not scored", f"the first {count(skip)} answers")] if skip else []),
-        *([("Newest model", f"version {count(version)}")] if version is not None else []),
-        *facts,
+def _build_head(
+    answered_records: AnsweredRecords,
+    skip: int,
+    times: list[tuple[str, str]],
+    notes: list[str],
+    score: Table | None,
+) -> PageHead:
+    pipeline, learner = answered_records.pipeline, answered_records.learner
+    first, last = (format_count(int(answered_records.offsets[row])) for row in (0, -1))
+    facts = [
+        ("Pipeline", pipeline.name),
+        ("Source", answered_records.source),
+        ("Lineage", answered_records.lineage or "none: offline"),
+        ("Offsets", f"{first} to {last}"),
+        ("Answers", format_count(len(answered_records.answers))),
+        *([("Not scored", f"the first {format_count(skip)} answers")] if skip else []),
+        *([("Newest model", f"version {format_count(learner.version)}")] if learner else []),
+        *times,
     ]
-    return Head(f"{name}: how it fared", known, notes, score)
+    return PageHead(
+        f"{pipeline.display.title or pipeline.name}: how good the predictions were", facts, notes, score
+    )
 
 
-def _moment(time: object) -> str:
+def _format_time(time: object) -> str:
     return str(time).replace("T", " ").removesuffix(":00")

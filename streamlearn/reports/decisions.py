@@ -1,7 +1,7 @@
-"""Answers of a classification → what was right, what was taken for what, and which records are hardest.
+"""The answers of a classifier beside the labels, as arrays; and which records are hardest.
 
-Time runs along the first axis, forward. Records without a label, and those answered before there was a
-model, are not counted, as in the learner's own score.
+Time runs forward along the first axis. Records without a label, and those answered before there was a model,
+are left out, as in the learner's own score.
 """
 
 from dataclasses import dataclass
@@ -12,124 +12,132 @@ from numpy.typing import NDArray
 
 from streamlearn.errors import NothingToReport, NotSupported
 from streamlearn.learning.curves import Floats
-from streamlearn.reports.sources import Answered
+from streamlearn.learning.learner import Learner
+from streamlearn.reports.sources import AnsweredRecords
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """n records that were decided upon, each beside its label; k classes."""
+    """The predictions for n records with f features, each beside its label, of k classes."""
 
     classes: tuple[Any, ...]
     truths: NDArray[np.int64]
-    """Shape (n,): the label, as its place in `classes`."""
-    guesses: NDArray[np.int64]
-    """Shape (n,): what was predicted, likewise."""
+    """Shape (n,): the labels, as indices of `classes`."""
+    predictions: NDArray[np.int64]
+    """Shape (n,): the predicted labels, as indices of `classes`."""
     features: NDArray[Any] | None
-    """Shape (n, f): what the model saw; None where records have no features by themselves."""
-    picture: tuple[int, int] | None
-    """Rows and columns, where the features are a picture."""
+    """Shape (n, f); None where a record has no features by itself."""
+    image_shape: tuple[int, int] | None
+    """Rows and columns, where the features are an image; otherwise None."""
     weights: Floats | None
-    """Shape (k or 1, f): the newest model's, where it is linear."""
+    """Shape (k, f), or (1, f) for two classes: those of the newest model, where it is linear."""
 
     @property
-    def right(self) -> NDArray[np.bool_]:
-        """Shape (n,): whether each was right."""
-        return np.equal(self.truths, self.guesses)
+    def correct(self) -> NDArray[np.bool_]:
+        """Shape (n,): whether each prediction is correct."""
+        return np.equal(self.truths, self.predictions)
 
     @property
     def confusion(self) -> NDArray[np.int64]:
-        """Shape (k, k): how often label i was taken for j."""
+        """Shape (k, k): how often label i was predicted as j."""
         size = len(self.classes)
-        counts = np.bincount(self.truths * size + self.guesses, minlength=size * size)
+        counts = np.bincount(self.truths * size + self.predictions, minlength=size * size)
         return counts.reshape(size, size)
 
     @property
     def recall(self) -> Floats:
-        """Shape (k,): of the records of a class, the share that was found; NaN where there are none."""
-        return _shares(np.diag(self.confusion), self.confusion.sum(axis=1))
+        """Shape (k,): of the records of a class, the share predicted as it; NaN where there are none."""
+        return _divide(np.diag(self.confusion), self.confusion.sum(axis=1))
 
     @property
     def precision(self) -> Floats:
-        """Shape (k,): of what was said to be of a class, the share that is; NaN where nothing was."""
-        return _shares(np.diag(self.confusion), self.confusion.sum(axis=0))
+        """Shape (k,): of the records predicted as a class, the share of it; NaN where there are none."""
+        return _divide(np.diag(self.confusion), self.confusion.sum(axis=0))
 
 
 @dataclass(frozen=True)
-class Hard:
-    """Equal records, which were predicted again and again."""
+class HardRecord:
+    """Records with equal features, counted together, of which some were predicted wrongly."""
 
     features: NDArray[Any]
+    """Shape (f,)."""
     truth: Any
+    """The label."""
     wrong: int
+    """How often the prediction was wrong."""
     seen: int
-    guess: Any
-    """What it was most often taken for."""
+    """How often the record came."""
+    mistaken_for: Any
+    """The most frequent of the wrong predictions."""
 
 
-def decided(found: Answered, skip: int = 0) -> Decisions:
-    """Arrange the answers but for the first `skip`.
+def arrange_decisions(answered_records: AnsweredRecords, skip: int = 0) -> Decisions:
+    """Arrange the answers, without the first `skip`, beside the labels.
 
     Raises
     ------
     NotSupported
         The pipeline does not classify.
     NothingToReport
-        Nothing could be scored.
+        Not one answer can be scored.
     """
-    learning, classes = found.pipeline.learning, found.pipeline.learning.classes
+    pipeline = answered_records.pipeline
+    learning, classes = pipeline.learning, pipeline.learning.classes
     if classes is None:
-        raise NotSupported(f"{found.pipeline.name} does not classify")
-    place = {label: number for number, label in enumerate(classes)}
-    pairs = [
-        (record, learning.label_of(record), answer.get("predict_y"))
-        for record, answer in zip(found.records[skip:], found.answers[skip:], strict=True)
-    ]
-    scored = [(record, place[y], place[guess]) for record, y, guess in pairs if y in place and guess in place]
-    if not scored:
-        raise NothingToReport(
-            f"not one answer of {found.pipeline.name} has a label and a prediction to compare"
+        raise NotSupported(f"{pipeline.name} does not classify")
+    index = {label: number for number, label in enumerate(classes)}
+    scored = [
+        (record, index[label], index[prediction])
+        for record, answer in zip(
+            answered_records.records[skip:], answered_records.answers[skip:], strict=True
         )
+        if (label := learning.label_of(record)) in index and (prediction := answer.get("predict_y")) in index
+    ]
+    if not scored:
+        raise NothingToReport(f"not one answer of {pipeline.name} has a label and a prediction to compare")
+    records, truths, predictions = zip(*scored, strict=True)
     return Decisions(
         classes=classes,
-        truths=np.array([y for _, y, _ in scored]),
-        guesses=np.array([guess for _, _, guess in scored]),
-        features=learning.features_of([record for record, _, _ in scored]),
-        picture=found.pipeline.display.picture,
-        weights=_weights(found),
+        truths=np.array(truths),
+        predictions=np.array(predictions),
+        features=learning.features_of(list(records)),
+        image_shape=pipeline.display.picture,
+        weights=_get_weights(answered_records.learner),
     )
 
 
-def hardest(found: Decisions, count: int) -> list[Hard]:
-    """Return the records that were most often wrong, equal ones together, the hardest first.
+def find_hardest(decisions: Decisions, count: int) -> list[HardRecord]:
+    """Return the `count` records most often predicted wrongly, the hardest first; equal ones count as one.
 
-    Of those as often wrong, those seen less often come first, then those that came first.
+    Among those with equally many mistakes, those seen less often come first, then those that came first.
+    There are none where records have no features by themselves.
     """
-    if found.features is None:
+    if decisions.features is None:
         return []
-    _, first, group = np.unique(found.features, axis=0, return_index=True, return_inverse=True)
+    _, first_rows, group = np.unique(decisions.features, axis=0, return_index=True, return_inverse=True)
     group = group.ravel()
-    wrong, seen = np.bincount(group, weights=~found.right).astype(int), np.bincount(group)
-    order = np.lexsort((first, seen, -wrong))
-    return [_hard(found, group == at, int(first[at])) for at in order[:count] if wrong[at]]
+    wrong, seen = np.bincount(group, weights=~decisions.correct).astype(int), np.bincount(group)
+    order = np.lexsort((first_rows, seen, -wrong))
+    return [_summarize_equal(decisions, group == at) for at in order[:count] if wrong[at]]
 
 
-def _hard(found: Decisions, same: NDArray[np.bool_], first: int) -> Hard:
-    assert found.features is not None
-    missed = same & ~found.right
-    taken = np.bincount(found.guesses[missed]).argmax()
-    return Hard(
-        features=found.features[first],
-        truth=found.classes[found.truths[missed][0]],
-        wrong=int(missed.sum()),
-        seen=int(same.sum()),
-        guess=found.classes[taken],
+def _summarize_equal(decisions: Decisions, equal: NDArray[np.bool_]) -> HardRecord:
+    """Summarize the records where `equal`, shape (n,), is true; at least one was predicted wrongly."""
+    assert decisions.features is not None
+    wrong = equal & ~decisions.correct
+    return HardRecord(
+        features=decisions.features[equal][0],
+        truth=decisions.classes[decisions.truths[wrong][0]],
+        wrong=int(wrong.sum()),
+        seen=int(equal.sum()),
+        mistaken_for=decisions.classes[np.bincount(decisions.predictions[wrong]).argmax()],
     )
 
 
-def _weights(found: Answered) -> Floats | None:
-    weights = getattr(found.learner.model, "coef_", None) if found.learner else None
+def _get_weights(learner: Learner | None) -> Floats | None:
+    weights = getattr(learner.model, "coef_", None) if learner else None
     return None if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
 
 
-def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:
+def _divide(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)

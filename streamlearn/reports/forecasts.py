@@ -1,9 +1,10 @@
-"""Answers of a series → arrays on one grid of steps.
+"""The answers of a pipeline that forecasts, as arrays on one grid of steps.
 
-Time runs along the first axis, forward; what is missing is NaN. Errors stand at the step that was forecast,
-as in `streamlearn/figures.py`, and by the learner's own rules, so that they agree with its score.
+Time runs forward along the first axis, and what is missing is NaN. Residuals stand at the step that was
+forecast, as in `learning/curves.py`, and follow the learner's own rules, so they agree with its score.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -15,15 +16,19 @@ from streamlearn.errors import NotSupported
 from streamlearn.lags.series import Series, Table
 from streamlearn.learning import curves
 from streamlearn.learning.curves import Floats
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
-from streamlearn.reports.sources import Answered
+from streamlearn.reports.sources import AnsweredRecords
 
 DAY_S = 86_400
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """The newest run of answers in which time runs forward, on a grid of n steps, for h horizons."""
+    """The newest run of answers in which time runs forward, on a grid of n steps, for h horizons.
+
+    Values, forecasts and residuals are in the value's unit.
+    """
 
     horizons: tuple[int, ...]
     display: Display
@@ -32,23 +37,23 @@ class Forecasts:
     steps: NDArray[np.int64]
     """Shape (n,), each one more than the one before."""
     times: NDArray[Any]
-    """Shape (n,): datetime64[s], or the steps themselves where they are only numbers."""
+    """Shape (n,): datetime64[s], or the steps themselves where they are not dated."""
     values: Floats
-    """Shape (n,): what came."""
+    """Shape (n,): the true values."""
     forecasts: Floats
-    """Shape (n, h): what was forecast *at* each step."""
-    missed: Floats
-    """Shape (n, h): forecast minus truth at the step *of* the truth."""
-    persistence: Floats
-    """Shape (n, h): the same of the last known value."""
+    """Shape (n, h): the forecasts made *at* each step."""
+    residuals: Floats
+    """Shape (n, h): forecast minus truth at the step *of* the truth; NaN where it is not scored."""
+    persistence_residuals: Floats
+    """Shape (n, h): the same for persistence, which forecasts the last known value."""
     drivers: tuple[Series, ...]
-    """What may drive the value, each of shape (n,)."""
-    answered: int
+    """The exogenous variables, each with values of shape (n,)."""
+    answer_count: int
     """How many answers the run has."""
 
     @property
     def dated(self) -> bool:
-        """Whether the steps are moments of a calendar."""
+        """Whether each step has a date and time."""
         return self.display.step_s > 0
 
     @property
@@ -58,79 +63,85 @@ class Forecasts:
 
     @property
     def title(self) -> str:
-        """What the value is called."""
+        """The name of the value, for people."""
         return self.display.title or self.display.value or "value"
 
     @property
-    def steps_a_day(self) -> int | None:
-        """How many steps make a day; None where they do not."""
+    def steps_per_day(self) -> int | None:
+        """How many steps make a day; None where steps are not dated or do not divide a day."""
         step_s = self.display.step_s
         return DAY_S // step_s if self.dated and step_s <= DAY_S and DAY_S % step_s == 0 else None
 
-    def ahead(self, horizon: int) -> str:
-        """Say how far ahead a horizon is."""
+    def format_horizon(self, horizon: int) -> str:
+        """Return a horizon in words, such as `6 h ahead`."""
         return f"{horizon} {self.display.step_unit or ('step' if horizon == 1 else 'steps')} ahead"
 
-    def table(self) -> Table:
-        """The value and its drivers, as `streamlearn lags` takes them."""
+    def to_table(self) -> Table:
+        """Return the value and its drivers as the table that `streamlearn lags` analyses."""
         value = Series(self.display.value or "value", self.values, self.display.title, self.unit)
-        named = {one.name: one for one in (value, *self.drivers)}
-        return Table(named, self.times, f"1 {self.display.step_unit}" if self.display.step_unit else "")
+        by_name = {series.name: series for series in (value, *self.drivers)}
+        return Table(by_name, self.times, f"1 {self.display.step_unit}" if self.display.step_unit else "")
 
 
-def arranged(found: Answered, skip: int = 0) -> Forecasts:
-    """Put the newest run of answers on a grid; truths of the first `skip` answers are not scored.
+def arrange_forecasts(answered_records: AnsweredRecords, skip: int = 0) -> Forecasts:
+    """Arrange the newest run of answers on a grid; truths of the first `skip` answers are not scored.
 
     Raises
     ------
     NotSupported
         The pipeline does not forecast.
     """
-    pipeline, series = found.pipeline, found.pipeline.learning.series
+    pipeline = answered_records.pipeline
+    series = pipeline.learning.series
     if series is None:
         raise NotSupported(f"{pipeline.name} does not forecast")
-    steps = [series.step(record) for record in found.records]
+    records, answers = answered_records.records, answered_records.answers
+    steps = [series.step(record) for record in records]
     rows = [
         {"step": step, "value": series.value_of(record), "forecast": answer.get("forecast")}
-        for step, record, answer in zip(steps, found.records, found.answers, strict=True)
+        for step, record, answer in zip(steps, records, answers, strict=True)
     ]
-    run = curves.series(rows, series.horizons, _step, "value", series.window_length)
+    run = curves.collect_series(rows, series.horizons, _get_step, "value", series.window_length)
     assert run is not None, "there is at least one answer"
-    # Time runs forward in the newest run, and it ends the answers.
+    # The newest run ends the answers, and no step occurs twice in it.
     begin = len(steps) - 1 - steps[::-1].index(int(run.steps[0]))
-    missed, persistence = curves.errors(run, series.horizons)
-    scored = steps[max(skip, begin)] - steps[begin] if skip < len(steps) else len(run.steps)
-    missed[:scored] = persistence[:scored] = np.nan
+    residuals, persistence_residuals = curves.compute_residuals(run, series.horizons)
+    skipped = steps[max(skip, begin)] - steps[begin] if skip < len(steps) else len(run.steps)
+    residuals[:skipped] = persistence_residuals[:skipped] = np.nan
+    rows_with_record = np.array(steps[begin:]) - steps[begin]
     return Forecasts(
         horizons=series.horizons,
         display=pipeline.display,
         lowest=series.lowest,
         steps=run.steps,
-        times=_times(run.steps, pipeline.display.step_s),
+        times=_date_steps(run.steps, pipeline.display.step_s),
         values=run.values,
         forecasts=run.forecasts,
-        missed=missed,
-        persistence=persistence,
-        drivers=_drivers(found, begin, np.array(steps[begin:]) - steps[begin], len(run.steps)),
-        answered=len(steps) - begin,
+        residuals=residuals,
+        persistence_residuals=persistence_residuals,
+        drivers=_arrange_drivers(pipeline, records[begin:], rows_with_record, len(run.steps)),
+        answer_count=len(steps) - begin,
     )
 
 
-def _step(answer: SimpleNamespace) -> int:
+def _get_step(answer: SimpleNamespace) -> int:
     step: int = answer.step
     return step
 
 
-def _times(steps: NDArray[np.int64], step_s: int) -> NDArray[Any]:
+def _date_steps(steps: NDArray[np.int64], step_s: int) -> NDArray[Any]:
     return (steps * step_s).astype("datetime64[s]") if step_s else steps
 
 
-def _drivers(found: Answered, begin: int, rows: NDArray[np.int64], length: int) -> tuple[Series, ...]:
-    made = []
-    for driver in found.pipeline.learning.drivers:
+def _arrange_drivers(
+    pipeline: Pipeline, records: Sequence[Any], rows: NDArray[np.int64], length: int
+) -> tuple[Series, ...]:
+    """Put each driver's readings of the records into these rows of a grid of `length` steps."""
+    drivers = []
+    for driver in pipeline.learning.drivers:
         values = np.full(length, np.nan)
-        readings = [driver.value_of(record) for record in found.records[begin:]]
+        readings = [driver.value_of(record) for record in records]
         values[rows] = [np.nan if reading is None else reading for reading in readings]
-        label = found.pipeline.display.driver(driver.name)
-        made.append(Series(driver.name, values, label.title, label.unit))
-    return tuple(made)
+        label = pipeline.display.driver(driver.name)
+        drivers.append(Series(driver.name, values, label.title, label.unit))
+    return tuple(drivers)

@@ -1,43 +1,47 @@
-"""Sections → one HTML file: no script, no outside resource; figures stand inside it as SVG.
+"""The page: sections in one HTML file, without scripts or outside resources, with figures as inline SVG.
 
-The template escapes everything; only figures, which `drawing.py` has made, go in as they are.
+The template escapes everything except the figures, which `figures/style.py` has made.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamlearn.errors import DataUnavailable
+from streamlearn.errors import FileError
 from streamlearn.extras import needing
-from streamlearn.reports.figures.style import inlined
+from streamlearn.reports.figures.style import inline_svg
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure of the page."""
+class Figure:
+    """A figure with its words."""
 
     title: str
-    """What it shows, as a finding where that can be said."""
+    """What the figure shows; its main finding where there is one."""
     alt: str
-    """What is to be seen, for those who cannot see it."""
+    """The text alternative, for readers who cannot see the figure."""
     caption: str
-    """How to read it."""
+    """How to read the figure."""
     svg: str
+    """As `figures.style.render_svg` returns it."""
     wide: bool = False
+    """Whether the figure needs the whole width of the page."""
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A table of the page: the first column names the row, the others are numbers."""
+class Table:
+    """A table: the first column names the row, the others hold numbers as text."""
 
     caption: str
     head: Sequence[str]
+    """The name of each column; that of the first may be empty."""
     rows: Sequence[Sequence[str]]
     wide: bool = False
-    """Whether it needs the whole width; it stands before the figures then."""
+    """Whether the table needs the whole width of the page; it then stands before the figures."""
 
 
 @dataclass(frozen=True)
@@ -46,32 +50,34 @@ class Section:
 
     title: str
     text: str = ""
-    pictures: Sequence[Picture] = ()
-    tables: Sequence[Grid] = ()
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
 
     @property
-    def key(self) -> str:
-        """The title as an address inside the page.
+    def anchor(self) -> str:
+        """The title in the form of an address inside the page.
 
-        >>> Section("What drives PM2.5?").key
+        >>> Section("What drives PM2.5?").anchor
         'what-drives-pm2-5'
         """
         return re.sub(r"\W+", "-", self.title.lower()).strip("-")
 
 
 @dataclass(frozen=True)
-class Head:
-    """What stands above the sections."""
+class PageHead:
+    """The part of the page above its sections."""
 
     title: str
     facts: Sequence[tuple[str, str]]
-    """What is reported on: name and value."""
+    """Which answers the report is made from: names and values."""
     notes: Sequence[str]
-    score: Grid | None
+    """What a reader should know about the answers, one sentence each, without a full stop."""
+    score: Table | None
+    """None for a kind of learning without figures."""
 
 
 def check_installed() -> None:
-    """Say before the work, not after it, what is missing.
+    """Check that the packages of the extra `report` are installed, before the work rather than after it.
 
     Raises
     ------
@@ -84,12 +90,18 @@ def check_installed() -> None:
         import statsmodels  # noqa: F401
 
 
-def rendered(head: Head, sections: Sequence[Section]) -> str:
-    """Return the page."""
+def render_page(head: PageHead, sections: Sequence[Section]) -> str:
+    """Return the page as HTML.
+
+    Raises
+    ------
+    MissingExtra
+        jinja2 is not installed.
+    """
     with needing("report"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
-    numbers = iter(range(1, 1 + sum(len(section.pictures) for section in sections)))
+    numbers = itertools.count(1)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -97,20 +109,20 @@ def rendered(head: Head, sections: Sequence[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["drawn"] = lambda one: Markup(inlined(one.svg, f"f{next(numbers)}-"))  # noqa: S704
-    page: str = environment.get_template("report.html").render(head=head, sections=sections)
-    return page
+    environment.filters["inline"] = lambda svg: Markup(inline_svg(svg, f"f{next(numbers)}-"))  # noqa: S704
+    html: str = environment.get_template("report.html").render(head=head, sections=sections)
+    return html
 
 
-def write(page: str, file: Path) -> None:
-    """Write the page.
+def write_page(html: str, file: Path) -> None:
+    """Write the page into a file.
 
     Raises
     ------
-    DataUnavailable
+    FileError
         The file cannot be written.
     """
     try:
-        file.write_text(page, encoding="utf-8")
+        file.write_text(html, encoding="utf-8")
     except OSError as error:
-        raise DataUnavailable(f"{file} cannot be written: {error.strerror}") from error
+        raise FileError(f"{file} cannot be written: {error.strerror}") from error

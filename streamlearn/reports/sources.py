@@ -1,8 +1,8 @@
-"""What a report is made of: a pipeline's answers, each beside its record, and the newest model.
+"""What a report is made from: a pipeline's answers, each with its record, and the newest model.
 
-`live` takes the committed answers of the open lineage from Kafka and the newest snapshot from Redis;
-`offline` lets the data set go through the learner once, with no stack around it. Both answer the same way
-(`streamlearn/answers.py`), so the same records, cut at the same places, make the same report.
+`read_live` reads the committed answers of the open lineage from Kafka and the newest snapshot from Redis;
+`answer_offline` lets the learner answer the data set, without a stack. Both answer by `engine/answering.py`,
+so the same records, cut at the same places, give the same report.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,6 @@ from streamlearn.broker.register import LineageRegister
 from streamlearn.engine.offline import run_offline
 from streamlearn.errors import (
     BrokerUnavailable,
-    DataUnavailable,
     NothingToReport,
     SnapshotRefused,
     StoreUnavailable,
@@ -33,42 +32,45 @@ from streamlearn.storage.store import Store
 from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Entry
 
-Show = Callable[[int, int], None]
-"""Is told how many records are done, and of how many."""
+ShowProgress = Callable[[int, int], None]
+"""Is called with the number of records that are done, and of all."""
 
-_CHUNK = 256
-_EVERY = 1000
-"""Answers between two looks at the progress."""
+_PROGRESS_ROWS = 1000
+"""Records between two calls of it."""
 
 
 @dataclass(frozen=True)
-class Answered:
-    """Answers in the order of their records."""
+class AnsweredRecords:
+    """At least one record and its answer, in the order of the records."""
 
     pipeline: Pipeline
     source: str
-    """Where they come from, for people."""
+    """Where the answers come from, for people."""
     lineage: str
-    """Empty where there is none: offline."""
+    """Its id; empty where there is none, as offline."""
     offsets: NDArray[np.int64]
-    """Shape (n,): where the records stand in the input topic, or in the data set."""
+    """Shape (n,): those of the records in the input topic, or their numbers in the data set."""
     records: list[Any]
-    """The records, as the pipeline's struct."""
+    """The n records, as the pipeline's struct."""
     answers: list[dict[str, Any]]
-    """What the prediction topic holds of each, such as `{"predict_y": 7, "model_version": 12, …}`."""
+    """The n answers, as in the prediction topic: `{"predict_y": 7, "model_version": 12, …}`."""
     learner: Learner | None
-    """The newest model; None where it cannot be had."""
+    """The newest model; None where there is none, or it cannot be read."""
     notes: tuple[str, ...] = ()
-    """What a reader should know of them."""
+    """What a reader should know about the answers, one sentence each, without a full stop."""
 
 
-def offline(pipeline: Pipeline, *, passes: int, last: int | None, show: Show) -> Answered:
-    """Predict, then learn `passes` passes of the data set; keep the newest `last` answers.
+def answer_offline(
+    pipeline: Pipeline, *, passes: int, last: int | None, show_progress: ShowProgress
+) -> AnsweredRecords:
+    """Predict, then learn `passes` passes of the data set; return the newest `last` answers, or all.
 
     Raises
     ------
     DataUnavailable
         The pipeline has no data set, or it cannot be had.
+    NothingToReport
+        Not one record was answered.
     """
     pairs: list[tuple[bytes, bytes]] = []
     learner = None
@@ -78,74 +80,76 @@ def offline(pipeline: Pipeline, *, passes: int, last: int | None, show: Show) ->
             if output.topic == pipeline.prediction_topic and row.value is not None:
                 pairs.append((output.value, row.value))
         assert pipeline.dataset is not None
-        show(learner.version, passes * pipeline.dataset.size)
-    source = "one quiet pass" if passes == 1 else f"{passes} quiet passes"
-    return _answered(
-        pipeline, f"{source} over the data set", "", pairs[-last:] if last else pairs, learner, ()
-    )
+        show_progress(learner.version, passes * pipeline.dataset.size)
+    source = "one pass over the data set" if passes == 1 else f"{passes} passes over the data set"
+    return _decode(pipeline, source, "", pairs[-last:] if last else pairs, learner, ())
 
 
-def live(settings: Settings, pipeline: Pipeline, *, last: int | None, show: Show) -> Answered:
+def read_live(
+    settings: Settings, pipeline: Pipeline, *, last: int | None, show_progress: ShowProgress
+) -> AnsweredRecords:
     """Read the committed answers of the open lineage, or the newest `last` of them, and the newest model.
 
     Raises
     ------
-    DataUnavailable
-        The stack does not answer, or there is not one answer.
+    BrokerUnavailable, StoreUnavailable
+        Kafka or Redis does not answer.
+    NothingToReport
+        There is no open lineage, or it has not one answer.
     """
     try:
-        broker = Broker(settings)
-        lineage = LineageRegister(broker, pipeline).current()
-        if lineage is None or lineage.ended:
-            raise NothingToReport(
-                f"{pipeline.name} has no open lineage; `streamlearn train {pipeline.name}` begins one,"
-                " `--offline` makes the report from the data set"
-            )
-        found = _committed(broker, pipeline, lineage, last)
-        pairs = list(_paired(broker, pipeline, found, show))
-        broker.close()
-        learner, notes = _newest(settings, pipeline, lineage)
-    except (BrokerUnavailable, StoreUnavailable) as away:
-        raise DataUnavailable(
-            f"{away}. `scripts/up` starts the stack;"
+        with Broker(settings) as broker:
+            lineage = LineageRegister(broker, pipeline).current()
+            if lineage is None or lineage.ended:
+                raise NothingToReport(
+                    f"{pipeline.name} has no open lineage; `streamlearn train {pipeline.name}` begins one,"
+                    " `--offline` makes the report from the data set"
+                )
+            entries = _read_committed(broker, pipeline, lineage, last)
+            pairs = list(_pair_with_records(broker, pipeline, entries, show_progress))
+        learner, notes = _load_newest_model(settings, pipeline, lineage)
+    except (BrokerUnavailable, StoreUnavailable) as error:
+        raise type(error)(
+            f"{error}. `scripts/up` starts the stack;"
             " `--offline` makes the report from the data set without it"
-        ) from away
-    if len(pairs) < len(found):
-        lost = len(found) - len(pairs)
+        ) from error
+    if len(pairs) < len(entries):
+        lost = len(entries) - len(pairs)
         notes = (*notes, f"{lost} answers are left out: Kafka no longer holds their records")
     source = f"the committed answers in {pipeline.prediction_topic}"
-    return _answered(pipeline, source, lineage.id, pairs, learner, notes)
+    return _decode(pipeline, source, lineage.id, pairs, learner, notes)
 
 
-def _committed(broker: Broker, pipeline: Pipeline, lineage: Lineage, last: int | None) -> list[Entry]:
+def _read_committed(broker: Broker, pipeline: Pipeline, lineage: Lineage, last: int | None) -> list[Entry]:
     order = LineageRegister(broker, pipeline).order()
     with broker.consumer() as client:
         part = Part(client, pipeline.prediction_topic)
         if last is not None:
-            ours = (one for one in part.backwards() if one.lineage == lineage.id)
-            return list(islice(ours, last))[::-1]
+            newest_first = (entry for entry in part.backwards() if entry.lineage == lineage.id)
+            return list(islice(newest_first, last))[::-1]
         first = part.first((order[lineage.id], lineage.start), order)
-        return [one for _, one in part.answers(first, part.end) if one and one.lineage == lineage.id]
+        answers = part.answers(first, part.end)
+        return [entry for _, entry in answers if entry and entry.lineage == lineage.id]
 
 
-def _paired(
-    broker: Broker, pipeline: Pipeline, found: list[Entry], show: Show
+def _pair_with_records(
+    broker: Broker, pipeline: Pipeline, entries: list[Entry], show_progress: ShowProgress
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each answer beside its record, by offset; one that repeats all of its record is its own."""
+    """Yield each answer and its record, by offset; an answer with all of the record's fields is both."""
     fields = {field.encode_name for field in msgspec.structs.fields(pipeline.record)}
-    if not found or fields <= set(pipeline.passthrough_fields):
-        yield from ((one.output.value, one.output.value) for one in found)
+    if not entries or fields <= set(pipeline.passthrough_fields):
+        yield from ((entry.output.value, entry.output.value) for entry in entries)
         return
-    start = max(broker.oldest(pipeline.topic), found[0].offset)
-    answers = {one.offset: one.output.value for one in found}
-    for number, row in enumerate(broker.read(pipeline.topic, start, found[-1].offset + 1)):
+    start = max(broker.oldest(pipeline.topic), entries[0].offset)
+    answers = {entry.offset: entry.output.value for entry in entries}
+    for number, row in enumerate(broker.read(pipeline.topic, start, entries[-1].offset + 1)):
         if row.offset in answers and row.value is not None:
             yield answers[row.offset], row.value
-        if number % _EVERY == 0:
-            show(number, len(found))
+        if number % _PROGRESS_ROWS == 0:
+            show_progress(number, len(entries))
 
 
-def _newest(
+def _load_newest_model(
     settings: Settings, pipeline: Pipeline, lineage: Lineage
 ) -> tuple[Learner | None, tuple[str, ...]]:
     """Return the newest model of the lineage, or None and why there is none."""
@@ -159,21 +163,21 @@ def _newest(
         return None, ("Redis holds no model of this lineage",)
     try:
         return snapshot.loads(data, pipeline, lineage.id, settings.checkpoint_key), ()
-    except SnapshotRefused as refused:
-        return None, (f"the newest model is not shown: {refused}",)
+    except SnapshotRefused as error:
+        return None, (f"the newest model is not shown: {error}",)
 
 
-def _answered(
+def _decode(
     pipeline: Pipeline,
     source: str,
     lineage: str,
     pairs: list[tuple[bytes, bytes]],
     learner: Learner | None,
     notes: tuple[str, ...],
-) -> Answered:
+) -> AnsweredRecords:
     if not pairs:
-        raise NothingToReport(f"{pipeline.name} has not one answer that a report could be made of")
+        raise NothingToReport(f"{pipeline.name} has not one answer that a report could be made from")
     answers = [msgspec.json.decode(answer, type=dict[str, Any]) for answer, _ in pairs]
     offsets = np.array([answer["offset"] for answer in answers], dtype=np.int64)
-    found = [pipeline.codec.decode(record) for _, record in pairs]
-    return Answered(pipeline, source, lineage, offsets, found, answers, learner, notes)
+    records = [pipeline.codec.decode(record) for _, record in pairs]
+    return AnsweredRecords(pipeline, source, lineage, offsets, records, answers, learner, notes)

@@ -1,57 +1,55 @@
-"""Numbers and comparisons as people write them: a true minus, no line break before a unit."""
+"""Numbers and comparisons as text: with a true minus sign, and no line break before a unit."""
 
 import math
 
 
-def number(value: float, digits: int = 1) -> str:
-    """Write a number with so many decimals; a dash where there is none.
+def format_number(value: float, digits: int = 1) -> str:
+    """Format a number with `digits` decimals; NaN is a dash.
 
-    >>> number(-0.126, 2), number(float("nan"))
+    >>> format_number(-0.126, 2), format_number(float("nan"))
     ('−0.13', '–')
     """
     return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
-def measure(value: float, unit: str) -> str:
-    r"""Write three digits and the unit.
+def format_measure(value: float, unit: str) -> str:
+    r"""Format a value with three significant digits and its unit.
 
-    >>> measure(56.31, "µg/m³"), measure(0.0421, "m"), measure(1234.5, "")
+    >>> format_measure(56.31, "µg/m³"), format_measure(0.0421, "m"), format_measure(1234.5, "")
     ('56.3\xa0µg/m³', '0.0421\xa0m', '1234')
     """
-    if value and not math.isnan(value):
-        shown = number(value, max(0, 2 - math.floor(math.log10(abs(value)))))
-    else:
-        shown = number(value, 0)
-    return f"{shown}\u00a0{unit}".rstrip()
+    # Zero has no logarithm.
+    exponent = math.floor(math.log10(abs(value))) if value and not math.isnan(value) else 2
+    return f"{format_number(value, max(0, 2 - exponent))}\u00a0{unit}".rstrip()
 
 
-def percent(share: float, digits: int = 1) -> str:
-    r"""Write a share.
+def format_percent(share: float, digits: int = 1) -> str:
+    r"""Format a share, 0–1, in percent.
 
-    >>> percent(0.9345)
+    >>> format_percent(0.9345)
     '93.5\xa0%'
     """
-    return f"{number(100 * share, digits)}\u00a0%"
+    return f"{format_number(100 * share, digits)}\u00a0%"
 
 
-def beside(ours: float, theirs: float, name: str = "persistence") -> str:
-    r"""Say by how much an error is below another.
+def compare_in_words(error: float, baseline: float, name: str = "persistence") -> str:
+    r"""Return by how much an error is below or above that of a baseline, which `name` names.
 
-    >>> beside(9.0, 10.0), beside(10.5, 10.0), beside(10.0, 10.0)
+    >>> compare_in_words(9.0, 10.0), compare_in_words(10.5, 10.0), compare_in_words(10.0, 10.0)
     ('10.0\xa0% below persistence', '5.0\xa0% above persistence', 'equal to persistence')
     """
-    if math.isnan(ours) or math.isnan(theirs) or theirs == 0:
+    if math.isnan(error) or math.isnan(baseline) or baseline == 0:
         return f"not to be compared with {name}"
-    share = 1 - ours / theirs
+    share = 1 - error / baseline
     if abs(share) < 0.0005:
         return f"equal to {name}"
-    return f"{percent(abs(share))} {'below' if share > 0 else 'above'} {name}"
+    return f"{format_percent(abs(share))} {'below' if share > 0 else 'above'} {name}"
 
 
-def count(value: int) -> str:
-    """Write a whole number with thin separators.
+def format_count(value: int) -> str:
+    """Format a whole number with commas between thousands.
 
-    >>> count(43800)
+    >>> format_count(43800)
     '43,800'
     """
     return f"{value:,}"

@@ -1,1 +1,9 @@
-"""Model versions: their bytes, and where they are kept."""
+"""Model versions: their bytes, and where they are kept.
+
+snapshot.py      learner ⇄ bytes, signed, without pickle
+versions.py      what describes a version
+redis_client.py  the connection to Redis, in our own errors
+store.py         versions in Redis, as readers see them
+writer.py        what the one live worker writes there
+retention.py     which versions are worth keeping
+"""

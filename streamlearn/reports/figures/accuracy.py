@@ -1,4 +1,4 @@
-"""What is drawn of a classification. Each function returns an SVG."""
+"""The figures of a classifier. Each function returns an SVG as text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,47 +6,57 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlearn.learning.curves import Floats, rolling_accuracy, thinned
-from streamlearn.reports.decisions import Decisions, Hard
-from streamlearn.reports.figures.style import BASELINE, GREY, NARROW, OURS, WIDE, legend_above, line, svg
+from streamlearn.learning.curves import Floats, rolling_accuracy, thin_indices
+from streamlearn.reports.decisions import Decisions, HardRecord
+from streamlearn.reports.figures.style import (
+    BASELINE_STYLE,
+    MODEL_STYLE,
+    NARROW,
+    WIDE,
+    draw_dumbbells,
+    drop_marker,
+    place_legend_above,
+    render_svg,
+)
 
-_POINTS = 500
-_FAINT = 0.25
-"""The share of the largest weight below which its sign is not written."""
+_MAX_POINTS = 500
+"""Points of a line."""
+_MIN_SIGNED_SHARE = 0.25
+"""The share of the largest weight from which a weight's sign is written."""
 
 
-def accuracy_over_time(found: Decisions, window: int) -> str:
-    """The rolling accuracy beside that of saying the commonest label."""
-    ours, theirs = rolling_accuracy(found.truths.tolist(), found.guesses.tolist(), window)
-    # The share of the first few records is only a leap.
-    chosen = np.arange(len(ours))[window // 10 :]
-    chosen = chosen[thinned(len(chosen), _POINTS)]
+def draw_rolling_accuracy(decisions: Decisions, window: int) -> str:
+    """Draw the accuracy over the last `window` records, beside always predicting the commonest label."""
+    accuracy, baseline = rolling_accuracy(decisions.truths.tolist(), decisions.predictions.tolist(), window)
+    # Shares of the first few records only jump.
+    rows = np.arange(len(accuracy))[window // 10 :]
+    rows = rows[thin_indices(len(rows), _MAX_POINTS)]
 
     def draw(axes: Any) -> None:
-        axes.plot(chosen + 1, 100 * ours[chosen], **line(OURS), label="model")
-        axes.plot(chosen + 1, 100 * theirs[chosen], **line(BASELINE), label="the commonest label")
+        axes.plot(rows + 1, 100 * accuracy[rows], **drop_marker(MODEL_STYLE), label="model")
+        axes.plot(rows + 1, 100 * baseline[rows], **drop_marker(BASELINE_STYLE), label="the commonest label")
         axes.set_xlabel("records scored")
-        axes.set_ylabel(f"right (%), of the last {window}")
+        axes.set_ylabel(f"correct (%), of the last {window}")
         axes.set_ylim(0, 101)
-        legend_above(axes)
+        place_legend_above(axes)
 
-    return svg(draw, WIDE)
+    return render_svg(draw, WIDE)
 
 
-def confusion(found: Decisions, *, shares: bool) -> str:
-    """Label against prediction: counts, or shares of each label in percent."""
-    counts = found.confusion
-    whole = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    shown: NDArray[Any] = 100 * counts / whole if shares else counts
-    wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts / whole)
-    names = [str(label) for label in found.classes]
+def draw_confusion_matrix(decisions: Decisions, *, as_shares: bool) -> str:
+    """Draw labels against predictions: counts, or shares of each label in percent."""
+    counts = decisions.confusion
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    cells: NDArray[Any] = 100 * counts / totals if as_shares else counts
+    mistakes = np.where(np.eye(len(counts), dtype=bool), 0, counts / totals)
+    names = [str(label) for label in decisions.classes]
 
     def draw(axes: Any) -> None:
-        # The colour tells mistakes from each other; on the diagonal, which is nearly all, it would hide them.
-        axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(float(wrong.max()), 1e-9) * 1.6)
-        for row, column in np.ndindex(shown.shape):
-            value = shown[row, column]
-            text = f"{value:.1f}" if shares else f"{value}"
+        # Nearly all records are on the diagonal: colour there would hide the mistakes.
+        axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(float(mistakes.max()), 1e-9) * 1.6)
+        for row, column in np.ndindex(cells.shape):
+            value = cells[row, column]
+            text = f"{value:.1f}" if as_shares else f"{value}"
             axes.text(
                 column,
                 row,
@@ -58,100 +68,95 @@ def confusion(found: Decisions, *, shares: bool) -> str:
             )
         axes.set_xticks(range(len(names)), names)
         axes.set_yticks(range(len(names)), names)
-        axes.set_xlabel("taken for")
+        axes.set_xlabel("prediction")
         axes.set_ylabel("label")
         axes.grid(visible=False)
 
-    return svg(draw, (NARROW[0], 5.0))
+    return render_svg(draw, (NARROW[0], 5.0))
 
 
-def by_class(found: Decisions) -> str:
-    """Recall and precision of each class."""
-    rows = np.arange(len(found.classes))
+def draw_recall_and_precision(decisions: Decisions) -> str:
+    """Draw recall and precision of each class."""
+    names = [str(label) for label in decisions.classes]
 
     def draw(axes: Any) -> None:
-        recall, precision = 100 * found.recall, 100 * found.precision
-        axes.hlines(rows, np.fmin(recall, precision), np.fmax(recall, precision), color=GREY, linewidth=1)
-        axes.plot(recall, rows, **{**OURS, "linestyle": ""}, label="recall")
-        axes.plot(
-            precision, rows, **{**BASELINE, "linestyle": ""}, label="precision", markerfacecolor="white"
-        )
-        axes.set_yticks(rows, [str(label) for label in found.classes])
-        axes.set_ylim(len(rows) - 0.5, -0.5)
+        recall, precision = 100 * decisions.recall, 100 * decisions.precision
+        draw_dumbbells(axes, names, recall, precision, labels=("recall", "precision"))
         axes.set_ylabel("class")
         axes.set_xlabel("%")
-        legend_above(axes)
+        place_legend_above(axes)
 
-    return svg(draw, (NARROW[0], max(2.5, 1 + 0.3 * len(rows))))
+    return render_svg(draw, (NARROW[0], max(2.5, 1 + 0.3 * len(names))))
 
 
-def pictures(hard: Sequence[Hard], shape: tuple[int, int], across: int) -> str:
-    """Records as pictures, dark ink on white, each with its label and what it was taken for."""
-    down = -(-len(hard) // across)
-    ink = max(float(one.features.max()) for one in hard)
+def draw_hard_records(records: Sequence[HardRecord], image_shape: tuple[int, int], columns: int) -> str:
+    """Draw records as images, large values dark, each under its label and its most frequent mistake."""
+    rows = -(-len(records) // columns)
+    largest = max(float(record.features.max()) for record in records)
 
     def draw(panels: Any) -> None:
         for axes in np.ravel(panels):
             axes.set_axis_off()
-        for axes, one in zip(np.ravel(panels), hard, strict=False):
-            axes.imshow(one.features.reshape(shape), cmap="Greys", vmin=0, vmax=ink, interpolation="nearest")
-            axes.set_title(f"{one.truth} → {one.guess}\n{one.wrong} of {one.seen}", fontsize=9)
+        for axes, record in zip(np.ravel(panels), records, strict=False):
+            image = record.features.reshape(image_shape)
+            axes.imshow(image, cmap="Greys", vmin=0, vmax=largest, interpolation="nearest")
+            title = f"{record.truth} → {record.mistaken_for}\n{record.wrong} of {record.seen}"
+            axes.set_title(title, fontsize=9)
 
-    return svg(draw, (WIDE[0], 0.2 + 1.45 * down), down, ncols=across, squeeze=False)
+    return render_svg(draw, (WIDE[0], 0.2 + 1.45 * rows), rows, ncols=columns, squeeze=False)
 
 
-def weights_as_pictures(found: Decisions, weights: Floats, shape: tuple[int, int]) -> str:
-    """The weights of each class as a picture, with one scale for all."""
-    across = min(5, len(weights))
-    down = -(-len(weights) // across)
-    most = _most(weights)
+def draw_weight_images(decisions: Decisions, weights: Floats, image_shape: tuple[int, int]) -> str:
+    """Draw the weights of each class as an image, all on one scale."""
+    columns = min(5, len(weights))
+    rows = -(-len(weights) // columns)
+    largest = _largest_absolute(weights)
 
     def draw(panels: Any) -> None:
         flat = np.ravel(panels)
         for axes in flat:
             axes.set_axis_off()
-        for axes, row, name in zip(flat, weights, _names(found, weights), strict=False):
+        for axes, row, name in zip(flat, weights, _name_rows(decisions, weights), strict=False):
             image = axes.imshow(
-                row.reshape(shape), cmap="PuOr_r", vmin=-most, vmax=most, interpolation="nearest"
+                row.reshape(image_shape), cmap="PuOr_r", vmin=-largest, vmax=largest, interpolation="nearest"
             )
             axes.set_title(name, fontsize=10)
-            _signs(axes, row.reshape(shape), most)
+            _write_signs(axes, row.reshape(image_shape), largest)
         flat[0].figure.colorbar(image, ax=flat.tolist(), label="weight", shrink=0.9)
 
-    return svg(draw, (WIDE[0], 0.4 + 1.9 * down), down, ncols=across, squeeze=False)
+    return render_svg(draw, (WIDE[0], 0.4 + 1.9 * rows), rows, ncols=columns, squeeze=False)
 
 
-def weights_as_map(found: Decisions, weights: Floats) -> str:
-    """The weights of each class, a column a feature."""
-    most = _most(weights)
+def draw_weight_map(decisions: Decisions, weights: Floats) -> str:
+    """Draw the weights as a map: a row a class, a column a feature."""
+    largest = _largest_absolute(weights)
 
     def draw(axes: Any) -> None:
         image = axes.imshow(
-            weights, cmap="PuOr_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest"
+            weights, cmap="PuOr_r", vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest"
         )
-        _signs(axes, weights, most)
-        axes.set_yticks(range(len(weights)), _names(found, weights))
-        axes.set_xlabel("number of the feature")
+        _write_signs(axes, weights, largest)
+        axes.set_yticks(range(len(weights)), _name_rows(decisions, weights))
+        axes.set_xlabel("feature number")
         axes.set_ylabel("class")
         axes.grid(visible=False)
         axes.figure.colorbar(image, ax=axes, label="weight")
 
-    return svg(draw, (WIDE[0], 1.6 + 0.3 * len(weights)))
+    return render_svg(draw, (WIDE[0], 1.6 + 0.3 * len(weights)))
 
 
-def _most(weights: Floats) -> float:
+def _largest_absolute(weights: Floats) -> float:
     return max(float(np.abs(weights).max()), 1e-12)
 
 
-def _names(found: Decisions, weights: Floats) -> list[str]:
-    """A model of two classes has one row of weights, which speak for the second class."""
-    labels = found.classes if len(weights) == len(found.classes) else found.classes[-len(weights) :]
-    return [str(label) for label in labels]
+def _name_rows(decisions: Decisions, weights: Floats) -> list[str]:
+    """Return the class of each row: a model of two classes has one row, which speaks for the second."""
+    return [str(label) for label in decisions.classes[-len(weights) :]]
 
 
-def _signs(axes: Any, weights: Floats, most: float) -> None:
-    """Write the sign into each cell with a large weight: a grey print has no colours."""
-    for row, column in zip(*np.nonzero(np.abs(weights) > _FAINT * most), strict=True):
-        dark = abs(weights[row, column]) > 0.6 * most
+def _write_signs(axes: Any, weights: Floats, largest: float) -> None:
+    """Write the sign into each cell with a large weight, because a grey print has no colours."""
+    for row, column in zip(*np.nonzero(np.abs(weights) > _MIN_SIGNED_SHARE * largest), strict=True):
+        dark = abs(weights[row, column]) > 0.6 * largest
         sign = "+" if weights[row, column] > 0 else "−"
         axes.text(column, row, sign, ha="center", va="center", fontsize=8, color="white" if dark else "black")

@@ -1,4 +1,4 @@
-"""What is drawn of a series and its forecasts. Each function returns an SVG."""
+"""The figures of a series and its forecasts. Each function returns an SVG as text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,48 +7,50 @@ import numpy as np
 
 from streamlearn.lags.analysis import Pair
 from streamlearn.lags.series import Series
-from streamlearn.learning.curves import Floats, rolling_rmse, thinned
-from streamlearn.reports.breakdowns import Day, Group, is_switch
+from streamlearn.learning.curves import Floats, rolling_rmse, thin_indices
+from streamlearn.reports.breakdowns import Day, Group, is_binary
 from streamlearn.reports.calibration import NOMINAL
 from streamlearn.reports.figures import style
 from streamlearn.reports.figures.style import (
-    BASELINE,
+    BASELINE_STYLE,
     BLACK,
     BLUE,
     GREY,
+    MODEL_STYLE,
     NARROW,
-    OURS,
     WIDE,
-    line,
-    means,
-    svg,
+    drop_marker,
+    render_svg,
+    summarize_blocks,
 )
 from streamlearn.reports.forecasts import Forecasts
 
-_POINTS = 400
-"""Points of a line: more than a narrow figure can show."""
+_MAX_POINTS = 400
+"""Points of a line: a narrow figure cannot show more."""
 
 
-def value_over_time(found: Forecasts, together: int, per: str) -> str:
-    """The value: means of so many steps, the range inside each, and the ranges that have a name."""
-    rows, mean, low, high = means(found.values, together)
+def draw_value_over_time(forecasts: Forecasts, block_steps: int, block_name: str) -> str:
+    """Draw mean and range of the value in each block of steps, and the bands that have a name."""
+    rows, mean, low, high = summarize_blocks(forecasts.values, block_steps)
 
     def draw(axes: Any) -> None:
-        axes.fill_between(found.times[rows], low, high, color=BLUE, alpha=0.35, linewidth=0, label="range")
-        axes.plot(found.times[rows], mean, color=BLUE, linewidth=0.9, label=f"mean of {per}")
-        axes.set_ylim(bottom=max(found.lowest, axes.get_ylim()[0]))
-        _bands(axes, found)
-        axes.set_ylabel(_unit(found.title, found.unit))
-        style.legend_above(axes)
-        _over_time(axes, found)
+        axes.fill_between(
+            forecasts.times[rows], low, high, color=BLUE, alpha=0.35, linewidth=0, label="range"
+        )
+        axes.plot(forecasts.times[rows], mean, color=BLUE, linewidth=0.9, label=f"mean of {block_name}")
+        axes.set_ylim(bottom=max(forecasts.lowest, axes.get_ylim()[0]))
+        _mark_bands(axes, forecasts)
+        axes.set_ylabel(_add_unit(forecasts.title, forecasts.unit))
+        style.place_legend_above(axes)
+        _label_steps(axes, forecasts)
 
-    return svg(draw, (WIDE[0], 4.8))
+    return render_svg(draw, (WIDE[0], 4.8))
 
 
-def _bands(axes: Any, found: Forecasts) -> None:
-    """Write the named ranges of the value at the right, each at the line where it begins."""
-    known = found.values[~np.isnan(found.values)]
-    for band in found.display.bands if known.size else ():
+def _mark_bands(axes: Any, forecasts: Forecasts) -> None:
+    """Draw a line where each band of the value begins, with its name at the right."""
+    known = forecasts.values[~np.isnan(forecasts.values)]
+    for band in forecasts.display.bands if known.size else ():
         if known.min() < band.above < known.max():
             axes.axhline(band.above, color=GREY, linewidth=0.6, linestyle=":")
             axes.annotate(
@@ -64,191 +66,198 @@ def _bands(axes: Any, found: Forecasts) -> None:
             )
 
 
-def driver_over_time(found: Forecasts, driver: Series, together: int) -> str:
-    """A driver: means of so many steps and the range inside each; of a switch, how often it was on."""
-    rows, mean, low, high = means(driver.values, together)
+def draw_driver_over_time(forecasts: Forecasts, driver: Series, block_steps: int) -> str:
+    """Draw mean and range of a driver in each block of steps; for a binary one, how often it was 1."""
+    rows, mean, low, high = summarize_blocks(driver.values, block_steps)
 
     def draw(axes: Any) -> None:
-        if is_switch(driver):
-            axes.plot(found.times[rows], 100 * mean, color=BLUE, linewidth=0.9)
+        if is_binary(driver):
+            axes.plot(forecasts.times[rows], 100 * mean, color=BLUE, linewidth=0.9)
             axes.set_ylabel(f"{driver.label}\n(% of the time)")
             axes.set_ylim(0, 100)
         else:
-            axes.fill_between(found.times[rows], low, high, color=BLUE, alpha=0.25, linewidth=0)
-            axes.plot(found.times[rows], mean, color=BLUE, linewidth=0.9)
-            axes.set_ylabel(_unit(driver.label, driver.unit))
-        _over_time(axes, found)
+            axes.fill_between(forecasts.times[rows], low, high, color=BLUE, alpha=0.25, linewidth=0)
+            axes.plot(forecasts.times[rows], mean, color=BLUE, linewidth=0.9)
+            axes.set_ylabel(_add_unit(driver.label, driver.unit))
+        _label_steps(axes, forecasts)
 
-    return svg(draw, (NARROW[0], 2.4))
+    return render_svg(draw, (NARROW[0], 2.4))
 
 
-def error_over_time(found: Forecasts, column: int, window: int) -> str:
-    """The rolling RMSE of one horizon beside persistence."""
-    chosen = thinned(len(found.steps), _POINTS)
-    least = min(window, max(24, window // 10))
+def draw_error_over_time(forecasts: Forecasts, column: int, window: int) -> str:
+    """Draw the RMSE of one horizon over the last `window` steps beside that of persistence."""
+    rows = thin_indices(len(forecasts.steps), _MAX_POINTS)
+    min_errors = min(window, max(24, window // 10))
 
     def draw(axes: Any) -> None:
-        for missed, look, name in (
-            (found.persistence, BASELINE, "persistence"),
-            (found.missed, OURS, "model"),
+        for residuals, line_style, name in (
+            (forecasts.persistence_residuals, BASELINE_STYLE, "persistence"),
+            (forecasts.residuals, MODEL_STYLE, "model"),
         ):
-            rolled = rolling_rmse(missed[:, [column]], window, least).ravel()
-            axes.plot(found.times[chosen], rolled[chosen], **line(look), label=name)
-        axes.set_ylabel(_unit("RMSE", found.unit))
+            rmse = rolling_rmse(residuals[:, [column]], window, min_errors).ravel()
+            axes.plot(forecasts.times[rows], rmse[rows], **drop_marker(line_style), label=name)
+        axes.set_ylabel(_add_unit("RMSE", forecasts.unit))
         axes.set_ylim(bottom=0)
-        style.legend_above(axes)
-        _over_time(axes, found)
+        style.place_legend_above(axes)
+        _label_steps(axes, forecasts)
 
-    return svg(draw, NARROW)
+    return render_svg(draw, NARROW)
 
 
-def error_by_horizon(found: Forecasts, rmse: Floats, theirs: Floats) -> str:
-    """RMSE at each horizon beside persistence."""
+def draw_error_by_horizon(forecasts: Forecasts, rmse: Floats, persistence_rmse: Floats) -> str:
+    """Draw the RMSE at each horizon, shape (h,), beside that of persistence."""
+    hollow = {**BASELINE_STYLE, "markerfacecolor": "white"}
 
     def draw(axes: Any) -> None:
-        axes.plot(found.horizons, theirs, **BASELINE, label="persistence", markerfacecolor="white")
-        axes.plot(found.horizons, rmse, **OURS, label="model")
-        axes.set_xticks(found.horizons)
+        axes.plot(forecasts.horizons, persistence_rmse, **hollow, label="persistence")
+        axes.plot(forecasts.horizons, rmse, **MODEL_STYLE, label="model")
+        axes.set_xticks(forecasts.horizons)
         axes.set_xlabel(
-            "steps ahead" if not found.display.step_unit else f"ahead ({found.display.step_unit})"
+            "steps ahead" if not forecasts.display.step_unit else f"ahead ({forecasts.display.step_unit})"
         )
-        axes.set_ylabel(_unit("RMSE", found.unit))
+        axes.set_ylabel(_add_unit("RMSE", forecasts.unit))
         axes.set_ylim(bottom=0)
         axes.legend()
 
-    return svg(draw, NARROW)
+    return render_svg(draw, NARROW)
 
 
-def error_by_time_of_day(found: Forecasts, groups: Sequence[Group]) -> str:
-    """One panel a horizon: RMSE at each step of the day beside persistence."""
-    names = [one.name for one in groups]
+def draw_error_by_time_of_day(forecasts: Forecasts, groups: Sequence[Group]) -> str:
+    """Draw the RMSE at each step of the day beside that of persistence, one panel a horizon."""
+    names = [group.name for group in groups]
     rows = np.arange(len(groups))
 
     def draw(panels: Any) -> None:
         for column, axes in enumerate(np.ravel(panels)):
-            ours, theirs = _of(groups, column)
-            axes.plot(rows, theirs, **line(BASELINE), label="persistence")
-            axes.plot(rows, ours, **line(OURS), label="model")
-            axes.set_title(found.ahead(found.horizons[column]), loc="left", fontsize=10)
-            axes.set_ylabel(found.unit or "RMSE")
-        every = max(1, len(names) // 8)
-        axes.set_xticks(rows[::every], [name.removesuffix(":00") for name in names[::every]])
+            rmse, persistence_rmse = _collect_errors(groups, column)
+            axes.plot(rows, persistence_rmse, **drop_marker(BASELINE_STYLE), label="persistence")
+            axes.plot(rows, rmse, **drop_marker(MODEL_STYLE), label="model")
+            axes.set_title(forecasts.format_horizon(forecasts.horizons[column]), loc="left", fontsize=10)
+            axes.set_ylabel(forecasts.unit or "RMSE")
+        spacing = max(1, len(names) // 8)
+        axes.set_xticks(rows[::spacing], [name.removesuffix(":00") for name in names[::spacing]])
         axes.set_xlabel("hour of the day that was forecast" if len(names) == 24 else "time of day")
-        style.legend_above(np.ravel(panels)[0])
+        style.place_legend_above(np.ravel(panels)[0])
 
-    return svg(draw, _stacked(len(found.horizons)), len(found.horizons), sharex=True)
+    panels = len(forecasts.horizons)
+    return render_svg(draw, (NARROW[0], 0.9 + 1.35 * panels), panels, sharex=True)
 
 
-def error_by_group(found: Forecasts, groups: Sequence[Group]) -> str:
-    """One panel a horizon: RMSE in each group beside persistence."""
+def draw_error_by_group(forecasts: Forecasts, groups: Sequence[Group]) -> str:
+    """Draw the RMSE in each group beside that of persistence, one panel a horizon."""
 
     def draw(panels: Any) -> None:
         for column, axes in enumerate(np.ravel(panels)):
-            style.pairs(axes, [one.name for one in groups], *_of(groups, column))
-            axes.set_title(found.ahead(found.horizons[column]), loc="left", fontsize=10)
-        axes.set_xlabel(_unit("RMSE", found.unit))
-        style.legend_above(np.ravel(panels)[0])
+            style.draw_dumbbells(axes, [group.name for group in groups], *_collect_errors(groups, column))
+            axes.set_title(forecasts.format_horizon(forecasts.horizons[column]), loc="left", fontsize=10)
+        axes.set_xlabel(_add_unit("RMSE", forecasts.unit))
+        style.place_legend_above(np.ravel(panels)[0])
 
-    height = 0.7 + len(found.horizons) * max(1.1, 0.36 + 0.24 * len(groups))
-    return svg(draw, (NARROW[0], height), len(found.horizons))
+    height = 0.7 + len(forecasts.horizons) * max(1.1, 0.36 + 0.24 * len(groups))
+    return render_svg(draw, (NARROW[0], height), len(forecasts.horizons))
 
 
-def calibration(found: Forecasts, shares: Floats) -> str:
-    """Nominal against actual coverage, one line a horizon."""
+def draw_calibration(forecasts: Forecasts, coverages: Floats) -> str:
+    """Draw nominal against actual coverage, shape (len(NOMINAL), h), one line a horizon."""
 
     def draw(axes: Any) -> None:
         axes.plot([0.4, 1], [0.4, 1], color=GREY, linewidth=1, label="as promised")
-        looks = style.looks(len(found.horizons))
-        for column, (horizon, look) in enumerate(zip(found.horizons, looks, strict=True)):
-            axes.plot(NOMINAL, shares[:, column], **look, label=found.ahead(horizon))
+        line_styles = style.choose_line_styles(len(forecasts.horizons))
+        for column, (horizon, line_style) in enumerate(zip(forecasts.horizons, line_styles, strict=True)):
+            label = forecasts.format_horizon(horizon)
+            axes.plot(NOMINAL, coverages[:, column], **line_style, label=label)
         axes.set_xlabel("promised share inside")
-        axes.set_ylabel("share that came inside")
+        axes.set_ylabel("actual share inside")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
         axes.set_xlim(0.38, 1.02)
         axes.set_ylim(0.38, 1.02)
         axes.legend()
 
-    return svg(draw, (NARROW[0], 4.4))
+    return render_svg(draw, (NARROW[0], 4.4))
 
 
-def width_over_time(found: Forecasts, low: Floats, high: Floats, window: int) -> str:
-    """How wide the intervals were, one line a horizon: means over a window."""
+def draw_width_over_time(forecasts: Forecasts, low: Floats, high: Floats, block_steps: int) -> str:
+    """Draw the mean width of the intervals in each block of steps, one line a horizon.
+
+    `low` and `high` are the intervals' ends, shape (n, h).
+    """
 
     def draw(axes: Any) -> None:
-        looks = style.looks(len(found.horizons))
-        for column, (horizon, look) in enumerate(zip(found.horizons, looks, strict=True)):
-            rows, mean, _, _ = means(high[:, column] - low[:, column], window)
-            axes.plot(found.times[rows], mean, **{**look, "markersize": 3}, label=found.ahead(horizon))
-        axes.set_ylabel(_unit("width", found.unit))
+        line_styles = style.choose_line_styles(len(forecasts.horizons))
+        for column, (horizon, line_style) in enumerate(zip(forecasts.horizons, line_styles, strict=True)):
+            rows, mean, _, _ = summarize_blocks(high[:, column] - low[:, column], block_steps)
+            label = forecasts.format_horizon(horizon)
+            axes.plot(forecasts.times[rows], mean, **{**line_style, "markersize": 3}, label=label)
+        axes.set_ylabel(_add_unit("width", forecasts.unit))
         axes.set_ylim(bottom=0)
-        style.legend_above(axes, 3, fontsize=8)
-        _over_time(axes, found)
+        style.place_legend_above(axes, 3, fontsize=8)
+        _label_steps(axes, forecasts)
 
-    return svg(draw, (NARROW[0], 4.4))
+    return render_svg(draw, (NARROW[0], 4.4))
 
 
-def bad_day(found: Forecasts, day: Day, columns: Sequence[int], low: Floats, high: Floats) -> str:
-    """A day and half a day at either side: what came, what was forecast, one interval."""
+def draw_day(forecasts: Forecasts, day: Day, columns: Sequence[int], low: Floats, high: Floats) -> str:
+    """Draw a day, and half a day on either side: the values, and the forecasts of at most two horizons.
+
+    `low` and `high`, shape (n, h), are the ends of intervals; that of the first horizon is drawn.
+    """
     half = (day.rows.stop - day.rows.start) // 2
-    rows = np.arange(max(0, day.rows.start - half), min(len(found.steps), day.rows.stop + half))
-    times = found.times[rows]
-    looks: tuple[dict[str, Any], ...] = (OURS, BASELINE)
+    rows = np.arange(max(0, day.rows.start - half), min(len(forecasts.steps), day.rows.stop + half))
+    times = forecasts.times[rows]
+    line_styles = (MODEL_STYLE, BASELINE_STYLE)
 
     def draw(axes: Any) -> None:
         first = columns[0]
         axes.axvspan(
-            found.times[day.rows.start], found.times[day.rows.stop - 1], color="#eeeeee", linewidth=0
+            forecasts.times[day.rows.start], forecasts.times[day.rows.stop - 1], color="#eeeeee", linewidth=0
         )
         axes.fill_between(times, low[rows, first], high[rows, first], color=BLUE, alpha=0.2, linewidth=0)
-        for column, look in zip(columns, looks, strict=False):
-            horizon = found.horizons[column]
-            forecast = np.where(
-                rows >= horizon, found.forecasts[np.maximum(rows - horizon, 0), column], np.nan
-            )
-            axes.plot(times, forecast, **{**look, "markersize": 3}, label=f"said {found.ahead(horizon)}")
-        axes.plot(times, found.values[rows], color=BLACK, linewidth=1.8, label="what came")
-        axes.set_ylabel(_unit(found.title, found.unit))
-        axes.set_ylim(bottom=max(found.lowest, axes.get_ylim()[0]))
-        style.legend_above(axes, 3, fontsize=8)
-        _over_time(axes, found)
+        for column, line_style in zip(columns, line_styles, strict=False):
+            horizon = forecasts.horizons[column]
+            origins = np.maximum(rows - horizon, 0)
+            forecast = np.where(rows >= horizon, forecasts.forecasts[origins, column], np.nan)
+            label = f"forecast {forecasts.format_horizon(horizon)}"
+            axes.plot(times, forecast, **{**line_style, "markersize": 3}, label=label)
+        axes.plot(times, forecasts.values[rows], color=BLACK, linewidth=1.8, label="true value")
+        axes.set_ylabel(_add_unit(forecasts.title, forecasts.unit))
+        axes.set_ylim(bottom=max(forecasts.lowest, axes.get_ylim()[0]))
+        style.place_legend_above(axes, 3, fontsize=8)
+        _label_steps(axes, forecasts)
 
-    return svg(draw, NARROW)
+    return render_svg(draw, NARROW)
 
 
-def correlations(pair: Pair, step: str) -> str:
-    """R at each lag with its band, raw and pre-whitened."""
+def draw_correlations(pair: Pair, step: str) -> str:
+    """Draw the correlation at each lag with its band, raw and pre-whitened."""
 
     def draw(panels: Any) -> None:
-        for axes, one, name in zip(panels, (pair.raw, pair.white), ("raw", "pre-whitened"), strict=True):
-            lags = np.array(one.lags)
-            axes.axhspan(-one.band, one.band, color=BLUE, alpha=0.15, linewidth=0)
-            axes.vlines(lags, 0, one.ccf, color=GREY, linewidth=1.6)
-            axes.plot([one.best_lag], [one.r], color=style.ORANGE, marker="o", linestyle="")
+        both = {"raw": pair.raw, "pre-whitened": pair.white}
+        for axes, (name, correlations) in zip(panels, both.items(), strict=True):
+            band = correlations.band
+            axes.axhspan(-band, band, color=BLUE, alpha=0.15, linewidth=0)
+            axes.vlines(np.array(correlations.lags), 0, correlations.ccf, color=GREY, linewidth=1.6)
+            axes.plot([correlations.best_lag], [correlations.r], color=style.ORANGE, marker="o", linestyle="")
             axes.axhline(0, color="black", linewidth=0.6)
             axes.axvline(0, color="black", linewidth=0.6, linestyle=":")
             axes.set_ylabel(f"r, {name}")
         axes.set_xlabel(f"lag ({step.removeprefix('1 ') or 'steps'}); right of 0 it leads {pair.y.label}")
 
-    return svg(draw, (NARROW[0], 3.6), 2, sharex=True)
+    return render_svg(draw, (NARROW[0], 3.6), 2, sharex=True)
 
 
-def _of(groups: Sequence[Group], column: int) -> tuple[Floats, Floats]:
-    return np.array([one.rmse[column] for one in groups]), np.array(
-        [one.persistence[column] for one in groups]
-    )
+def _collect_errors(groups: Sequence[Group], column: int) -> tuple[Floats, Floats]:
+    """Return the RMSE of one horizon in each group, the model's and that of persistence."""
+    rmse = np.array([group.rmse[column] for group in groups])
+    return rmse, np.array([group.persistence_rmse[column] for group in groups])
 
 
-def _stacked(panels: int) -> tuple[float, float]:
-    return NARROW[0], 0.9 + 1.35 * panels
-
-
-def _over_time(axes: Any, found: Forecasts) -> None:
-    if found.dated:
-        style.dates(axes)
+def _label_steps(axes: Any, forecasts: Forecasts) -> None:
+    if forecasts.dated:
+        style.format_dates(axes)
     else:
         axes.set_xlabel("step")
 
 
-def _unit(name: str, unit: str) -> str:
+def _add_unit(name: str, unit: str) -> str:
     return f"{name} ({unit})" if unit else name

@@ -1,160 +1,192 @@
-"""The sections on a classification: what is drawn, what it says in words, and how to read it."""
+"""The sections of a classifier's report: figures and tables, with their findings and how to read them."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from streamlearn.reports.decisions import Decisions, hardest
+from streamlearn.reports.decisions import Decisions, find_hardest
 from streamlearn.reports.figures import accuracy
-from streamlearn.reports.page import Grid, Picture, Section
-from streamlearn.reports.wording import count, number, percent
+from streamlearn.reports.page import Figure, Section, Table
+from streamlearn.reports.wording import format_count, format_number, format_percent
 
-_WINDOW = 500
-_ACROSS, _DOWN = 8, 4
-_ROWS = 20
+_MAX_WINDOW = 500
+"""Records of the rolling accuracy."""
+_IMAGE_COLUMNS, _IMAGE_ROWS = 8, 4
+"""Of the hardest records."""
+_TABLE_ROWS = 20
+"""Of the hardest records, where they are no images."""
 
 
-def score(found: Decisions) -> Grid:
-    """The accuracy, over all and over the newest, beside the commonest label."""
+def build_score_table(decisions: Decisions) -> Table:
+    """Return the accuracy over all records and the newest, beside that of the commonest label."""
+    window = _choose_window(decisions)
     rows = []
-    for name, chosen in (
+    for name, selected in (
         ("all", slice(None)),
-        (f"the newest {count(_window(found))}", slice(-_window(found), None)),
+        (f"the newest {format_count(window)}", slice(-window, None)),
     ):
-        right, truths = found.right[chosen], found.truths[chosen]
+        correct, truths = decisions.correct[selected], decisions.truths[selected]
         commonest = np.bincount(truths).max() / len(truths)
         rows.append(
             [
                 name,
-                percent(right.mean(), 2),
-                percent(commonest, 2),
-                count(int(right.sum())),
-                count(len(right)),
+                format_percent(correct.mean(), 2),
+                format_percent(commonest, 2),
+                format_count(int(correct.sum())),
+                format_count(len(correct)),
             ]
         )
-    head = ("", "accuracy", "commonest label", "right", "scored")
-    return Grid("Prequential accuracy: each record predicted by a model that had not learned it", head, rows)
+    head = ("", "accuracy", "commonest label", "correct", "scored")
+    return Table("Prequential accuracy: each record predicted by a model that had not learned it", head, rows)
 
 
-def sections(found: Decisions) -> Iterator[Section]:
-    """Yield the sections on a classification."""
-    yield _over_time(found)
-    yield _confusion(found)
-    yield _by_class(found)
-    yield from _hardest(found)
-    yield from _weights(found)
+def build_sections(decisions: Decisions) -> Iterator[Section]:
+    """Yield the sections that these decisions allow."""
+    yield _build_accuracy_section(decisions)
+    yield _build_confusion_section(decisions)
+    yield _build_recall_section(decisions)
+    yield from _build_hardest_section(decisions)
+    yield from _build_weights_section(decisions)
 
 
-def _over_time(found: Decisions) -> Section:
-    window = _window(found)
-    picture = Picture(
-        title=f"{percent(found.right.mean())} of {count(len(found.right))} are right,"
-        f" {percent(found.right[-window:].mean())} of the last {count(window)}",
-        alt="Line chart of the rolling share of right predictions, and of the commonest label's share.",
-        caption=f"The share right among the last {count(window)} records. Blue, solid: the model."
-        " Orange, dashed: saying the label that is commonest there, which knows what is to come.",
-        svg=accuracy.accuracy_over_time(found, window),
+def _build_accuracy_section(decisions: Decisions) -> Section:
+    window, correct = _choose_window(decisions), decisions.correct
+    figure = Figure(
+        title=f"{format_percent(correct.mean())} of {format_count(len(correct))} predictions are correct,"
+        f" {format_percent(correct[-window:].mean())} of the last {format_count(window)}",
+        alt="Line chart of the rolling share of correct predictions, and of the commonest label's share.",
+        caption=f"The share of correct predictions among the last {format_count(window)} records. Blue,"
+        " solid: the model. Orange, dashed: always predicting the commonest label among them, a baseline that"
+        " knows the labels in advance.",
+        svg=accuracy.draw_rolling_accuracy(decisions, window),
         wide=True,
     )
-    return Section("Accuracy over time", "", [picture])
+    return Section("Accuracy over time", "", [figure])
 
 
-def _confusion(found: Decisions) -> Section:
-    counts = found.confusion
-    wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
-    truth, guess = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    most = int(wrong[truth, guess])
-    title = "Nothing was taken for something else"
-    if most:
+def _build_confusion_section(decisions: Decisions) -> Section:
+    classes, counts = decisions.classes, decisions.confusion
+    mistakes = np.where(np.eye(len(counts), dtype=bool), 0, counts)
+    truth, prediction = np.unravel_index(int(mistakes.argmax()), mistakes.shape)
+    shares = 100 * mistakes / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    share_truth, share_prediction = np.unravel_index(int(shares.argmax()), shares.shape)
+    title, share_title = "No label was mistaken for another", "As shares of each label"
+    if mistakes.any():
+        mistake_count = format_count(int(mistakes[truth, prediction]))
+        label_count = format_count(int(counts[truth].sum()))
         title = (
-            f"The commonest mistake: {found.classes[truth]} taken for {found.classes[guess]},"
-            f" {count(most)} times of {count(int(counts[truth].sum()))}"
+            f"The commonest mistake: {classes[truth]} mistaken for {classes[prediction]},"
+            f" {mistake_count} of {label_count} times"
         )
-    rows = 100 * wrong / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    truth, guess = np.unravel_index(int(rows.argmax()), rows.shape)
-    largest = f"{found.classes[truth]} is taken for {found.classes[guess]} in {number(rows[truth, guess])} %"
-    how = (
-        "A row is a label, a column what it was taken for; bold: right."
-        " The darker a cell, the larger the share of its row."
+        share_title += (
+            f": at most {format_number(shares.max())}\u00a0% ({classes[share_truth]} mistaken for"
+            f" {classes[share_prediction]})"
+        )
+    caption = (
+        "A row is a label, a column a prediction; correct ones are bold. The darker a cell, the larger its"
+        " share of the row."
     )
-    pictures = [
-        Picture(title, "Confusion matrix in counts.", how, accuracy.confusion(found, shares=False)),
-        Picture(
-            f"As shares of each label, at most {largest}" if most else "As shares of each label",
-            "Confusion matrix in percent of each label.",
-            f"{how} In percent; each row adds up to 100.",
-            accuracy.confusion(found, shares=True),
+    figures = [
+        Figure(
+            title=title,
+            alt="Confusion matrix in counts.",
+            caption=caption,
+            svg=accuracy.draw_confusion_matrix(decisions, as_shares=False),
+        ),
+        Figure(
+            title=share_title,
+            alt="Confusion matrix in percent of each label.",
+            caption=f"{caption} In percent; each row adds up to 100.",
+            svg=accuracy.draw_confusion_matrix(decisions, as_shares=True),
         ),
     ]
-    return Section("What is taken for what", "", pictures)
+    return Section("Which labels are confused", "", figures)
 
 
-def _by_class(found: Decisions) -> Section:
-    recall, precision = found.recall, found.precision
-    known = np.where(np.isnan(recall), np.inf, recall)
-    least = int(known.argmin())
-    picture = Picture(
-        title=f"{found.classes[least]} is hardest to find: {percent(recall[least])} of them are recognised",
+def _build_recall_section(decisions: Decisions) -> Section:
+    recall, precision, counts = decisions.recall, decisions.precision, decisions.confusion
+    hardest = int(np.where(np.isnan(recall), np.inf, recall).argmin())
+    figure = Figure(
+        title=f"{decisions.classes[hardest]} is hardest to recognise: its recall is"
+        f" {format_percent(recall[hardest])}",
         alt="Dot chart of recall and precision by class.",
-        caption="Recall (dots): of the records of a class, the share that was recognised. Precision (hollow"
-        " diamonds): of what was said to be of a class, the share that is.",
-        svg=accuracy.by_class(found),
+        caption="Recall (dots): of the records of a class, the share predicted as that class. Precision"
+        " (hollow diamonds): of the records predicted as a class, the share that belongs to it.",
+        svg=accuracy.draw_recall_and_precision(decisions),
     )
-    counts = found.confusion
     rows = [
         (
             str(label),
-            percent(recall[at]),
-            percent(precision[at]),
-            count(int(counts[at].sum())),
-            count(int(counts[:, at].sum())),
+            format_percent(recall[index]),
+            format_percent(precision[index]),
+            format_count(int(counts[index].sum())),
+            format_count(int(counts[:, index].sum())),
         )
-        for at, label in enumerate(found.classes)
+        for index, label in enumerate(decisions.classes)
     ]
-    table = Grid("Class by class", ("class", "recall", "precision", "of the class", "said to be"), rows)
-    return Section("Recall and precision", "", [picture], [table])
+    head = ("class", "recall", "precision", "records", "predicted")
+    return Section("Recall and precision", "", [figure], [Table("Recall and precision by class", head, rows)])
 
 
-def _hardest(found: Decisions) -> Iterator[Section]:
-    hard = hardest(found, _ACROSS * _DOWN)
-    if not hard:
+def _build_hardest_section(decisions: Decisions) -> Iterator[Section]:
+    records = find_hardest(decisions, _IMAGE_COLUMNS * _IMAGE_ROWS)
+    if not records:
         return
-    worst = hard[0]
-    title = f"The hardest: {worst.truth}, taken for {worst.guess}, wrong {worst.wrong} times of {worst.seen}"
-    text = "Equal records count as one, however often they came; the most often wrong stand first."
-    if found.picture is None:
-        rows = [[str(one.truth), str(one.guess), count(one.wrong), count(one.seen)] for one in hard[:_ROWS]]
-        head = ("label", "mostly taken for", "wrong", "seen")
-        yield Section("The hardest records", text, (), [Grid(title, head, rows)])
+    worst = records[0]
+    section_title = "The hardest records"
+    title = (
+        f"The hardest: {worst.truth} mistaken for {worst.mistaken_for},"
+        f" wrong {worst.wrong} of {worst.seen} times"
+    )
+    text = "Records with equal features count as one. Those predicted wrongly most often come first."
+    if decisions.image_shape is None:
+        rows = [
+            [
+                str(record.truth),
+                str(record.mistaken_for),
+                format_count(record.wrong),
+                format_count(record.seen),
+            ]
+            for record in records[:_TABLE_ROWS]
+        ]
+        head = ("label", "mostly mistaken for", "wrong", "seen")
+        yield Section(section_title, text, (), [Table(title, head, rows)])
         return
-    listed = ", ".join(f"{one.truth} taken for {one.guess}" for one in hard[:_ACROSS])
-    picture = Picture(
+    examples = ", ".join(
+        f"{record.truth} mistaken for {record.mistaken_for}" for record in records[:_IMAGE_COLUMNS]
+    )
+    figure = Figure(
         title=title,
-        alt=f"Pictures of the {len(hard)} records most often wrong: {listed}, …",
-        caption="Above each: its label → what it was mostly taken for, and how often it was wrong of how"
-        " often it came.",
-        svg=accuracy.pictures(hard, found.picture, _ACROSS),
+        alt=f"Images of the {len(records)} records most often predicted wrongly: {examples}, …",
+        caption="Above each image: the label → what it was mostly mistaken for, and how often the prediction"
+        " was wrong of how often the record came.",
+        svg=accuracy.draw_hard_records(records, decisions.image_shape, _IMAGE_COLUMNS),
         wide=True,
     )
-    yield Section("The hardest records", text, [picture])
+    yield Section(section_title, text, [figure])
 
 
-def _weights(found: Decisions) -> Iterator[Section]:
-    weights = found.weights
+def _build_weights_section(decisions: Decisions) -> Iterator[Section]:
+    weights = decisions.weights
     if weights is None:
         return
-    zeros = f"{percent(float((weights == 0).mean()))} of {count(weights.size)} weights are exactly 0"
-    how = (
-        "Orange, +: more there speaks for the class. Purple, −: it speaks against. White: it does not matter."
-    )
-    if found.picture is not None:
-        drawn = accuracy.weights_as_pictures(found, weights, found.picture)
-        alt = "The weights of each class as a picture."
+    if decisions.image_shape is not None:
+        svg = accuracy.draw_weight_images(decisions, weights, decisions.image_shape)
+        alt = "The weights of each class as an image."
     else:
-        drawn = accuracy.weights_as_map(found, weights)
+        svg = accuracy.draw_weight_map(decisions, weights)
         alt = "Map of the weights, a row a class, a column a feature."
-    yield Section("What the model looks at", "", [Picture(zeros, alt, how, drawn, wide=True)])
+    zeros = format_percent(float((weights == 0).mean()))
+    figure = Figure(
+        title=f"{zeros} of {format_count(weights.size)} weights are exactly 0",
+        alt=alt,
+        caption="Orange, +: a large value there speaks for the class. Purple, −: it speaks against the class."
+        " White: the value does not matter.",
+        svg=svg,
+        wide=True,
+    )
+    yield Section("What the model looks at", "", [figure])
 
 
-def _window(found: Decisions) -> int:
-    return max(1, min(_WINDOW, len(found.truths) // 2))
+def _choose_window(decisions: Decisions) -> int:
+    return max(1, min(_MAX_WINDOW, len(decisions.truths) // 2))
