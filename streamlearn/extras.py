@@ -25,10 +25,10 @@ _EXTRAS = {
 
 
 @contextmanager
-def needing(extra: str) -> Iterator[None]:
+def require_extra(extra: str) -> Iterator[None]:
     """Raise `MissingExtra`, which says what to install, where an import inside finds no package.
 
-    >>> with needing("lags"):
+    >>> with require_extra("lags"):
     ...     import no_such_package
     Traceback (most recent call last):
         ...

@@ -185,24 +185,24 @@ class Settings:
 
     def environment(self) -> dict[str, str]:
         """Return the variables with which another process loads the same settings."""
-        return {variable(option.name): str(getattr(self, option.name)) for option in fields(self)}
+        return {variable_name(option.name): str(getattr(self, option.name)) for option in fields(self)}
 
 
-def variable(name: str) -> str:
+def variable_name(name: str) -> str:
     """Return the name of a setting's environment variable.
 
-    >>> variable("http_port")
+    >>> variable_name("http_port")
     'STREAMLEARN_HTTP_PORT'
     """
     return PREFIX + name.upper()
 
 
-def inherited(more: Mapping[str, str] | None = None) -> dict[str, str]:
+def inherit_env(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment with the variables `more`, for a process that it starts."""
     return {**os.environ, **(more or {})}
 
 
-def preset(variables: Mapping[str, str]) -> None:
+def preset_env(variables: Mapping[str, str]) -> None:
     """Set variables of this process, for a library that can only be configured so, and before its import."""
     os.environ.update(variables)
 
@@ -226,7 +226,7 @@ def _convert(environ: Mapping[str, str]) -> dict[str, Any]:
     types = get_type_hints(Settings, include_extras=True)
     values = {}
     for option in fields(Settings):
-        if text := environ.get(variable(option.name)):
+        if text := environ.get(variable_name(option.name)):
             values[option.name] = _convert_text(option, types[option.name], text)
     return values
 
@@ -239,7 +239,7 @@ def _convert_text(option: "Field[Any]", kind: Any, text: str) -> Any:
         shown = "" if option.metadata["secret"] else f"={text!r}"
         reason = _describe(kind, str(error))
         raise BadSetting(
-            f"{variable(option.name)}{shown} {reason}; the default is {option.default}"
+            f"{variable_name(option.name)}{shown} {reason}; the default is {option.default}"
         ) from None
 
 

@@ -20,10 +20,10 @@ from helpers import KEY, LINEAGE, ListStream, Make
 
 from serving.app import create_app
 from streamlearn.engine.worker import Worker
-from streamlearn.local.services import redis_server
+from streamlearn.local.services import find_redis_server
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.settings import Settings, inherited
+from streamlearn.settings import Settings, inherit_env
 from streamlearn.storage.store import Store
 from streamlearn.stream.lineage import Lineage
 from streamlearn.waiting import wait_until
@@ -89,7 +89,7 @@ class Stack:
         process = subprocess.run(
             command,
             cwd=ROOT,
-            env=inherited(self.settings.environment()),
+            env=inherit_env(self.settings.environment()),
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -152,7 +152,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Redis server, started for the quick tests."""
     port = free_port()
     server = subprocess.Popen(
-        [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
         cwd=tmp_path_factory.mktemp("redis"),
         stdout=subprocess.DEVNULL,
     )
@@ -224,7 +224,7 @@ def running_server(home: Path, **settings: Any) -> Iterator[Server]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [ROOT / ".venv/bin/streamlearn", "serve"],
-            env=inherited(configured.environment()),
+            env=inherit_env(configured.environment()),
             stdout=output,
             stderr=output,
         )

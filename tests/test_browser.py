@@ -15,7 +15,7 @@ from streamlearn.local import chaos, health
 from streamlearn.local.processes import find_processes
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.pipelines.registry import load
-from streamlearn.settings import inherited
+from streamlearn.settings import inherit_env
 from streamlearn.waiting import wait_until
 
 THREE = [
@@ -207,7 +207,7 @@ def test_the_forecast_moves_while_hours_arrive(open_page: Open, learned: Stack, 
     ink = {page.locator("#outlook canvas").evaluate("canvas => canvas.toDataURL()")}
     replay = [ROOT / ".venv/bin/streamlearn", "replay", "pm25", "--rate", "20", "--loop"]
     sending = subprocess.Popen(
-        replay, env=inherited(learned.settings.environment()), stdout=subprocess.DEVNULL
+        replay, env=inherit_env(learned.settings.environment()), stdout=subprocess.DEVNULL
     )
     try:
         for _ in range(3):

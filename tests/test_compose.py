@@ -16,7 +16,7 @@ from streamlearn.local import container, probe, secrets
 from streamlearn.local.configuration import build_flink_options, build_kafka_options
 from streamlearn.local.services import KAFKA_JAVA_OPTIONS, build_flink
 from streamlearn.pipelines import digits, pm25
-from streamlearn.settings import Settings, inherited, variable
+from streamlearn.settings import Settings, inherit_env, variable_name
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
@@ -55,7 +55,7 @@ def find_settings() -> set[str]:
 def test_every_setting_that_is_named_exists() -> None:
     names = find_settings()
     assert len(names) > 10
-    assert names <= {variable(option.name) for option in fields(Settings)}
+    assert names <= {variable_name(option.name) for option in fields(Settings)}
 
 
 @pytest.mark.parametrize("service", OURS)
@@ -224,7 +224,7 @@ def test_compose_finds_the_file_valid(command: list[str]) -> None:
         process = subprocess.run(
             [*command, *profile, "config", "--quiet"],
             cwd=ROOT,
-            env=inherited(),
+            env=inherit_env(),
             capture_output=True,
             text=True,
         )

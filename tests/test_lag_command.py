@@ -20,7 +20,7 @@ from streamlearn.cli.main import main
 from streamlearn.errors import FileError
 from streamlearn.reports.figures.lag_pairs import prepare_files
 from streamlearn.reports.figures.style import save_figure
-from streamlearn.settings import inherited
+from streamlearn.settings import inherit_env
 
 BLOCKS = re.findall(r"```(sh|python|text)\n(.*?)```", (ROOT / "docs" / "lags.md").read_text(), re.DOTALL)
 
@@ -260,7 +260,7 @@ def test_the_examples_of_the_page_give_what_it_shows(tmp_path: Path) -> None:
     (tmp_path / "streamlearn").write_text(f'#!/bin/sh\nexec {sys.executable} -m streamlearn "$@"\n')
     (tmp_path / "streamlearn").chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    environment = inherited({"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "80"})
+    environment = inherit_env({"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "80"})
     output, compared = "", 0
     for language, block in BLOCKS:
         if language == "text":

@@ -15,7 +15,7 @@ from sklearn.linear_model import SGDClassifier
 
 from streamlearn.engine import check
 from streamlearn.pipelines.registry import load
-from streamlearn.settings import inherited
+from streamlearn.settings import inherit_env
 from streamlearn.waiting import wait_until
 
 pytestmark = pytest.mark.stack
@@ -37,7 +37,7 @@ def module() -> Iterator[Path]:
 
 def test_the_check_on_the_page_passes(module: Path) -> None:
     command = next(line for line in COMMANDS if " check " in line)
-    process = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, env=inherited())
+    process = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, env=inherit_env())
     assert process.returncode == 0, process.stdout + process.stderr
     assert process.stdout.count("✓") == 7
 

@@ -8,7 +8,7 @@ from conftest import ROOT, free_port
 from producer.replay import _pace
 from streamlearn.datasets import digits
 from streamlearn.errors import BadRecord
-from streamlearn.settings import inherited
+from streamlearn.settings import inherit_env
 from streamlearn.stream.records import check_size
 
 
@@ -63,7 +63,7 @@ def test_a_record_over_the_limit_is_refused() -> None:
 
 
 def test_an_absent_broker_is_named_in_one_line() -> None:
-    environment = inherited({"STREAMLEARN_KAFKA": f"localhost:{free_port()}"})
+    environment = inherit_env({"STREAMLEARN_KAFKA": f"localhost:{free_port()}"})
     process = subprocess.run(
         [ROOT / ".venv" / "bin" / "streamlearn", "replay", "digits", "--limit", "1"],
         env=environment,

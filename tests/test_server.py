@@ -21,9 +21,9 @@ from helpers import LINEAGE, learner, put
 from sklearn.datasets import load_digits
 
 from streamlearn.learning.learner import Learner, predict_then_learn
-from streamlearn.local.services import redis_server
+from streamlearn.local.services import find_redis_server
 from streamlearn.pipelines import digits
-from streamlearn.settings import inherited
+from streamlearn.settings import inherit_env
 from streamlearn.storage.store import Store
 from streamlearn.waiting import wait_until
 
@@ -135,7 +135,7 @@ def kserve_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([ROOT / ".venv/bin/python", "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "kserve==0.21.0"]
-    done = subprocess.run(pip, capture_output=True, text=True, env={**inherited(), "PIP_CONSTRAINT": ""})
+    done = subprocess.run(pip, capture_output=True, text=True, env={**inherit_env(), "PIP_CONSTRAINT": ""})
     assert done.returncode == 0, done.stderr
     return python
 
@@ -328,7 +328,7 @@ def own_redis(tmp_path: Path) -> Any:
     """A Redis that a test may stop."""
     port = free_port()
     process = psutil.Popen(
-        [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
     )
@@ -430,7 +430,7 @@ def test_a_mistake_in_the_settings_is_one_clear_line(
         held.bind(("127.0.0.1", 0))
         held.listen()
         wrong = {name: value.replace("TAKEN", str(held.getsockname()[1])) for name, value in settings.items()}
-        environment = inherited({"STREAMLEARN_HOME": str(tmp_path), **wrong})
+        environment = inherit_env({"STREAMLEARN_HOME": str(tmp_path), **wrong})
         command = [ROOT / ".venv/bin/streamlearn", "serve"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
@@ -454,7 +454,7 @@ def test_the_description_holds_against_schemathesis(server: Server, tmp_path: Pa
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env=inherited({"COLUMNS": "100"}),
+        env=inherit_env({"COLUMNS": "100"}),
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr
 

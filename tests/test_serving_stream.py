@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 
 from streamlearn.cli.main import main
 from streamlearn.pipelines import pm25
-from streamlearn.settings import inherited
+from streamlearn.settings import inherit_env
 from streamlearn.waiting import wait_until
 
 X, Y = load_digits(return_X_y=True)
@@ -191,7 +191,7 @@ def test_the_examples_of_the_page_work(learned: Stack) -> None:
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)],
         cwd=ROOT,
-        env=inherited(learned.settings.environment()),
+        env=inherit_env(learned.settings.environment()),
         capture_output=True,
         text=True,
         timeout=300,

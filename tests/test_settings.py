@@ -6,7 +6,7 @@ from conftest import ROOT
 
 from streamlearn.errors import BadSetting
 from streamlearn.local import secrets
-from streamlearn.settings import Settings, variable
+from streamlearn.settings import Settings, variable_name
 
 
 def test_a_process_started_with_the_environment_loads_the_same_settings(tmp_path: Path) -> None:
@@ -69,5 +69,5 @@ def test_who_names_a_redis_says_whether_it_has_a_password(
 def test_every_setting_is_documented_with_its_default_and_its_sentence() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     for option in fields(Settings):
-        row = f"| `{variable(option.name)}` | `{option.default}` | {option.metadata['help']} |"
+        row = f"| `{variable_name(option.name)}` | `{option.default}` | {option.metadata['help']} |"
         assert row in page, f"docs/settings.md lacks: {row}"

@@ -19,7 +19,7 @@ from streamlearn.extras import describe_missing
 from streamlearn.local import processes
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations import flink_api
-from streamlearn.settings import Settings, inherited
+from streamlearn.settings import Settings, inherit_env
 from streamlearn.waiting import wait_until
 
 
@@ -98,7 +98,7 @@ def test_a_taken_port_is_named_with_its_holder(stack: Stack, tmp_path) -> None: 
         done = subprocess.run(
             ["scripts/up", "--detach"],
             cwd=ROOT,
-            env=inherited(free_settings(tmp_path, kafka=f"localhost:{port}").environment()),
+            env=inherit_env(free_settings(tmp_path, kafka=f"localhost:{port}").environment()),
             capture_output=True,
             text=True,
         )
@@ -112,7 +112,7 @@ def test_a_taken_port_is_named_with_its_holder(stack: Stack, tmp_path) -> None: 
 def test_whatever_happens_nothing_is_left_behind(stack: Stack, tmp_path, way: str) -> None:  # type: ignore[no-untyped-def]
     """Ctrl-C in the middle of starting; and `down` after a `kill -9` of the supervisor."""
     settings = free_settings(tmp_path)
-    environment = inherited(settings.environment())
+    environment = inherit_env(settings.environment())
     up = subprocess.Popen(
         ["scripts/up"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -9,7 +9,7 @@ import pytest
 from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
 
 from streamlearn.engine import answering
-from streamlearn.engine.verify import Report
+from streamlearn.engine.verification_report import Report
 from streamlearn.engine.verify import verify as run
 from streamlearn.errors import NothingToCompare
 from streamlearn.learning.learner import Answer

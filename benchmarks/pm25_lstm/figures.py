@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.pm25_lstm.hours import WEATHER, Floats, Hours
 from benchmarks.pm25_lstm.lstm import Net
 from streamlearn.errors import FileError
-from streamlearn.extras import needing
+from streamlearn.extras import require_extra
 from streamlearn.reports.figures.style import BLUE, ORANGE, save_figure
 
 _LABELS = {
@@ -32,7 +32,7 @@ def make_folder(folder: Path) -> Path:
     MissingExtra
         matplotlib is not installed.
     """
-    with needing("lstm"):
+    with require_extra("lstm"):
         import matplotlib  # noqa: F401
     try:
         folder.mkdir(parents=True, exist_ok=True)

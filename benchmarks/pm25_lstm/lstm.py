@@ -7,8 +7,8 @@ from typing import Any
 from benchmarks.pm25_lstm import article, fair
 from benchmarks.pm25_lstm.examples import ExampleSets
 from benchmarks.pm25_lstm.hours import YEAR, Floats, Hours
-from streamlearn.extras import needing
-from streamlearn.settings import Settings, preset
+from streamlearn.extras import require_extra
+from streamlearn.settings import Settings, preset_env
 
 _UNITS = 50
 _BATCH = 72
@@ -58,11 +58,11 @@ def import_keras() -> Any:
     MissingExtra
         Keras or JAX is not installed.
     """
-    with needing("lstm"):
+    with require_extra("lstm"):
         import jax
 
         jax.config.update("jax_platforms", "cpu")
-        preset({"KERAS_BACKEND": "jax", "KERAS_HOME": str(Settings.load().cache.absolute() / "keras")})
+        preset_env({"KERAS_BACKEND": "jax", "KERAS_HOME": str(Settings.load().cache.absolute() / "keras")})
         import keras
     return keras
 

@@ -214,4 +214,6 @@ class Watch:
 
     def _poll_flink(self) -> None:
         self.job = flink_api.newest_job(self._settings, job_name(self.pipeline.name))
-        self.job_trouble = flink_api.trouble(self._settings, self.job) if self.job and self.job.live else None
+        self.job_trouble = (
+            flink_api.find_trouble(self._settings, self.job) if self.job and self.job.live else None
+        )

@@ -5,6 +5,7 @@ worker.py      one attempt of a job: resume, then answer call after call
 recovery.py    the learner that goes on at an offset, after any start
 relearning.py  learning again what a snapshot lacks, as the journal says
 verify.py      the fold once more, compared with the stream's answers and versions
+verification_report.py   what was compared, and how it came out
 offline.py     the fold of a data set, with no stream
 evaluate.py    its prequential score
 check.py       whether a pipeline of one's own keeps its promises

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from streamlearn.engine.answering import Answering
+from streamlearn.engine.verification_report import Report
 from streamlearn.errors import LineageError, NothingToCompare, SnapshotRefused
 from streamlearn.learning.learner import Answer, Learner
 from streamlearn.pipelines.base import Pipeline
@@ -24,69 +25,7 @@ from streamlearn.stream.journal import AnsweredRecord, journaled_chunks
 from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Entry, Input, Journal, Output, Stream
 
-_MAX_DIFFERENCES = 20
 _SETTLE_S = 5.0
-
-
-class Difference(msgspec.Struct):
-    """Something that is not as it should be."""
-
-    offset: int
-    """Of the record; of a snapshot, its version."""
-    kind: str
-    """missing, doubled, version, prediction, dead letter, control, snapshot, learner"""
-    detail: str
-
-
-class Report(msgspec.Struct, kw_only=True):
-    """What was compared, and how it came out."""
-
-    pipeline: str
-    lineage: str
-    start: int
-    """The first offset compared."""
-    end: int
-    """The offset after the last one compared."""
-    begun_from: int | None = None
-    """The version of the snapshot that the pass began from; None: the lineage's start."""
-    predictions: int = 0
-    dead_letters: int = 0
-    controls: int = 0
-    chunks: int = 0
-    snapshots: int = 0
-    """Versions in Redis that were compared with the pass."""
-    unanswered: int = 0
-    """Offsets after the last committed answer: not answered yet."""
-    different: int = 0
-    """How many differences there are in all."""
-    differences: list[Difference] = []
-    """The first of them."""
-    notes: list[str] = []
-
-    @property
-    def records(self) -> int:
-        """How many records were compared."""
-        return self.predictions + self.dead_letters + self.controls
-
-    @property
-    def missing(self) -> str | None:
-        """What is missing for a comparison; None if everything is there."""
-        if not self.records and not self.different:
-            return "the lineage has no committed answer yet"
-        if not self.snapshots and not self.different:
-            return "Redis keeps no version of this lineage that could be compared with the pass"
-        return None
-
-    @property
-    def exit_code(self) -> int:
-        """0: everything is equal; 1: something differs; 2: there was nothing to compare."""
-        return 1 if self.different else 2 if self.missing else 0
-
-    def add_difference(self, offset: int, kind: str, detail: str) -> None:
-        """Count a difference, and keep it if it is among the first."""
-        self.different += 1
-        if len(self.differences) < _MAX_DIFFERENCES:
-            self.differences.append(Difference(offset, kind, detail))
 
 
 def verify(

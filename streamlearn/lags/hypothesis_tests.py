@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamlearn.errors import BadSeries
-from streamlearn.extras import needing
+from streamlearn.extras import require_extra
 from streamlearn.lags.gaps import longest_run
 from streamlearn.lags.prewhitening import fit_autoregression
 from streamlearn.lags.series import Floats
@@ -83,7 +83,7 @@ def run_stationarity_tests(values: Floats) -> Stationarity:
     MissingExtra
         statsmodels is not installed.
     """
-    with needing("lags"):
+    with require_extra("lags"):
         from statsmodels.tsa.stattools import adfuller, kpss
     run = longest_run(values)
     # An autoregression of order p is p − 1 lags of the differences.
@@ -112,7 +112,7 @@ def run_granger_tests(x: Floats, y: Floats, max_lag: int) -> Granger | None:
     MissingExtra
         statsmodels is not installed.
     """
-    with needing("lags"):
+    with require_extra("lags"):
         from statsmodels.tools.sm_exceptions import InfeasibleTestError
         from statsmodels.tsa.stattools import grangercausalitytests
     both = ~np.isnan(x) & ~np.isnan(y)

@@ -19,7 +19,8 @@ import psutil
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister
-from streamlearn.engine.verify import Report, verify
+from streamlearn.engine.verification_report import Report
+from streamlearn.engine.verify import verify
 from streamlearn.errors import StackError, StreamlearnError
 from streamlearn.local import health, processes
 from streamlearn.local.services import format_arguments, select_replayed
@@ -27,7 +28,7 @@ from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations import verification
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load_all
-from streamlearn.settings import Settings, inherited
+from streamlearn.settings import Settings, inherit_env
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import Restore
 from streamlearn.waiting import wait_until
@@ -204,7 +205,7 @@ def replay_in_background(
             script = 'while :; do "$@" && exit; sleep 1; done'
             process = subprocess.Popen(
                 ["/bin/sh", "-c", script, "replay", *command],
-                env=inherited({**settings.environment(), **processes.mark_environment(settings.home)}),
+                env=inherit_env({**settings.environment(), **processes.mark_environment(settings.home)}),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,

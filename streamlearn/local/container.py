@@ -14,7 +14,7 @@ from streamlearn.learning.blas import ONE_BLAS_THREAD
 from streamlearn.local import configuration, secrets
 from streamlearn.local.services import build_flink
 from streamlearn.pipelines.registry import load_all
-from streamlearn.settings import Settings, inherited
+from streamlearn.settings import Settings, inherit_env
 
 REDIS = "redis"
 """The service's name, which is its host name in the containers' network."""
@@ -31,7 +31,7 @@ def configure(echo: Callable[[str], None]) -> None:
     Redis runs as a user of its own, so its two files are readable for everyone; only containers with the
     volume can reach them.
     """
-    password = inherited().get("REDIS_PASSWORD", "")
+    password = inherit_env().get("REDIS_PASSWORD", "")
     settings = secrets.create_missing(Settings.load(), redis_host=REDIS, redis_password=password)
     folder = settings.secrets.parent
     configuration.write_redis(folder / "redis.conf", settings, REDIS_DATA, bind="* -::*", mode=_READABLE)
@@ -44,7 +44,7 @@ def run_flink(part: str) -> None:
     settings = Settings.load()
     prepare_flink(settings)
     command = next(service.command for service in build_flink(settings) if service.name == part)
-    os.execve(command[0], command, inherited({**flink_environment(settings), **ONE_BLAS_THREAD}))  # noqa: S606
+    os.execve(command[0], command, inherit_env({**flink_environment(settings), **ONE_BLAS_THREAD}))  # noqa: S606
 
 
 def submit(echo: Callable[[str], None]) -> None:
@@ -59,6 +59,6 @@ def prepare_flink(settings: Settings) -> None:
     folder = settings.home.absolute() / "flink"
     for name in ("conf", "log", "tmp"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    lines = (line.partition(":") for line in inherited().get("FLINK_PROPERTIES", "").splitlines())
+    lines = (line.partition(":") for line in inherit_env().get("FLINK_PROPERTIES", "").splitlines())
     options = {key.strip(): value.strip() for key, colon, value in lines if colon}
     configuration.write_flink(folder / "conf", settings, options)

@@ -79,7 +79,7 @@ def describe_trouble(settings: Settings, pipeline: str) -> str | None:
             return progress
     with suppress(StreamlearnError):
         job = flink_api.newest_job(settings, job_name(pipeline))
-        if job and job.live and (reason := flink_api.trouble(settings, job)):
+        if job and job.live and (reason := flink_api.find_trouble(settings, job)):
             return reason
     if failed := count_failed_commits(settings, pipeline):
         return (

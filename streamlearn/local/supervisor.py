@@ -14,7 +14,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from streamlearn.errors import StackError
 from streamlearn.local.processes import mark_environment
 from streamlearn.local.services import Service
-from streamlearn.settings import Settings, inherited
+from streamlearn.settings import Settings, inherit_env
 
 _SOCKET_PATH_MAX = 100
 
@@ -85,7 +85,7 @@ class Supervisor:
         config.write_text(self._format_configuration(services, replay=replay))
         process = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(config)],
-            env=inherited({**self._settings.environment(), **environment, **mark_environment(self._home)}),
+            env=inherit_env({**self._settings.environment(), **environment, **mark_environment(self._home)}),
             capture_output=True,
             text=True,
         )

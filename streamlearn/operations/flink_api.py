@@ -75,7 +75,7 @@ def live_jobs(settings: Settings, name: str) -> list[Job]:
     return sorted((job for job in _jobs(settings, name) if job.live), key=lambda job: -job.started_ms)
 
 
-def trouble(settings: Settings, job: Job) -> str | None:
+def find_trouble(settings: Settings, job: Job) -> str | None:
     """Return, in one line, the exception because of which a job is restarted; None if there is none.
 
     Of a job that runs again, only an exception of the last minute counts.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister
-from streamlearn.engine.verify import Report
+from streamlearn.engine.verification_report import Report
 from streamlearn.errors import NothingToCompare
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage.store import Store

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from streamlearn.extras import needing
+from streamlearn.extras import require_extra
 from streamlearn.learning.curves import Floats
 from streamlearn.reports.forecasts import Forecasts
 
@@ -29,7 +29,7 @@ def known_quantiles(residuals: Floats, shares: Sequence[float]) -> Floats:
     `residuals` is forecast minus truth, shape (n, h). Row t uses its rows up to t, and equals what
     `curves.spread` returns of them; NaN where fewer than `MIN_ERRORS` are known.
     """
-    with needing("report"):
+    with require_extra("report"):
         import pandas as pd
     quantiles = np.full((*residuals.shape, len(shares)), np.nan)
     for column in range(residuals.shape[1]):

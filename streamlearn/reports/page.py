@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamlearn.errors import FileError
-from streamlearn.extras import needing
+from streamlearn.extras import require_extra
 from streamlearn.reports.figures.style import inline_svg
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -84,7 +84,7 @@ def check_installed() -> None:
     MissingExtra
         A package that the page or its figures need is not installed.
     """
-    with needing("report"):
+    with require_extra("report"):
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
         import statsmodels  # noqa: F401
@@ -98,7 +98,7 @@ def render_page(head: PageHead, sections: Sequence[Section]) -> str:
     MissingExtra
         jinja2 is not installed.
     """
-    with needing("report"):
+    with require_extra("report"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
     numbers = itertools.count(1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from streamlearn.errors import FileError
-from streamlearn.extras import needing
+from streamlearn.extras import require_extra
 from streamlearn.lags.analysis import Pair
 from streamlearn.lags.correlations import Correlations
 from streamlearn.lags.series import Series, Table
@@ -34,7 +34,7 @@ def prepare_files(target: Path, pairs: Sequence[tuple[str, str]]) -> list[Path]:
     MissingExtra
         matplotlib is not installed.
     """
-    with needing("lags"):
+    with require_extra("lags"):
         import matplotlib  # noqa: F401
     is_folder = not target.suffix or target.is_dir()
     if not is_folder and target.suffix not in _SUFFIXES:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlearn.errors import FileError
-from streamlearn.extras import needing
+from streamlearn.extras import require_extra
 from streamlearn.learning.curves import Floats
 
 BLUE, ORANGE, GREEN, PINK, AMBER, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
@@ -92,7 +92,7 @@ def _draw_figure(
     draw: Callable[[Any], None], size: tuple[float, float], rows: int, options: dict[str, Any]
 ) -> Iterator[Any]:
     """Hold matplotlib to the style, and yield a figure whose axes `draw` has filled."""
-    with needing("report"):
+    with require_extra("report"):
         import matplotlib as mpl
         from matplotlib.figure import Figure
     with mpl.rc_context(_RC_PARAMS), warnings.catch_warnings():
