@@ -18,7 +18,7 @@ class LearningMetrics:
     """Gauges, counters and meters of a worker; call `observe` after each batch."""
 
     def __init__(self, group: Any, pipeline: Pipeline, worker: Worker) -> None:
-        group = group.add_group("online_ml")
+        group = self._group = group.add_group("online_ml")
         self._worker = worker
         blank = pipeline.new_learner().score
         self._gauges = blank.gauges()
@@ -59,6 +59,9 @@ class LearningMetrics:
         self._total.rise_to(score.samples)
         self._right.rise_to(right)
         for name, count in score.counts().items():
+            # A score may come to count what it did not know at the start, such as a label.
+            if name not in self._counts:
+                self._counts[name] = Total(self._group.counter(name))
             self._counts[name].rise_to(count)
 
     def _make_gauge(self, name: str) -> Callable[[], int]:

@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
         pipeline.name: ModelCache(store, pipeline, settings.model_poll_ms / 1000, settings.checkpoint_key)
         for pipeline in load_all(settings)
     }
-    app.extensions["serving"] = lambda: True
+    app.extensions["is_alive"] = lambda: True
     telemetry.register(app, metrics_dir)
     errors.register(app)
     access.register(app, settings)

@@ -76,7 +76,7 @@ def json_response(answer: Any, status: int = 200) -> Response:
     return Response(encode(answer), status, content_type="application/json")
 
 
-def remember(name: str, identity: str, served: Served, records: list[Any]) -> None:
+def record_predictions(name: str, identity: str, served: Served, records: list[Any]) -> None:
     """Keep a request's records under its id, for feedback, and count them as predicted."""
     recent: RecentPredictions = current_app.extensions["recent"]
     recent.remember(name, identity, records)

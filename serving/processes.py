@@ -33,7 +33,7 @@ def post_fork(_: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Listen on the process's own socket, now that it can answer."""
     # Pages' event streams end when this turns false. A stop would otherwise wait for them until it times out.
-    worker.wsgi.extensions["serving"] = lambda: worker.alive
+    worker.wsgi.extensions["is_alive"] = lambda: worker.alive
     worker.sockets = [listener.sock for listener in sock.create_sockets(worker.cfg, worker.log)]
 
 

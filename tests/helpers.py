@@ -95,8 +95,8 @@ class ListStream:
     def end(self) -> int:
         return self.records[-1].offset + 1 if self.records else 0
 
-    def may_be_lost(self, start: int, end: int) -> bool:
-        return start < end and (self.first > start or any(True for _ in self.rows(start, end)))
+    def is_hole(self, start: int, end: int) -> bool:
+        return start >= end or (self.first <= start and not any(True for _ in self.rows(start, end)))
 
     def committed(self) -> int | None:
         return self.commit

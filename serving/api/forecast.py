@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, request
 from msgspec import Meta
 
 from serving.model_cache import Served
-from serving.models import find_cache, json_response, remember, resolve_model, server_settings
+from serving.models import find_cache, json_response, record_predictions, resolve_model, server_settings
 from serving.openapi import describe_route
 from serving.protocol.tensors import decode_body
 from streamlearn.errors import BadRecord, BadRequest, NotSupported
@@ -54,7 +54,7 @@ def forecast_from_stream(name: str) -> Response:
     served, learner = resolve_forecaster(name)
     answer = learner.answer([])[0]
     assert learner.latest is not None
-    remember(name, g.request_id, served, [])
+    record_predictions(name, g.request_id, served, [])
     return _make_response(name, served, learner.latest["ts"], answer)
 
 
@@ -76,7 +76,7 @@ def forecast_from_records(name: str) -> Response:
     served, learner = resolve_forecaster(name)
     answer = learner.answer(records)[0]
     newest = max(records, key=series.step)
-    remember(name, g.request_id, served, records)
+    record_predictions(name, g.request_id, served, records)
     return _make_response(name, served, getattr(newest, "ts", ""), answer)
 
 

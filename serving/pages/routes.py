@@ -36,11 +36,11 @@ class Live:
 
 
 def register(app: Flask) -> None:
-    """Add the pages; their streams end when `app.extensions["serving"]` says that the process is ending."""
+    """Add the pages; their streams end when `app.extensions["is_alive"]` says that the process is ending."""
     store: Store = app.extensions["store"]
 
     def serving() -> bool:
-        return bool(app.extensions["serving"]())
+        return bool(app.extensions["is_alive"]())
 
     app.extensions["live"] = {
         name: _start_live(Watch(app.extensions["settings"], store, models), serving)

@@ -9,7 +9,14 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
-from serving.models import call_model, find_cache, json_response, remember, resolve_model, server_settings
+from serving.models import (
+    call_model,
+    find_cache,
+    json_response,
+    record_predictions,
+    resolve_model,
+    server_settings,
+)
 from serving.openapi import describe_route
 from serving.protocol import signature
 from serving.protocol.tensors import decode_body
@@ -87,7 +94,7 @@ def predict(name: str) -> Response:
         answers = call_model(lambda: [served.learner.answer(window)[0] for window in windows])
     else:
         answers = call_model(lambda: served.learner.answer(records))
-    remember(name, g.request_id, served, records)
+    record_predictions(name, g.request_id, served, records)
     fields = pipeline.learning.answer_fields
     only_field = fields[0] if len(fields) == 1 else None
     return json_response(

@@ -10,7 +10,14 @@ import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
 from serving.model_cache import ModelCache, Served
-from serving.models import call_model, find_cache, json_response, remember, resolve_model, server_settings
+from serving.models import (
+    call_model,
+    find_cache,
+    json_response,
+    record_predictions,
+    resolve_model,
+    server_settings,
+)
 from serving.openapi import describe_route
 from serving.protocol import signature, tensors
 from serving.protocol.signature import Tensor
@@ -160,7 +167,7 @@ def infer(name: str, version: str | None = None) -> Response:
         outputs=[],
     )
     body, json_length = tensors.encode_response(answer, outputs, parsed)
-    remember(name, identity, served, records)
+    record_predictions(name, identity, served, records)
     if json_length is None:
         return Response(body, content_type="application/json")
     return Response(body, content_type="application/octet-stream", headers={HEADER_LENGTH: str(json_length)})

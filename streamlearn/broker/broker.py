@@ -30,9 +30,9 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 class Broker:
     """The broker that the settings name.
 
-    The connection that answers short questions is opened at the first of them, kept, and opened anew when it
-    fails. Readers and producers have connections of their own, for the length of a `with`. Any thread may
-    ask.
+    The admin and the consumer connection, for short questions, are opened at first use, kept, and opened
+    anew when one fails. Readers and producers have connections of their own, for the length of a `with`.
+    Any thread may ask.
 
     Parameters
     ----------
@@ -93,14 +93,14 @@ class Broker:
         stored = offsets.get(group, {}).get(TopicPartition(topic, 0))
         return None if stored is None or stored.offset < 0 else int(stored.offset)
 
-    def may_be_lost(self, topic: str, start: int, end: int) -> bool:
-        """Whether [start, end) holds records, or is older than all that Kafka still holds.
+    def is_hole(self, topic: str, start: int, end: int) -> bool:
+        """Whether no record ever stood in [start, end): markers of transactions took it, or compaction.
 
-        Else it is a hole: offsets that transaction markers took, or that compaction emptied.
+        False also where the range begins before the oldest record that Kafka holds: nobody can tell any more.
         """
         if start >= end:
-            return False
-        return self.oldest(topic) > start or any(True for _ in self.read(topic, start, end))
+            return True
+        return self.oldest(topic) <= start and not any(True for _ in self.read(topic, start, end))
 
     def read(self, topic: str, start: int | None = None, end: int | None = None) -> Iterator[Any]:
         """Yield the records of a topic's partition 0 with `start` ≤ offset < `end`, in order.
@@ -164,7 +164,7 @@ class Broker:
                 bootstrap_servers=self.settings.kafka,
                 bootstrap_timeout_ms=self._connect_ms,
                 request_timeout_ms=self._connect_ms,
-                **_security(self.settings),
+                **_make_security_options(self.settings),
             )
             try:
                 yield client
@@ -182,7 +182,7 @@ class Broker:
                 enable_auto_commit=False,
                 # An offset that Kafka no longer holds is an error, not a reason to read somewhere else.
                 auto_offset_reset="none",
-                **_security(self.settings),
+                **_make_security_options(self.settings),
                 **options,
             )
             try:
@@ -199,7 +199,7 @@ class Broker:
                 bootstrap_timeout_ms=self._connect_ms,
                 acks="all",
                 enable_idempotence=True,
-                **_security(self.settings),
+                **_make_security_options(self.settings),
                 **options,
             )
             try:
@@ -208,7 +208,7 @@ class Broker:
                 client.close(timeout=self._connect_ms / 1000)
 
 
-def _security(settings: Settings) -> dict[str, Any]:
+def _make_security_options(settings: Settings) -> dict[str, Any]:
     """Return the client's options for TLS and SASL."""
     options: dict[str, Any] = {"security_protocol": settings.kafka_security}
     if settings.kafka_security.startswith("SASL"):

@@ -28,9 +28,9 @@ class KafkaStream:
         """Return the offset after the last record."""
         return self._broker.stable_end(self._pipeline.topic)
 
-    def may_be_lost(self, start: int, end: int) -> bool:
-        """Whether [start, end) held records that Kafka holds no more, or holds some."""
-        return self._broker.may_be_lost(self._pipeline.topic, start, end)
+    def is_hole(self, start: int, end: int) -> bool:
+        """Whether no record ever stood in [start, end); False also where nobody can tell any more."""
+        return self._broker.is_hole(self._pipeline.topic, start, end)
 
     def committed(self) -> int | None:
         """Return the offset that the job's consumer group has committed."""

@@ -183,7 +183,7 @@ def lags(pipeline: str, lags: str | None, wait_s: float) -> None:
 
     settings, loaded = _load(pipeline)
     if lags is None:
-        lag_choice.choosable(loaded)
+        lag_choice.require_lags(loaded)
         _echo(lag_choice.describe(loaded, newest_learner(settings, loaded)))
     else:
         chosen = lag_choice.parse_choice(loaded, lags, lambda: newest_learner(settings, loaded))

@@ -64,4 +64,5 @@ def reset(pipeline: Pipeline, force: bool) -> None:
     end_lineage(Settings.load(), pipeline, force=force, echo=click.echo)
 
 
-commands = [train, reset]
+commands = [train]
+reset_commands = [reset]

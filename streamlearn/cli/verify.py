@@ -56,7 +56,7 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
         click.echo(f"streamlearn: {error}", err=True)
         sys.exit(2)
     if as_json:
-        more = {"exit_code": report.exit_code, "records": report.records, "nothing": report.missing}
+        more = {"exit_code": report.exit_code, "records": report.records, "nothing": report.nothing_compared}
         click.echo(msgspec.json.encode({**msgspec.to_builtins(report), **more}))
     else:
         for line in verification.format_report(report, time.monotonic() - start):

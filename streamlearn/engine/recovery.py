@@ -105,7 +105,7 @@ class Recovery:
         return self._relearn_up_to(offset, learner)
 
     def _relearn_up_to(self, offset: int, learner: Learner) -> Learner:
-        if learner.version >= offset or not self._stream.may_be_lost(learner.version, offset):
+        if learner.version >= offset or self._stream.is_hole(learner.version, offset):
             return learner  # nothing but a hole lies between
         _log.warning(
             "%s: the newest snapshot is of version %d, Flink resumes at %d: learning again from Kafka",

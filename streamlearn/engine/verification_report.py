@@ -46,8 +46,8 @@ class Report(msgspec.Struct, kw_only=True):
         return self.predictions + self.dead_letters + self.controls
 
     @property
-    def missing(self) -> str | None:
-        """What is missing for a comparison; None if everything is there."""
+    def nothing_compared(self) -> str | None:
+        """Why nothing could be compared; None if something was."""
         if not self.records and not self.different:
             return "the lineage has no committed answer yet"
         if not self.snapshots and not self.different:
@@ -57,7 +57,7 @@ class Report(msgspec.Struct, kw_only=True):
     @property
     def exit_code(self) -> int:
         """0: everything is equal; 1: something differs; 2: there was nothing to compare."""
-        return 1 if self.different else 2 if self.missing else 0
+        return 1 if self.different else 2 if self.nothing_compared else 0
 
     def add_difference(self, offset: int, kind: str, detail: str) -> None:
         """Count a difference, and keep it if it is among the first."""

@@ -166,7 +166,7 @@ class Worker:
     def _check_nothing_lost(self, version: int, rows: Sequence[Input]) -> None:
         """Kafka's source steps over what retention has eaten; nobody else would notice."""
         for expected, row in zip([version, *(row.offset + 1 for row in rows)], rows, strict=False):
-            if row.offset > expected and self._stream.may_be_lost(expected, row.offset):
+            if row.offset > expected and not self._stream.is_hole(expected, row.offset):
                 if self._settings.lost_input == "stop":
                     raise LineageError(
                         f"records of {self._pipeline.topic} between the offsets {expected} and {row.offset}"

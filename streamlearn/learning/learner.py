@@ -1,6 +1,6 @@
 """The extension API: how a pipeline learns (`Learning`), and what learns (`Learner`).
 
-A learner is the fold of its records, cut into chunks. In five lines, for one chunk of labelled records::
+A learner is the fold of its records, cut into chunks. In four lines, for one chunk of labelled records::
 
     y_hat = model.predict(x)            # by the model as it was before the chunk
     score.add(y, y_hat)
@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 class Estimator(Protocol):
     """What learns from arrays, as in scikit-learn: `SGDClassifier`, `GaussianNB`, …
 
-    `x` has shape (n_rows, n_features). A classifier's `partial_fit` is also given `classes`.
+    `X` has shape (n_rows, n_features). A classifier's `partial_fit` is also given `classes`.
     """
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike) -> Any:  # noqa: N803 (scikit-learn's name)
@@ -156,12 +156,12 @@ class Learning(ABC):
 
 
 class Learner(ABC):
-    """Something that is learned from a stream, its version and its prequential score.
+    """Learns from a stream; holds what it has learned, its version and its prequential score.
 
     **Order of calls.** For each chunk of the stream: `rejection_reason` for each record by itself, `predict`,
     `learn` with the same list and what `predict` has returned, and then `version` is set. Between chunks
     `state` is stored; `restore` is called at most once, on a new learner, before anything else. `answer` and
-    `outputs` may come at any time in between, but only on a learner that no stream is learned by.
+    `outputs` may be called at any time, but only on a copy that is not learning (the server's).
 
     **Threads.** A job calls all methods on one thread. A server calls `answer` and `outputs` on many, of a
     learner that nothing else changes: they must not write to it.

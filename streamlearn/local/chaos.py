@@ -187,7 +187,7 @@ def is_caught_up(settings: Settings, pipeline: Pipeline) -> bool:
             if lineage is None or not health.is_job_running(settings, pipeline.name):
                 return False
             end, resumed = stream.end(), register.resume_at(lineage)
-            return resumed >= end or not stream.may_be_lost(resumed, end)
+            return resumed >= end or stream.is_hole(resumed, end)
     except StreamlearnError:
         return False
 

@@ -15,7 +15,7 @@ from streamlearn.pipelines.base import Pipeline
 LagsBySeries = dict[str, list[int]]
 
 
-def choosable(pipeline: Pipeline) -> tuple[SeriesSpec, LagSet]:
+def require_lags(pipeline: Pipeline) -> tuple[SeriesSpec, LagSet]:
     """Return what a pipeline whose lags can be chosen forecasts, and the lags that it begins with.
 
     Raises
@@ -50,7 +50,7 @@ def choose_by_prewhitened(pipeline: Pipeline, prewhitened: Sequence[Correlations
     BadLags
         The pipeline's lags cannot be chosen, or too little has come yet.
     """
-    series, lags = choosable(pipeline)
+    series, lags = require_lags(pipeline)
     names = (driver.name for driver in pipeline.learning.drivers)
     by_driver = dict(zip(names, prewhitened, strict=True))
     return choose_lags(by_driver, lags.series, series.horizons, series.window_length)
@@ -66,7 +66,7 @@ def parse_choice(pipeline: Pipeline, text: str, learner: Callable[[], Learner]) 
     BadLags
         The text cannot be understood, or see `choose_by_correlations`.
     """
-    _, lags = choosable(pipeline)
+    _, lags = require_lags(pipeline)
     if text == "chosen":
         return choose_by_correlations(pipeline, learner())
     return lags.chosen if text == "default" else lag_sets.parse_lags(text, lags.series)
@@ -109,7 +109,7 @@ def describe(pipeline: Pipeline, learner: Learner) -> Iterator[str]:
     BadLags
         The pipeline's lags cannot be chosen.
     """
-    choosable(pipeline)
+    require_lags(pipeline)
     assert learner.lags is not None
     yield f"in use at version {learner.version}: {lag_sets.format_lags(learner.lags.chosen)}"
     if learner.correlations is not None:

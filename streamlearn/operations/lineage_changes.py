@@ -11,7 +11,7 @@ from streamlearn.engine.recovery import Recovery
 from streamlearn.errors import LineageError, NoModel
 from streamlearn.lags.lag_sets import LagSet, format_lags
 from streamlearn.learning.learner import Learner
-from streamlearn.operations.lag_choice import choosable
+from streamlearn.operations.lag_choice import require_lags
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 from streamlearn.storage import snapshot
@@ -73,7 +73,7 @@ def use_lags(
     """
     with Broker(settings) as broker:
         lineage = _open_lineage(broker, pipeline)
-        series, first_lags = choosable(pipeline)
+        series, first_lags = require_lags(pipeline)
         lags = LagSet.of(first_lags.series, lags_by_series, series.window_length).chosen
         order = control.sign(control.Lags(lineage.id, lags), settings.checkpoint_key)
         offset = broker.send(pipeline.topic, order)

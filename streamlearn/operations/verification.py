@@ -61,7 +61,7 @@ def format_report(report: Report, seconds: float) -> Iterator[str]:
         yield f"✗ … and {report.different - len(report.differences)} more"
     if report.different:
         yield f"✗ {report.different} differences; the first at offset {report.differences[0].offset}"
-    elif report.missing:
-        yield f"? nothing to compare: {report.missing}"
+    elif report.nothing_compared:
+        yield f"? nothing to compare: {report.nothing_compared}"
     else:
         yield "✓ everything is equal"

@@ -6,7 +6,6 @@ of the same definition. It names no module's path, so code can be moved:
 - a kind of learning by the name that it declares (`Learning.kind`);
 - classes, such as estimators, by their package and name: `sklearn.SGDClassifier`;
 - the record type and functions by a fingerprint of their code (`fingerprint.py`), so that an edit is noticed;
-  or,
   where the pipeline has a `revision`, by that alone.
 """
 

@@ -3,7 +3,7 @@
 snapshot.py      learner ⇄ bytes, signed, without pickle
 versions.py      what describes a version
 redis_client.py  the connection to Redis, in our own errors
-store.py         versions in Redis, as readers see them
-writer.py        what the one live worker writes there
+store.py         versions in Redis: reading, pinning, deleting all; admitting the writer
+writer.py        saving them, by the one live worker
 retention.py     which versions are worth keeping
 """

@@ -19,7 +19,7 @@ one object stay one object. No part is a pickle, and nothing is decoded before d
 been checked.
 
 Raise the format version when a reader of the old one could misread the new; `loads` keeps reading every
-older version, or says that the snapshot must be rebuilt.
+older format, or says that the snapshot must be rebuilt.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ MAGIC = b"slsnap"
 FORMAT = 4
 _PREFIX = struct.Struct("<6sHI")
 _DIGEST_BYTES = 32
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _OWN_MODULE = "streamlearn"
 """The module by which snapshots name estimators of streamlearn's own."""
 
@@ -98,7 +98,7 @@ def loads(data: bytes, pipeline: Pipeline, lineage: str, key: str = "") -> Learn
         The bytes are truncated or altered, not signed with `key`, of a newer format, or of another pipeline
         or lineage; or the libraries installed cannot read them.
     """
-    header, payload = _open(data, key)
+    header, payload = _check_and_split(data, key)
     if (header.pipeline, header.lineage) != (pipeline.name, lineage):
         raise SnapshotRefused(
             f"the snapshot is of {header.pipeline} in lineage {header.lineage},"
@@ -135,7 +135,7 @@ def lineage_of(data: bytes, key: str = "") -> str:
     SnapshotRefused
         It is truncated, altered, foreign or not signed with `key`.
     """
-    return _open(data, key)[0].lineage
+    return _check_and_split(data, key)[0].lineage
 
 
 def find_differences(left: Learner, right: Learner) -> list[str]:
@@ -186,7 +186,8 @@ def _libraries() -> dict[str, str]:
     return {name: installed(name) for name in ("numpy", "scikit-learn", "skops")}
 
 
-def _open(data: bytes, key: str) -> tuple[Header, bytes]:
+def _check_and_split(data: bytes, key: str) -> tuple[Header, bytes]:
+    """Check digest and signature; return header and payload."""
     if len(data) < _PREFIX.size + 2 * _DIGEST_BYTES or not data.startswith(MAGIC):
         raise SnapshotRefused("these bytes are not a snapshot")
     _, number, length = _PREFIX.unpack_from(data)
@@ -220,8 +221,8 @@ def _canonicalize(archive: bytes) -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
         for name, new in renamed.items():
-            copy.writestr(zipfile.ZipInfo(new, _EPOCH), parts[name])
-        copy.writestr(zipfile.ZipInfo("schema.json", _EPOCH), json.dumps(schema, separators=(",", ":")))
+            copy.writestr(zipfile.ZipInfo(new, _ZIP_TIME), parts[name])
+        copy.writestr(zipfile.ZipInfo("schema.json", _ZIP_TIME), json.dumps(schema, separators=(",", ":")))
     return target.getvalue()
 
 

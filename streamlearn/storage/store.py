@@ -1,4 +1,4 @@
-"""Model versions in Redis, as readers see them; `writer.py` writes them.
+"""Model versions in Redis: reading, pinning, deleting all; and admitting the writer, which alone saves them.
 
     streamlearn:{pipeline}:fence               the newest writer's token
     streamlearn:{pipeline}:head                hash: the newest version (lineage, version, digest, …)

@@ -70,8 +70,8 @@ class Stream(Protocol):
         """Return the offset after the last record."""
         ...
 
-    def may_be_lost(self, start: int, end: int) -> bool:
-        """Whether [start, end) held records that Kafka holds no more, or holds some: if not, it is a hole."""
+    def is_hole(self, start: int, end: int) -> bool:
+        """Whether no record ever stood in [start, end); False also where nobody can tell any more."""
         ...
 
     def committed(self) -> int | None:
