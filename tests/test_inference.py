@@ -622,7 +622,7 @@ def test_the_log_names_what_was_answered_and_no_secret(
         guarded.get("/v2/a%0Ab?token=s3cret", headers={"Authorization": "Bearer s3cret"})
     finally:
         log.removeHandler(caplog.handler)
-    prediction, odd = caplog.messages
+    prediction, odd = (record.getMessage() for record in caplog.records if record.name == log.name)
     assert "POST /v2/models/digits/infer 200" in prediction
     assert "model=digits version=1797" in prediction
     assert "id=" in prediction

@@ -79,7 +79,7 @@ def use_lags(
         offset = broker.send(pipeline.topic, order)
         yield f"the order to use the lags {format_lags(lags)} is at offset {offset}"
         if _wait_until_obeyed(broker, pipeline, lineage, offset, wait_s):
-            yield f"version {offset + 1} uses them; what was learned about those that stay is kept"
+            yield f"version {offset + 1} uses them; what was learned of those that stay is kept"
         else:
             yield _describe_wait(wait_s)
 
