@@ -183,7 +183,7 @@ def test_what_need_not_change_predictions_can_be_accepted_and_nothing_else(modul
     assert acceptable(revised, before) == dict.fromkeys(("record", "features", "label", "revision"), True)
     assert acceptable(replace(revised, revision="2"), revised.definition) == {"revision": False}
     others = replace(now, parameters={"random_state": 2})
-    assert acceptable(others, before) == {"parameters.random_state": False}
+    assert acceptable(others, before) == {"parameter random_state": False}
 
 
 def test_the_same_code_has_the_same_definition_in_another_module(module: Any, tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ aborted, is not there.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Self, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import CoordinatorNotAvailableError, KafkaError
 
 from streamlearn.errors import BrokerUnavailable
 from streamlearn.settings import Settings
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 _CONNECT_MS = 10_000
 _POLL_MS = 500
+_PAUSE_S = 0.2
 _SEND_S = 30.0
 
 # The library warns at every failed connection; we say once what is wrong, in one sentence.
@@ -89,9 +91,20 @@ class Broker:
 
     def committed_offset(self, group: str, topic: str) -> int | None:
         """Return the offset that a consumer group has committed, or None if it has not."""
-        offsets = self.ask_admin(lambda admin: admin.list_group_offsets({group: None}))
+        offsets = self.ask_admin(lambda admin: self._list_group_offsets(admin, group))
         stored = offsets.get(group, {}).get(TopicPartition(topic, 0))
         return None if stored is None or stored.offset < 0 else int(stored.offset)
+
+    def _list_group_offsets(self, admin: KafkaAdminClient, group: str) -> Any:
+        """Ask for a group's offsets; a new broker first has to make the topic that holds them."""
+        deadline = time.monotonic() + self._connect_ms / 1000
+        while True:
+            try:
+                return admin.list_group_offsets({group: None})
+            except CoordinatorNotAvailableError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE_S)
 
     def is_hole(self, topic: str, start: int, end: int) -> bool:
         """Whether no record ever stood in [start, end): markers of transactions took it, or compaction.

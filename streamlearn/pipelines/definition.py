@@ -66,7 +66,7 @@ def find_changes(
 
 def _flatten(definition: Mapping[str, Any]) -> dict[str, Any]:
     """Name each of the parameters by itself."""
-    parameters = {f"parameters.{name}": value for name, value in definition["parameters"].items()}
+    parameters = {f"parameter {name}": value for name, value in definition["parameters"].items()}
     return {**{name: part for name, part in definition.items() if name != "parameters"}, **parameters}
 
 
