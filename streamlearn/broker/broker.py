@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Self, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import CoordinatorNotAvailableError, KafkaError
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
 
 from streamlearn.errors import BrokerUnavailable
 from streamlearn.settings import Settings
@@ -96,12 +96,12 @@ class Broker:
         return None if stored is None or stored.offset < 0 else int(stored.offset)
 
     def _list_group_offsets(self, admin: KafkaAdminClient, group: str) -> Any:
-        """Ask for a group's offsets; a new broker first has to make the topic that holds them."""
+        """Ask for a group's offsets; a new broker first has to make and load the topic that holds them."""
         deadline = time.monotonic() + self._connect_ms / 1000
         while True:
             try:
                 return admin.list_group_offsets({group: None})
-            except CoordinatorNotAvailableError:
+            except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
                 if time.monotonic() >= deadline:
                     raise
                 time.sleep(_PAUSE_S)
