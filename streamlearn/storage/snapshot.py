@@ -29,7 +29,7 @@ import json
 import logging
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version as installed
 from typing import Any
@@ -217,7 +217,6 @@ def _canonicalize(archive: bytes) -> bytes:
     numbers: dict[Any, int] = {}
     renamed: dict[str, str] = {}
     _renumber(schema, numbers, renamed)
-    _rename_modules(schema, lambda module, name: _OWN_MODULE)
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
         for name, new in renamed.items():
@@ -227,7 +226,7 @@ def _canonicalize(archive: bytes) -> bytes:
 
 
 def _renumber(node: Any, numbers: dict[Any, int], renamed: dict[str, str]) -> None:
-    """Replace memory addresses by numbers in reading order, in place."""
+    """Replace memory addresses by numbers in reading order, and own modules by one name, in place."""
     if isinstance(node, list):
         for child in node:
             _renumber(child, numbers, renamed)
@@ -236,6 +235,8 @@ def _renumber(node: Any, numbers: dict[Any, int], renamed: dict[str, str]) -> No
             # Whether two equal numbers or strings are one object is chance, so each gets its own number.
             shared = node["__id__"] if node.get("__loader__") != "JsonNode" else object()
             node["__id__"] = numbers.setdefault(shared, len(numbers))
+        if _names_own_type(node):
+            node["__module__"] = _OWN_MODULE
         if isinstance(node.get("file"), str):
             renamed.setdefault(node["file"], f"{len(renamed)}{node['file'][node['file'].rindex('.') :]}")
             node["file"] = renamed[node["file"]]
@@ -251,7 +252,7 @@ def _locate_types(archive: bytes) -> bytes:
             return archive
         parts = {name: source.read(name) for name in source.namelist()}
     tree = json.loads(schema)
-    _rename_modules(tree, _module_of)
+    _locate(tree)
     parts["schema.json"] = json.dumps(tree).encode()
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
@@ -260,18 +261,22 @@ def _locate_types(archive: bytes) -> bytes:
     return target.getvalue()
 
 
-def _module_of(module: str, name: str) -> str:
-    return str(estimators.KNOWN[name].__module__) if name in estimators.KNOWN else module
-
-
-def _rename_modules(node: Any, rename: Callable[[str, str], str]) -> None:
-    """Replace the modules of types of streamlearn's own, in place."""
+def _locate(node: Any) -> None:
+    """Name the modules where types of streamlearn's own are now, in place."""
     if isinstance(node, list):
         for child in node:
-            _rename_modules(child, rename)
+            _locate(child)
     elif isinstance(node, dict):
-        module, name = node.get("__module__"), node.get("__class__")
-        if isinstance(module, str) and module.partition(".")[0] == _OWN_MODULE and name in estimators.KNOWN:
-            node["__module__"] = rename(module, name)
+        if _names_own_type(node):
+            node["__module__"] = estimators.KNOWN[node["__class__"]].__module__
         for child in node.values():
-            _rename_modules(child, rename)
+            _locate(child)
+
+
+def _names_own_type(node: dict[str, Any]) -> bool:
+    module = node.get("__module__")
+    return (
+        isinstance(module, str)
+        and module.partition(".")[0] == _OWN_MODULE
+        and node.get("__class__") in estimators.KNOWN
+    )
