@@ -23,6 +23,7 @@ from streamlearn.stream.lineage import Lineage
 
 def build_options(lineage: Lineage, settings: Settings) -> dict[str, str]:
     """Return Flink's options for the job."""
+    restart_ms = round(1000 * settings.restart_wait_s)
     checkpoints = (checkpoint_folder(lineage, settings) / str(lineage.epoch)).as_uri()
     return {
         "pipeline.name": job_name(lineage.pipeline),
@@ -41,8 +42,10 @@ def build_options(lineage: Lineage, settings: Settings) -> dict[str, str]:
         "execution.checkpointing.num-retained": "3",
         "execution.checkpointing.dir": checkpoints,
         "restart-strategy.type": "exponential-delay",
-        "restart-strategy.exponential-delay.initial-backoff": "1 s",
-        "restart-strategy.exponential-delay.max-backoff": "15 s",
+        "restart-strategy.exponential-delay.initial-backoff": f"{min(1000, restart_ms)} ms",
+        "restart-strategy.exponential-delay.max-backoff": f"{restart_ms} ms",
+        # A fault an hour ago must not make the next one's recovery slow.
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "1 min",
     }
 
 

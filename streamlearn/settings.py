@@ -79,6 +79,9 @@ class Settings:
     journal_wait_s: Seconds = _option(
         60.0, "seconds a starting worker waits until the answers before its first record are committed"
     )
+    restart_wait_s: Annotated[float, Meta(ge=0.1)] = _option(
+        15.0, "most seconds that Flink waits before it restarts a job that has failed again and again"
+    )
     lost_input: Literal["stop", "continue"] = _option(
         "stop",
         "if Kafka has lost records that were not learned yet: stop with an error, or continue and count them",

@@ -1,49 +1,41 @@
-"""The fixtures: a real Redis for quick tests, and one real stack that all other tests share."""
+"""The fixtures and the tiers: what a test takes decides where it runs.
 
-import json
+A test that takes `browser` belongs to the tier *browser*, one that takes `stack` to *stack*, one that takes
+`broker` to *broker*; `@pytest.mark.release` puts a test into *release* whatever it takes. All others are
+*unit*. `-m TIER` selects one tier.
+"""
+
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from flask import Flask
 from helpers import KEY, LINEAGE, ListStream, Make
+from stacks import Server, Stack, free_port, free_settings, running_broker, running_server, running_stack
 
 from serving.app import create_app
+from streamlearn.datasets import pm25
 from streamlearn.engine.worker import Worker
+from streamlearn.errors import DataUnavailable
 from streamlearn.local.services import find_redis_server
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.settings import Settings, inherit_env
+from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
 from streamlearn.stream.lineage import Lineage
 from streamlearn.waiting import wait_until
 
-ROOT = Path(__file__).parent.parent
-KEPT = ROOT.parent / "shared" / "data" / "PRSA_data_2010.1.1-2014.12.31.csv"
-"""The path of a copy of the PM2.5 data, which tests use if it exists."""
+# Commands find the pipelines of tests here, as the tests do; the workers of a stack do not (`stacks.Stack`).
+os.environ["PYTHONPATH"] = str(Path(__file__).parent)
 
-if KEPT.exists():
-    os.environ.setdefault("STREAMLEARN_PM25_CSV", str(KEPT))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def chromium() -> str | None:
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+TIERS = ("unit", "broker", "stack", "browser", "release")
 
 
 def pytest_configure() -> None:
@@ -55,96 +47,58 @@ def pytest_configure() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark the tests that run on the real stack, and those that need a browser."""
-    if "stack" in getattr(item, "fixturenames", ()):
-        item.add_marker("stack")
-    if "browser" in getattr(item, "fixturenames", ()):
-        item.add_marker("browser")
-
-
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first, browsers last."""
-    items.sort(key=lambda item: ("browser" in item.keywords, "stack" in item.keywords))
+    """Mark each test with its tier before `-m` selects; the quick tiers go first."""
+    tiers = {id(item): find_tier(item) for item in items}
+    for item in items:
+        item.add_marker(tiers[id(item)])
+    items.sort(key=lambda item: TIERS.index(tiers[id(item)]))
+
+
+def find_tier(item: pytest.Item) -> str:
+    if item.get_closest_marker("release"):
+        return "release"
+    taken = getattr(item, "fixturenames", ())
+    return next((tier for tier in ("browser", "stack", "broker") if tier in taken), "unit")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.section("on the real Kafka, Flink and Redis")
-    for report in terminalreporter.stats.get("passed", []):
-        if "stack" in report.keywords:
-            browser = " (Chromium)" if "browser" in report.keywords else ""
-            terminalreporter.write_line(f"{report.nodeid} {report.duration:.1f} s{browser}")
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A running local stack, on which commands can be called."""
-
-    settings: Settings
-
-    def run(
-        self, *command: str, check: bool = True, timeout: float = 300
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command line as a user would, from the checkout."""
-        process = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=inherit_env(self.settings.environment()),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        assert not check or process.returncode == 0, process.stdout + process.stderr
-        return process
-
-    def streamlearn(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(".venv/bin/streamlearn", *arguments, check=check)
-
-    @property
-    def url(self) -> str:
-        return f"http://localhost:{self.settings.http_port}"
+    """Say at the end what did not run here, so that nobody takes it for passed."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.section("NOT RUN HERE", red=True)
+        for report in skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            terminalreporter.write_line(f"{report.nodeid}: {reason}")
 
 
 @pytest.fixture(scope="session")
 def pm25_csv() -> str:
-    """The path of the PM2.5 file: the one that the settings name, or the copy for tests."""
-    path = Settings.load().pm25_csv
-    if not path:
-        pytest.skip("there is no copy of the PM2.5 data; name one in STREAMLEARN_PM25_CSV")
-    return path
-
-
-def free_settings(home: Path, **more: object) -> Settings:
-    """Return the settings of another stack, on ports that are free."""
-    ports = {option.name: free_port() for option in fields(Settings) if option.name.endswith("_port")}
-    addresses = {
-        "kafka": f"localhost:{free_port()}",
-        "redis": f"redis://:a%20pass%22word@localhost:{free_port()}/0",
-        "flink": f"http://localhost:{free_port()}",
-    }
-    shared = {"cache": ROOT / ".streamlearn" / "cache", "pm25_csv": Settings.load().pm25_csv}
-    shared["checkpoint_key"] = KEY
-    return Settings(home=home, **{**ports, **addresses, **shared, **more})  # type: ignore[arg-type]
+    """The path of the PM2.5 file: the one that the settings name, else the download in the cache."""
+    settings = Settings.load()
+    try:
+        pm25.load(settings)
+    except DataUnavailable as error:
+        pytest.skip(str(error))
+    return settings.pm25_csv or str(settings.cache / "pm25.csv")
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Start the stack, without the replays, on free ports and in a folder of its own."""
+    """The stack, without the replays, on free ports and in a folder of its own."""
     # A slot each for digits, pm25, and three pipelines that tests bring along.
     settings = free_settings(tmp_path_factory.mktemp("stack"), flink_slots=5)
-    stack = Stack(settings)
-    try:
-        process = stack.run("scripts/up", "--detach", "--no-replay", check=False, timeout=600)
-        assert process.returncode == 0, process.stdout + process.stderr + _read_logs(settings.home)
+    with running_stack(settings) as stack:
         yield stack
-    finally:
-        stack.run("scripts/down", check=False)
 
 
-def _read_logs(home: Path) -> str:
-    return "".join(
-        f"\n--- {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in home.glob("log/*.log")
-    )
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Settings]:
+    """Kafka and Redis without Flink and server; each test takes topics of its own."""
+    settings = free_settings(tmp_path_factory.mktemp("broker"), redis=redis_url)
+    with running_broker(settings):
+        yield settings
 
 
 @pytest.fixture(scope="session")
@@ -203,51 +157,6 @@ def make_app(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[
             cache.stop()
 
 
-@dataclass
-class Server:
-    """A server, as `streamlearn serve` starts it."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def get(self, path: str, timeout: float = 10) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=timeout) as response:
-            return json.load(response)
-
-
-@contextmanager
-def running_server(home: Path, **settings: Any) -> Iterator[Server]:
-    """Start a server, without Kafka and Flink, and end it."""
-    configured = replace(Settings(home=home, http_port=free_port(), model_poll_ms=50), **settings)
-    log = home / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [ROOT / ".venv/bin/streamlearn", "serve"],
-            env=inherit_env(configured.environment()),
-            stdout=output,
-            stderr=output,
-        )
-    server = Server(f"http://127.0.0.1:{configured.http_port}", process, log)
-    try:
-        wait_until(
-            lambda: (
-                process.poll() is not None or (lives(server) and listening(server) == configured.http_workers)
-            ),
-            60,
-            "all processes of the server",
-        )
-        assert process.poll() is None, log.read_text()
-        yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 @pytest.fixture
 def start_server(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start servers on the real Redis; they end with the test."""
@@ -259,22 +168,6 @@ def start_server(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Calla
             return servers.enter_context(running_server(home, **{"redis": redis_url, **settings}))
 
         yield start
-
-
-def listening(server: Server) -> int:
-    """Return how many processes of a server accept connections."""
-    return sum(
-        connection.status == psutil.CONN_LISTEN
-        for child in psutil.Process(server.process.pid).children()
-        for connection in child.net_connections("tcp")
-    )
-
-
-def lives(server: Server) -> bool:
-    try:
-        return bool(server.get("/v2/health/live")["live"])
-    except OSError:
-        return False
 
 
 @pytest.fixture
@@ -303,10 +196,9 @@ def make(store: Store, redis_url: str, stream: ListStream) -> Make:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
-    """A real headless Chromium; where there is none, the tests that need it are skipped."""
-    path = chromium()
-    if path is None:
-        pytest.skip("Chromium is not installed")
+    """A real headless Chromium."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert path, "Chromium is not installed: install the package chromium"
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

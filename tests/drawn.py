@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 Stroke = NDArray[np.float64]
 
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200">{}</svg>'
+"""A picture of 200 by 200, to be filled."""
+
 SHAPES = {
     0: (
         "35 2, 18 15, 10 50, 18 85, 34 98, 50 86, 58 50, 50 14, 36 2",

@@ -3,9 +3,13 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import cache
 from itertools import islice, pairwise
 
 import msgspec
+from flask import Flask
+from flask.testing import FlaskClient
 
 from streamlearn.datasets import digits
 from streamlearn.engine.worker import Worker
@@ -22,8 +26,12 @@ from streamlearn.stream.journal import read_entry
 from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Entry, Input, Output
 from streamlearn.stream.records import encode
+from streamlearn.waiting import wait_until
 
 KEY = "a key of the tests"
+
+MakeApp = Callable[..., Flask]
+"""Makes the server's application; the arguments are settings."""
 
 Make = Callable[..., Worker]
 """Makes a worker; the arguments replace what the fixture `make` takes by default."""
@@ -51,6 +59,12 @@ def inputs(count: int, seed: int = 3, start: int = 0) -> list[Input]:
 
 def learner(count: int = 0, cuts: Iterable[int] = ()) -> Learner:
     """Return a learner that has learned `count` records in chunks that end at `cuts` and at the end."""
+    return deepcopy(_learn(count, tuple(cuts)))
+
+
+@cache
+def _learn(count: int, cuts: tuple[int, ...]) -> Learner:
+    """Learn them once: many tests begin with the same model."""
     learner = pipeline.new_learner()
     start, digits = 0, records(count)
     for end in [*cuts, count]:
@@ -150,3 +164,23 @@ def put(
     info = VersionInfo(snapshot.digest(data), learner.score.samples, learner.score.summary())
     writer.save(learner.version, data, info)
     return writer
+
+
+def write(store: Store, count: int, writer: Writer | None = None) -> Writer:
+    """Write the model of `count` records as a worker would."""
+    writer = writer or store.admit("digits", "aaaa", 1)
+    data = snapshot.dumps(learner(count, cuts=range(256, count, 256)), pipeline, "aaaa")
+    writer.save(count, data, VersionInfo(snapshot.digest(data), count, {}))
+    return writer
+
+
+def serve(client: FlaskClient, store: Store, count: int, writer: Writer | None = None) -> Writer:
+    """Write a model and wait until it is the one that answers."""
+    writer = write(store, count, writer)
+    wait_until(lambda: version(client) == count, 5, f"version {count} to be served", every_s=0.01)
+    return writer
+
+
+def version(client: FlaskClient) -> int | None:
+    number: int | None = client.get("/v2/models/digits").get_json()["parameters"].get("version")
+    return number

@@ -1,9 +1,13 @@
-"""Read topics with kafka-python and json alone, without any code of the project."""
+"""Read and write topics with kafka-python and json alone, without any code of the project."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
+from kafka.structs import OffsetAndMetadata
 
 Record = dict[str, Any]
 
@@ -56,3 +60,44 @@ def send(bootstrap: str, topic: str, values: list[bytes | None]) -> int:
         return int(futures[0].get(timeout=30).offset)
     finally:
         producer.close(timeout=10)
+
+
+def drop_records(bootstrap: str, topic: str, before: int) -> None:
+    """Let Kafka forget a topic's records below an offset, as retention does."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.delete_records({TopicPartition(topic, 0): before})
+    admin.close()
+
+
+def create_topic(bootstrap: str, name: str, partitions: int = 1, **configuration: str) -> str:
+    """Create a topic, with an option a keyword (`cleanup_policy`); return its name."""
+    options = {key.replace("_", "."): value for key, value in configuration.items()}
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.create_topics([NewTopic(name, partitions, 1, topic_configs=options)])
+    admin.wait_for_topics([name])
+    admin.close()
+    return name
+
+
+@contextmanager
+def open_transaction(bootstrap: str, topic: str, values: list[bytes]) -> Iterator[KafkaProducer]:
+    """Write values in a transaction, and leave it to the caller to commit or abort it."""
+    producer = KafkaProducer(bootstrap_servers=bootstrap, transactional_id=topic)
+    try:
+        producer.init_transactions()
+        producer.begin_transaction()
+        for value in values:
+            producer.send(topic, value=value, partition=0)
+        producer.flush()
+        yield producer
+    finally:
+        producer.close(timeout=10)
+
+
+def commit_offset(bootstrap: str, group: str, topic: str, offset: int) -> None:
+    """Commit an offset as a consumer group."""
+    partition = TopicPartition(topic, 0)
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    consumer.assign([partition])
+    consumer.commit({partition: OffsetAndMetadata(offset, "", -1)})
+    consumer.close(autocommit=False)

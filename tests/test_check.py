@@ -27,6 +27,6 @@ def test_state_that_a_snapshot_lacks_is_noticed(estimator: Any, passes: bool) ->
     assert isinstance(pipeline.learning, Tabular)
     learning = replace(pipeline.learning, estimator=estimator)
     subject = replace(pipeline, learning=learning, trusted_types=("test_check.Forgetful",))
-    findings = {finding.what: finding.passed for finding in check(subject, sample(subject, 500))}
+    findings = {finding.what: finding.passed for finding in check(subject, sample(subject, 200))}
     assert findings["learning repeats exactly"]
     assert findings["a snapshot goes on exactly"] is passes

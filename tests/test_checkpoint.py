@@ -3,8 +3,8 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from helpers import learner, records
+from stacks import ROOT
 
 from streamlearn.errors import SnapshotRefused
 from streamlearn.learning.learner import Learner, predict_then_learn

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
+from stacks import ROOT
 
 from streamlearn.local import container, probe, secrets
 from streamlearn.local.configuration import build_flink_options, build_kafka_options

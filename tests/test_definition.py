@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import ROOT
 from sklearn.linear_model import Perceptron
+from stacks import ROOT
 
 from streamlearn.learning import Forecast, Tabular
 from streamlearn.learning.learner import predict_then_learn

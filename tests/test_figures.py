@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import learner, records
-from test_forecast import PM25, START, hour, learned, series
+from hours import PM25, START, hour, learned, series
 
 from streamlearn.learning import curves
 from streamlearn.learning.learner import predict_then_learn

@@ -1,59 +1,19 @@
 """Forecasting a series: what is learned when, gaps, late hours, wild dates, and cuts that do not matter."""
 
-from datetime import datetime, timedelta
-from itertools import islice
+from collections.abc import Iterable
+from itertools import cycle, islice
 from typing import Any
 
 import msgspec
 import numpy as np
 import plain_forecast
 import pytest
+from hours import PM25, decode, hour, learned, series
 
 from streamlearn.errors import BadRecord, NoModel
 from streamlearn.learning.learner import predict_then_learn
 from streamlearn.pipelines.pm25 import Hour, step
-from streamlearn.pipelines.registry import load
 from streamlearn.storage import snapshot
-
-PM25 = load("pm25")
-START = datetime(2010, 1, 2)
-
-
-def hour(number: int, pollution: float | None = 100.0, **change: Any) -> dict[str, Any]:
-    return {
-        "ts": str(START + timedelta(hours=number)),
-        "pollution": pollution,
-        "dew": -16,
-        "temp": -4,
-        "press": 1020,
-        "wnd_dir": "SE",
-        "wnd_spd": 1.79,
-        "snow": 0,
-        "rain": 0,
-        **change,
-    }
-
-
-def series(count: int, seed: int = 1) -> list[dict[str, Any]]:
-    """Return hours like the real ones, a tenth of them without a reading."""
-    random = np.random.default_rng(seed)
-    values = np.maximum(0, 300 + np.cumsum(random.normal(0, 8, count))).tolist()
-    return [
-        hour(n, None if random.random() < 0.1 else round(value), wnd_spd=float(random.integers(90)))
-        for n, value in enumerate(values)
-    ]
-
-
-def decode(records: list[dict[str, Any]]) -> list[Hour]:
-    return [PM25.codec.decode(msgspec.json.encode(record)) for record in records]
-
-
-def learned(records: list[dict[str, Any]]) -> tuple[Any, list[Any]]:
-    """Return a learner that has learned the records one by one, and its forecasts."""
-    learner, answers = PM25.new_learner(), []
-    for record in decode(records):
-        answers += predict_then_learn(learner, [record], learner.version + 1)
-    return learner, [answer["forecast"] for answer in answers]
 
 
 def test_it_forecasts_as_a_plain_numpy_loop() -> None:
@@ -78,6 +38,41 @@ def test_results_do_not_depend_on_how_the_stream_was_cut(cut: int) -> None:
         cut_answers += predict_then_learn(parts, part, start + len(part))
     assert answers == cut_answers
     assert snapshot.dumps(whole, PM25, "a") == snapshot.dumps(parts, PM25, "a")
+
+
+def forecast_in_chunks(records: list[Hour], sizes: Iterable[int]) -> list[dict[str, Any]]:
+    """Return the forecasts of a learner that gets the records in chunks of these sizes, over and over."""
+    learner, forecasts, start = PM25.new_learner(), [], 0
+    for size in cycle(sizes):
+        if start >= len(records):
+            return forecasts
+        chunk = records[start : start + size]
+        start += len(chunk)
+        forecasts += [answer["forecast"] for answer in predict_then_learn(learner, chunk, start)]
+    raise AssertionError("there are no sizes")
+
+
+@pytest.mark.no_cover  # the same lines over and over: to count them takes longer than to run them
+def test_five_years_are_forecast_as_a_plain_numpy_loop_would(pm25_csv: str) -> None:
+    assert PM25.dataset is not None
+    records = list(PM25.dataset.records(passes=1))
+    assert len(records) == 43_800
+    forecasts, plain = forecast_in_chunks(decode(records), [256]), plain_forecast.replay(records)
+    assert [list(forecast) for forecast in forecasts] == [list(forecast) for forecast in plain]
+    ours, expected = (
+        np.array([list(forecast.values()) for forecast in loop], dtype=float) for loop in (forecasts, plain)
+    )
+    np.testing.assert_array_equal(np.isnan(ours), np.isnan(expected))
+    assert (~np.isnan(ours)).sum() > 200_000
+    np.testing.assert_allclose(ours, expected, rtol=1e-9)
+
+
+@pytest.mark.no_cover
+def test_a_year_has_the_same_forecasts_however_it_was_cut(pm25_csv: str) -> None:
+    assert PM25.dataset is not None
+    records = decode(list(islice(PM25.dataset.records(passes=1), 8760)))
+    whole = msgspec.json.encode(forecast_in_chunks(records, [256]))
+    assert msgspec.json.encode(forecast_in_chunks(records, [1, 7, 300, 64])) == whole
 
 
 def test_a_snapshot_anywhere_goes_on_the_same() -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from stacks import ROOT
 
 PACKAGES = ("streamlearn", "producer", "flink_jobs", "serving", "benchmarks")
 ONLY_IN = {

@@ -5,16 +5,15 @@ import gzip
 import json
 import logging
 import struct
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
-from helpers import LINEAGE, learner, put
+from flats import FLATS, Flat
+from helpers import LINEAGE, MakeApp, learner, put
 from sklearn.datasets import load_digits
 from sklearn.linear_model import SGDRegressor
 
@@ -23,13 +22,10 @@ from serving.protocol import signature
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.learning.tabular import Tabular
 from streamlearn.pipelines import digits, pm25
-from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage import snapshot
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import Head
 from streamlearn.waiting import wait_until
-
-MakeApp = Callable[..., Flask]
 
 X, Y = load_digits(return_X_y=True)
 
@@ -281,38 +277,12 @@ def test_pm25_takes_a_window_or_none(client: FlaskClient, store: Store, pm25_csv
     assert client.get("/v2/models/pm25/forecast?format=xml").get_json()["field"] == "format"
 
 
-class Flat(msgspec.Struct):
-    """A flat to let."""
-
-    area: float
-    rooms: int
-    street: str
-    balcony: bool
-    rent: float | None = None
-
-
-def _flat_features(records: Any) -> Any:
-    return np.array([[flat.area, flat.rooms, len(flat.street), flat.balcony] for flat in records])
-
-
-FLATS = Pipeline(
-    name="flats",
-    topic="flats",
-    prediction_topic="flats_rent",
-    record=Flat,
-    learning=Tabular(features=_flat_features, label="rent", estimator=SGDRegressor),
-    parameters={"random_state": 1, "learning_rate": "constant", "eta0": 1e-5},
-    passthrough_fields=(),
-    reference="test_inference:FLATS",
-)
-
-
 def test_a_pipeline_of_ones_own_is_served_alike(store: Store, make_app: MakeApp) -> None:
     learner = FLATS.new_learner()
     records = [Flat(50.0 + n, n % 5, "x" * (n % 7), n % 2 == 0, 500.0 + 10 * n) for n in range(50)]
     predict_then_learn(learner, records, 50)
     put(store, FLATS, learner)
-    client = make_app(pipelines="test_inference:FLATS").test_client()
+    client = make_app(pipelines="flats:FLATS").test_client()
     model = client.get("/v2/models/flats").get_json()
     assert [(tensor["name"], tensor["datatype"]) for tensor in model["inputs"]] == [
         ("area", "FP64"), ("rooms", "INT64"), ("street", "BYTES"), ("balcony", "BOOL"),
@@ -387,7 +357,7 @@ def test_a_record_with_other_names_and_a_required_label_is_served(store: Store, 
 
 def test_texts_in_binary_form_are_read(store: Store, make_app: MakeApp) -> None:
     put(store, FLATS, _learn_flats())
-    client = make_app(pipelines="test_inference:FLATS").test_client()
+    client = make_app(pipelines="flats:FLATS").test_client()
     texts = b"".join(struct.pack("<I", len(text)) + text for text in (b"Main", "Süd".encode()))
     inputs: list[dict[str, Any]] = [
         {"name": "area", "shape": [2], "datatype": "FP64", "data": [60, 70]},

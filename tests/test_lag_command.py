@@ -1,9 +1,8 @@
 """`streamlearn lags`: what it reads, prints and draws, and what it refuses."""
 
 import json
-import os
 import re
-import subprocess
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,14 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from conftest import ROOT
 from planted import list_times, plant_lag, write_csv
+from stacks import ROOT
 
 from streamlearn.cli.main import main
 from streamlearn.errors import FileError
 from streamlearn.reports.figures.lag_pairs import prepare_files
 from streamlearn.reports.figures.style import save_figure
-from streamlearn.settings import inherit_env
 
 BLOCKS = re.findall(r"```(sh|python|text)\n(.*?)```", (ROOT / "docs" / "lags.md").read_text(), re.DOTALL)
 
@@ -255,20 +253,24 @@ def test_the_help_teaches_by_examples() -> None:
     assert "positive where x leads y" in text
 
 
-def test_the_examples_of_the_page_give_what_it_shows(tmp_path: Path) -> None:
+def test_the_examples_of_the_page_give_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each block of `docs/lags.md` that runs, and below it what it prints."""
-    (tmp_path / "streamlearn").write_text(f'#!/bin/sh\nexec {sys.executable} -m streamlearn "$@"\n')
-    (tmp_path / "streamlearn").chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    environment = inherit_env({"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "80"})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
     output, compared = "", 0
     for language, block in BLOCKS:
         if language == "text":
             assert [line.rstrip() for line in output.splitlines()] == block.splitlines()
             compared += 1
-            continue
-        command = [sys.executable, "-c", block] if language == "python" else ["sh", "-ec", block]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, "")
-        output = done.stdout
+        elif language == "python":
+            exec(compile(block, "docs/lags.md", "exec"), {})
+            output = capsys.readouterr().out
+        else:
+            program, command, *arguments = shlex.split(block)
+            assert (program, command) == ("streamlearn", "lags")
+            result = run_lags(*arguments)
+            assert (result.exit_code, result.stderr) == (0, "")
+            output = result.stdout
     assert compared == 2

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
-from test_forecast import PM25, decode, learned, series
+from hours import PM25, decode, learned, series
 
 from streamlearn.engine.verify import verify
 from streamlearn.errors import BadLags

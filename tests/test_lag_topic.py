@@ -6,20 +6,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from conftest import Stack
-from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
 from planted import list_times, plant_lag
-from reading import send
+from reading import create_topic, send
 
 from streamlearn.cli.main import main
+from streamlearn.settings import Settings
 
 
 @pytest.fixture
-def topic(stack: Stack) -> str:
+def topic(broker: Settings) -> str:
     """Records in which a leads b by 3 hours, after some that cannot be used."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    create_topic(stack, name, 1)
+    name = create_topic(broker.kafka, f"test-{uuid.uuid4().hex[:8]}")
     rows = zip(list_times(400), *plant_lag(3, n=400), strict=True)
     records: list[Any] = [{"ts": t, "a": a, "b": b} for t, a, b in rows]
     records[50]["a"] = None
@@ -30,41 +27,34 @@ def topic(stack: Stack) -> str:
         None,
         *(json.dumps(record).encode() for record in records),
     ]
-    send(stack.settings.kafka, name, values)
+    send(broker.kafka, name, values)
     return name
 
 
-def create_topic(stack: Stack, name: str, partitions: int) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=stack.settings.kafka)
-    admin.create_topics([NewTopic(name, num_partitions=partitions, replication_factor=1)])
-    admin.close()
+def run_lags(broker: Settings, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["lags", *arguments], env=broker.environment())
 
 
-def run_lags(stack: Stack, *arguments: str) -> Result:
-    return CliRunner().invoke(main, ["lags", *arguments], env=stack.settings.environment())
-
-
-def test_lags_are_found_in_a_topic(stack: Stack, topic: str) -> None:
+def test_lags_are_found_in_a_topic(broker: Settings, topic: str) -> None:
     arguments = ["--topic", topic, "--x", "a", "--y", "b", "--json"]
-    result = run_lags(stack, *arguments)
+    result = run_lags(broker, *arguments)
     assert result.exit_code == 0, result.output
     output = json.loads(result.stdout)
     assert (output["source"], output["step"], output["steps"]) == (topic, "1 h", 400)
     assert "3 records are no JSON objects: left out" in output["notes"]
     assert output["pairs"][0]["best_lag"] == 3
     assert output["pairs"][0]["raw"]["n"] == 398
-    assert json.loads(run_lags(stack, *arguments, "--last", "200").stdout)["steps"] == 200
+    assert json.loads(run_lags(broker, *arguments, "--last", "200").stdout)["steps"] == 200
 
 
-def test_a_topic_that_cannot_be_used_is_refused_in_one_line(stack: Stack, topic: str) -> None:
-    several = f"{topic}-several"
-    create_topic(stack, several, 2)
+def test_a_topic_that_cannot_be_used_is_refused_in_one_line(broker: Settings, topic: str) -> None:
+    several = create_topic(broker.kafka, f"{topic}-several", 2)
     columns = ["--x", "a", "--y", "b"]
     for name, options, message in (
         ("no-such-topic", columns, "there is no topic no-such-topic"),
         (several, columns, f"{several} has 2 partitions, and so no order"),
         (topic, ["--x", "a", "--y", "c"], f"topic {topic} has no column 'c'; it has: ts, a, b"),
     ):
-        result = run_lags(stack, "--topic", name, *options)
+        result = run_lags(broker, "--topic", name, *options)
         assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.output
         assert message in result.stderr

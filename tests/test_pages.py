@@ -2,8 +2,6 @@
 
 import json
 import re
-import time
-import urllib.request
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,11 +9,10 @@ import msgspec
 import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
-from conftest import ROOT, Server, free_port
 from flask.testing import FlaskClient
-from helpers import learner, put
-from test_inference import FLATS, Flat
-from test_serving import MakeApp, serve
+from flats import FLATS, Flat
+from helpers import MakeApp, put, serve
+from stacks import ROOT, free_port
 
 from serving.pages import views, watch
 from serving.pages.feed import Feed
@@ -28,7 +25,7 @@ from streamlearn.learning.learner import (
     SeriesSpec,
     predict_then_learn,
 )
-from streamlearn.pipelines import digits, pm25
+from streamlearn.pipelines import pm25
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
 from streamlearn.pipelines.registry import registered_names
@@ -208,24 +205,6 @@ def test_a_connection_ends_by_itself_and_all_watchers_share_what_is_made() -> No
     assert clock.now == pytest.approx(300, abs=1)
 
 
-def test_open_streams_of_events_do_not_hold_up_a_stop(start_server: Any, store: Store) -> None:
-    put(store, digits.pipeline, learner(512, cuts=[256]))
-    server: Server = start_server()
-    streams = []
-    for _ in range(6):
-        stream = urllib.request.urlopen(f"{server.url}/live/digits", timeout=10)
-        assert stream.headers["Content-Type"].startswith("text/event-stream")
-        assert stream.readline().startswith(b"retry")
-        streams.append(stream)
-    start = time.monotonic()
-    server.process.terminate()
-    server.process.wait(20)
-    took = time.monotonic() - start
-    for stream in streams:
-        stream.close()
-    assert took < 15, "a stop waits 20 s for requests that do not end"
-
-
 def test_nothing_is_looked_at_when_nobody_watches(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,7 +221,7 @@ def test_a_pipeline_of_ones_own_has_a_page_as_well(make_app: MakeApp, store: Sto
     predict_then_learn(flats_learner, [Flat(50.0 + n, 2, "x", True, 500.0 + n) for n in range(20)], 20)
     put(store, FLATS, flats_learner)
     client = make_app(
-        pipelines="test_inference:FLATS",
+        pipelines="flats:FLATS",
         kafka=f"localhost:{free_port()}",
         flink=f"http://localhost:{free_port()}",
     ).test_client()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import free_port
+from stacks import free_port
 
 from streamlearn.datasets import pm25
 from streamlearn.errors import DataUnavailable

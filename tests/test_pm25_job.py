@@ -1,100 +1,152 @@
-"""The forecasts on the real stack: five years through Kafka and Flink, against a plain numpy loop."""
+"""The forecasts on the real stack: hours through Kafka and Flink, against a plain numpy loop."""
 
 import base64
 import json
-import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plain_forecast
 import pytest
-from conftest import Stack
+from hours import START, hour
 from reading import Topic, send
-from test_forecast import hour
-from test_job import read_metrics
+from stacks import Stack, Trial, read_metrics, running_server, running_trial
 
+from streamlearn.learning.learner import predict_then_learn
 from streamlearn.waiting import wait_until
 
-HOURS = 43_800
+COUNT = 1500
+FIVE_YEARS = 43_800
+
+
+@dataclass
+class Topics:
+    """A trial on the hours, and its three topics."""
+
+    trial: Trial
+    records: Topic
+    forecasts: Topic
+    dead: Topic
+
+    def settle(self) -> None:
+        """Wait until every hour has its answer."""
+        wait_until(self._is_settled, 300, "every hour to be answered", every_s=0.2)
+
+    def _is_settled(self) -> bool:
+        self.records.read()
+        return len(self.forecasts.read().values) + len(self.dead.read().values) >= len(self.records.values)
+
+    def close(self) -> None:
+        for topic in (self.records, self.forecasts, self.dead):
+            topic.close()
+
+
+def open_topics(trial: Trial) -> Topics:
+    pipeline = trial.pipeline
+    names = (pipeline.topic, pipeline.prediction_topic, pipeline.dead_letter_topic)
+    return Topics(trial, *(Topic(trial.settings.kafka, name) for name in names))
 
 
 @pytest.fixture(scope="module")
-def topics(stack: Stack, pm25_csv: str) -> Iterator[list[Topic]]:
-    topics = [Topic(stack.settings.kafka, name) for name in ("pm25", "pm25_forecast", "pm25.dead_letter")]
-    yield topics
-    for topic in topics:
-        topic.close()
+def topics(stack: Stack, pm25_csv: str) -> Iterator[Topics]:
+    """The topics of a job that has answered the first hours."""
+    assert pm25_csv
+    with running_trial(stack, "copies:series") as trial:
+        topics = open_topics(trial)
+        trial.replay(COUNT)
+        topics.settle()
+        yield topics
+        topics.close()
 
 
-def settle(topics: list[Topic], timeout_s: float = 300) -> None:
-    records, forecasts, dead = topics
-
-    def is_settled() -> bool:
-        records.read()
-        return len(forecasts.read().values) + len(dead.read().values) >= len(records.values)
-
-    wait_until(is_settled, timeout_s, "every hour to be answered", every_s=0.5)
-
-
-def test_five_years_are_forecast_as_a_plain_loop_would(stack: Stack, topics: list[Topic]) -> None:
-    process = stack.streamlearn("replay", "pm25", "--rate", "0")
-    assert f"{HOURS} records sent and acknowledged" in process.stdout
-    settle(topics)
-    records, forecasts, dead = topics
-    assert dead.values == []
-    answers = forecasts.json()
-    assert [answer["offset"] for answer in answers] == records.offsets
+def check_forecasts(topics: Topics, count: int) -> None:
+    """Compare the first forecasts with a plain loop's."""
+    records, answers = topics.records.json()[:count], topics.forecasts.json()[:count]
+    assert [answer["offset"] for answer in answers] == topics.records.offsets[:count]
     assert all(answer["model_version"] == answer["offset"] for answer in answers)
-    assert set(answers[0]) == {
-        *("ts", "pollution", "forecast"),
-        *("partition", "offset", "model_version", "lineage"),
-    }
-    plain = plain_forecast.replay(records.json())
+    stamps = {"partition", "offset", "model_version", "lineage"}
+    assert set(answers[0]) == {"ts", "pollution", "forecast"} | stamps
     forecast = np.array([list(answer["forecast"].values()) for answer in answers], dtype=float)
-    expected = np.array([list(answer.values()) for answer in plain], dtype=float)
+    plain = [list(answer.values()) for answer in plain_forecast.replay(records)]
+    expected = np.array(plain, dtype=float)
     np.testing.assert_array_equal(np.isnan(forecast), np.isnan(expected))
     np.testing.assert_allclose(forecast, expected, rtol=1e-9)
 
 
-def test_the_errors_are_shown_beside_those_of_persistence(stack: Stack, topics: list[Topic]) -> None:
-    settle(topics)
-    metrics = read_metrics(stack.settings, "pm25: learn")
+def test_hours_are_forecast_as_a_plain_loop_would(topics: Topics) -> None:
+    check_forecasts(topics, COUNT)
+
+
+@pytest.mark.release
+def test_five_years_are_forecast_as_a_plain_loop_would(stack: Stack, pm25_csv: str) -> None:
+    assert pm25_csv
+    with running_trial(stack, "copies:years") as trial:
+        topics = open_topics(trial)
+        trial.replay(FIVE_YEARS)
+        topics.settle()
+        assert topics.dead.values == []
+        check_forecasts(topics, FIVE_YEARS)
+        metrics = read_metrics(trial.settings, "years: learn")
+        topics.close()
     for horizon in plain_forecast.HORIZONS:
-        rmse, persistence = metrics[f"h{horizon}_rmse_x1000"], metrics[f"h{horizon}_persistence_rmse_x1000"]
-        assert 0 < rmse < persistence
-    assert metrics["model_version"] == HOURS
+        assert 0 < metrics[f"h{horizon}_rmse_x1000"] < metrics[f"h{horizon}_persistence_rmse_x1000"]
+
+
+def test_the_errors_are_shown_beside_those_of_persistence(topics: Topics) -> None:
+    """They are those of a learner that has learned the same records here."""
+    first = send(topics.trial.settings.kafka, topics.trial.pipeline.topic, [make_hour(find_next(topics))])
+    topics.settle()
+    pipeline, learner = topics.trial.pipeline, topics.trial.pipeline.new_learner()
+    dead = {letter["offset"] for letter in topics.dead.json()}
+    for offset, value in zip(topics.records.offsets, topics.records.values, strict=True):
+        if offset not in dead:
+            predict_then_learn(learner, [pipeline.codec.decode(value or b"")], offset + 1)
+    expected = {name: round(value) for name, value in learner.score.gauges().items()}
+    wait_until(
+        lambda: read_metrics(topics.trial.settings, "series: learn").get("model_version") == first + 1,
+        60,
+        "the metrics of the newest version",
+    )
+    metrics = read_metrics(topics.trial.settings, "series: learn")
+    assert {f"h{horizon}_rmse_x1000" for horizon in plain_forecast.HORIZONS} <= set(expected)
+    assert {name: metrics[name] for name in expected} == expected
+
+
+def find_next(topics: Topics) -> int:
+    """Return the number of the hour after the last one that was answered."""
+    last = datetime.fromisoformat(topics.forecasts.read().json()[-1]["ts"])
+    return (last - START) // timedelta(hours=1) + 1
+
+
+def make_hour(number: int, **change: Any) -> bytes:
+    return json.dumps(hour(number, **change)).encode()
 
 
 def test_the_server_forecasts_from_the_stream_and_from_a_window_of_ones_own(
-    stack: Stack, topics: list[Topic]
+    topics: Topics, tmp_path: Path
 ) -> None:
-    settle(topics)
-    records, forecasts, _ = topics
-    newest = forecasts.json()[-1]
-    wait_until(lambda: fetch_forecast(stack)["ts"] == newest["ts"], 30, "the newest forecast to be served")
-    assert fetch_forecast(stack)["forecast"] == newest["forecast"]
-    own = fetch_forecast(stack, json.dumps({"records": records.json()[-25:]}).encode())
+    topics.settle()
+    newest, records = topics.forecasts.json()[-1], topics.records.json()
+    settings, path = topics.trial.settings, "/v2/models/series/forecast"
+    kept = {name: getattr(settings, name) for name in ("kafka", "redis", "checkpoint_key", "pipelines")}
+    with running_server(tmp_path, **kept) as server:
+        wait_until(lambda: server.ask(path, None).get("ts") == newest["ts"], 30, "the newest forecast")
+        assert server.ask(path, None)["forecast"] == newest["forecast"]
+        own = server.ask(path, {"records": [r for r in records if r["ts"] <= newest["ts"]][-25:]})
     assert own["ts"] == newest["ts"]
     assert own["model_version"] == newest["offset"] + 1
     assert all(0 <= value < 1000 for value in own["forecast"].values())
 
 
-def fetch_forecast(stack: Stack, body: bytes | None = None) -> dict[str, Any]:
-    with urllib.request.urlopen(stack.url + "/v2/models/pm25/forecast", data=body, timeout=10) as response:
-        answer: dict[str, Any] = json.load(response)
-        return answer
-
-
-def test_bad_hours_are_kept_with_the_reason_and_their_neighbours_learned(
-    stack: Stack, topics: list[Topic]
-) -> None:
-    settle(topics)
-    _records, forecasts, dead = topics
-    before, answered = len(dead.values), len(forecasts.values)
-    far = 60 * 24 * 365  # later than anything the data set holds
+def test_bad_hours_are_kept_with_the_reason_and_their_neighbours_learned(topics: Topics) -> None:
+    topics.settle()
+    before, answered = len(topics.dead.values), len(topics.forecasts.values)
+    next_hour = find_next(topics)
     bad: list[bytes | None] = [
-        *(json.dumps(hour(far, **change)).encode() for change in (
+        *(make_hour(next_hour, **change) for change in (
             {"ts": "no date"},
             {"ts": "2030-02-30 00:00:00"},
             {"pollution": -1},
@@ -107,36 +159,38 @@ def test_bad_hours_are_kept_with_the_reason_and_their_neighbours_learned(
     ]  # fmt: skip
     mixed: list[bytes | None] = []
     for number, value in enumerate(bad):
-        mixed += [value, json.dumps(hour(far + number)).encode()]
-    repeated = json.dumps(hour(far)).encode()
-    first = send(stack.settings.kafka, "pm25", [*mixed, repeated])
-    settle(topics)
-    letters = dead.json()[before:]
+        mixed += [value, make_hour(next_hour + number)]
+    repeated = make_hour(next_hour)
+    pipeline = topics.trial.pipeline
+    first = send(topics.trial.settings.kafka, pipeline.topic, [*mixed, repeated])
+    topics.settle()
+    letters = topics.dead.json()[before:]
     assert [letter["offset"] for letter in letters] == [first + 2 * n for n in range(len(bad) + 1)]
     assert [base64.b64decode(letter["value"]) for letter in letters] == [*bad, repeated]
     assert "time runs forward" in letters[-1]["reason"]
-    neighbours = forecasts.json()[answered:]
+    neighbours = topics.forecasts.json()[answered:]
     assert [answer["offset"] for answer in neighbours] == [first + 2 * n + 1 for n in range(len(bad))]
     assert all(0 <= value < 1000 for value in neighbours[-1]["forecast"].values())
 
 
-def test_other_lags_are_obeyed_by_the_job_and_understood_by_verify(stack: Stack, topics: list[Topic]) -> None:
-    settle(topics)
-    lags = stack.streamlearn("models", "pm25", "lags").stdout
-    assert "pollution=0-24 dew=0,3 temp=0,3 press=0,3 wnd_spd=0,3 snow=0" in lags
-    assert "chosen by that: pollution=0-24" in lags
-    refused = stack.streamlearn("models", "pm25", "lags", "pollution=0-6 smoke=0", check=False)
-    assert (refused.returncode, "no series 'smoke'" in refused.stderr) == (1, True)
-    process = stack.streamlearn("models", "pm25", "lags", "pollution=0-6 dew=0,3 wnd_spd=0-3")
-    assert "what was learned of those that stay is kept" in process.stdout
-    stack.streamlearn("replay", "pm25", "--rate", "0", "--limit", "500")
-    records, forecasts, _ = topics
-    last = records.read().offsets[-1]
-    wait_until(lambda: forecasts.read().json()[-1]["offset"] == last, 120, "the newest hour", every_s=0.5)
-    verification = stack.streamlearn("verify", "pm25", "--last", "2000", "--json", check=False)
-    report = json.loads(verification.stdout)
-    assert (verification.returncode, report["differences"], report["controls"]) == (0, [], 1)
-    lags = stack.streamlearn("models", "pm25", "lags").stdout
-    assert "in use" in lags
-    assert "pollution=0-6 dew=0,3 wnd_spd=0-3\n" in lags
-    assert all(value is not None for value in forecasts.json()[-1]["forecast"].values())
+def test_other_lags_are_obeyed_by_the_job_and_understood_by_verify(stack: Stack, pm25_csv: str) -> None:
+    assert pm25_csv
+    with running_trial(stack, "copies:lagged") as trial:
+        trial.replay(600)
+        trial.settle()
+        lags = trial.streamlearn("models lags").stdout
+        assert "pollution=0-24 dew=0,3 temp=0,3 press=0,3 wnd_spd=0,3 snow=0" in lags
+        assert "chosen by that: pollution=0-24" in lags
+        refused = trial.streamlearn("models lags", "pollution=0-6 smoke=0", check=False)
+        assert (refused.returncode, "no series 'smoke'" in refused.stderr) == (1, True)
+        process = trial.streamlearn("models lags", "pollution=0-6 dew=0,3 wnd_spd=0-3")
+        assert "what was learned of those that stay is kept" in process.stdout
+        topics = open_topics(trial)
+        next_hour = find_next(topics)
+        send(trial.settings.kafka, "lagged", [make_hour(next_hour + n) for n in range(100)])
+        assert trial.verify()["controls"] == 1
+        lags = trial.streamlearn("models lags").stdout
+        assert "in use" in lags
+        assert "pollution=0-6 dew=0,3 wnd_spd=0-3\n" in lags
+        assert all(value is not None for value in topics.forecasts.read().json()[-1]["forecast"].values())
+        topics.close()

@@ -3,14 +3,15 @@
 import os
 import subprocess
 import sys
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from hours import decode, hour, series
 from sklearn.linear_model import LinearRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from test_forecast import decode, hour, series
+from stacks import ROOT
 
 from streamlearn.engine import check
 from streamlearn.estimators.gru import GatedRecurrentUnit
@@ -123,6 +124,7 @@ def test_a_row_holds_every_hour_of_the_window_and_carries_on_what_is_missing() -
     assert pm25_gru.features(window, now) is None
 
 
+@cache
 def learn_and_dump(*, resume_at: int | None = None, forget: str = "", count: int = 120) -> bytes:
     """Return the snapshot after `count` hours; at `resume_at` it goes on from one that lacks `forget`."""
     learner = GRU.new_learner()
@@ -156,6 +158,6 @@ def test_another_process_learns_the_same_bytes() -> None:
 
 
 def test_the_pipeline_passes_every_check(pm25_csv: str) -> None:
-    findings = list(check.check(GRU, check.sample(GRU, 200)))
+    findings = list(check.check(GRU, check.sample(GRU, 100)))
     assert [finding for finding in findings if not finding.passed] == []
     assert findings[-1].what == "results do not depend on how records arrive"

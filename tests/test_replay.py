@@ -1,14 +1,14 @@
 import itertools
 import re
-import subprocess
 
 import pytest
-from conftest import ROOT, free_port
+from click.testing import CliRunner
+from stacks import free_port
 
 from producer.replay import _pace
+from streamlearn.cli.main import main
 from streamlearn.datasets import digits
 from streamlearn.errors import BadRecord
-from streamlearn.settings import inherit_env
 from streamlearn.stream.records import check_size
 
 
@@ -63,15 +63,7 @@ def test_a_record_over_the_limit_is_refused() -> None:
 
 
 def test_an_absent_broker_is_named_in_one_line() -> None:
-    environment = inherit_env({"STREAMLEARN_KAFKA": f"localhost:{free_port()}"})
-    process = subprocess.run(
-        [ROOT / ".venv" / "bin" / "streamlearn", "replay", "digits", "--limit", "1"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert process.returncode == 1
-    assert re.fullmatch(r"streamlearn: Kafka at localhost:\d+ does not answer .*\n", process.stderr), (
-        process.stderr
-    )
+    environment = {"STREAMLEARN_KAFKA": f"localhost:{free_port()}"}
+    done = CliRunner().invoke(main, ["replay", "digits", "--limit", "1"], env=environment)
+    assert done.exit_code == 1
+    assert re.fullmatch(r"streamlearn: Kafka at localhost:\d+ does not answer .*\n", done.stderr), done.stderr

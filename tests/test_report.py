@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT
 from reported import Page, answer_data_set, build_forecasts, build_hours, build_pipeline
+from stacks import ROOT
 
 from streamlearn.cli.main import main
 from streamlearn.engine import evaluate

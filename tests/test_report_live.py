@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Stack
 from reading import send
 from reported import answer_data_set, build_hours, build_pipeline, encode_records
 
@@ -21,6 +20,7 @@ from streamlearn.pipelines.registry import load
 from streamlearn.reports import sources
 from streamlearn.reports.decisions import arrange_decisions
 from streamlearn.reports.forecasts import arrange_forecasts
+from streamlearn.settings import Settings
 from streamlearn.storage import snapshot
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import VersionInfo
@@ -33,42 +33,42 @@ def rename(pipeline: Pipeline) -> Pipeline:
     return replace(pipeline, name=name, topic=name, prediction_topic=f"{name}-predictions")
 
 
-def answer_live(stack: Stack, pipeline: Pipeline, records: Sequence[Any], begin: int = 0) -> Lineage:
+def answer_live(broker: Settings, pipeline: Pipeline, records: Sequence[Any], begin: int = 0) -> Lineage:
     """Send records, the answers that a job would give to those from `begin` on, and the model."""
-    ensure_topics(Broker(stack.settings), pipeline)
-    first = send(stack.settings.kafka, pipeline.topic, encode_records(list(records)))
-    lineage = LineageRegister(Broker(stack.settings), pipeline).claim(fresh=True)
+    ensure_topics(Broker(broker), pipeline)
+    first = send(broker.kafka, pipeline.topic, encode_records(list(records)))
+    lineage = LineageRegister(Broker(broker), pipeline).claim(fresh=True)
     expected = answer_data_set(pipeline)
     answers = [
         {**answer, "offset": answer["offset"] + first, "lineage": lineage.id}
         for answer in expected.answers[begin:]
     ]
     strays: list[bytes | None] = [b"no answer", json.dumps({"offset": 3}).encode()]
-    send(stack.settings.kafka, pipeline.prediction_topic, strays + encode_records(answers))
-    save_model(stack, pipeline, lineage, expected.learner)
+    send(broker.kafka, pipeline.prediction_topic, strays + encode_records(answers))
+    save_model(broker, pipeline, lineage, expected.learner)
     return lineage
 
 
-def save_model(stack: Stack, pipeline: Pipeline, lineage: Lineage, learner: Any) -> None:
-    store = Store.of(stack.settings)
-    data = snapshot.dumps(learner, pipeline, lineage.id, stack.settings.checkpoint_key)
+def save_model(broker: Settings, pipeline: Pipeline, lineage: Lineage, learner: Any) -> None:
+    store = Store.of(broker)
+    data = snapshot.dumps(learner, pipeline, lineage.id, broker.checkpoint_key)
     version_info = VersionInfo(snapshot.digest(data), learner.score.samples, learner.score.summary())
     store.admit(pipeline.name, lineage.id, lineage.epoch).save(learner.version, data, version_info)
     store.close()
 
 
-def read_live(stack: Stack, pipeline: Pipeline, last: int | None = None) -> sources.AnsweredRecords:
-    return sources.read_live(stack.settings, pipeline, last=last, show_progress=lambda at, end: None)
+def read_live(broker: Settings, pipeline: Pipeline, last: int | None = None) -> sources.AnsweredRecords:
+    return sources.read_live(broker, pipeline, last=last, show_progress=lambda at, end: None)
 
 
-def test_forecasts_in_kafka_make_the_arrays_that_an_offline_pass_makes(stack: Stack) -> None:
+def test_forecasts_in_kafka_make_the_arrays_that_an_offline_pass_makes(broker: Settings) -> None:
     records = build_hours(400)
     pipeline = rename(build_pipeline(records))
     with pytest.raises(NothingToReport, match="no open lineage"):
-        read_live(stack, pipeline)
-    answer_live(stack, pipeline, records)
-    lineage = answer_live(stack, pipeline, records, begin=10)
-    answers = read_live(stack, pipeline)
+        read_live(broker, pipeline)
+    answer_live(broker, pipeline, records)
+    lineage = answer_live(broker, pipeline, records, begin=10)
+    answers = read_live(broker, pipeline)
     assert (answers.lineage, answers.notes) == (lineage.id, ())
     assert answers.offsets.tolist() == list(range(399 + 10, 399 + 399))
     expected, forecasts = arrange_forecasts(answer_data_set(pipeline, last=389)), arrange_forecasts(answers)
@@ -77,29 +77,29 @@ def test_forecasts_in_kafka_make_the_arrays_that_an_offline_pass_makes(stack: St
     assert [driver.label for driver in forecasts.drivers] == [driver.label for driver in expected.drivers]
     for driver, expected_driver in zip(forecasts.drivers, expected.drivers, strict=True):
         np.testing.assert_array_equal(driver.values, expected_driver.values)
-    newest = read_live(stack, pipeline, last=50)
+    newest = read_live(broker, pipeline, last=50)
     assert newest.offsets.tolist() == list(range(399 + 349, 399 + 399))
     assert newest.records == answers.records[-50:]
 
 
-def test_digits_in_kafka_make_the_arrays_that_an_offline_pass_makes(stack: Stack) -> None:
+def test_digits_in_kafka_make_the_arrays_that_an_offline_pass_makes(broker: Settings) -> None:
     records = list(load("digits").dataset.records(passes=1))[:500]  # type: ignore[union-attr]
     pipeline = rename(build_pipeline(records, "digits"))
-    answer_live(stack, pipeline, records)
-    decisions = arrange_decisions(read_live(stack, pipeline))
+    answer_live(broker, pipeline, records)
+    decisions = arrange_decisions(read_live(broker, pipeline))
     expected = arrange_decisions(answer_data_set(pipeline))
     for name in ("truths", "predictions", "features", "weights"):
         np.testing.assert_array_equal(getattr(decisions, name), getattr(expected, name))
 
 
-def test_answers_whose_model_or_records_are_gone_say_so(stack: Stack) -> None:
+def test_answers_whose_model_or_records_are_gone_say_so(broker: Settings) -> None:
     records = build_hours(100)
     pipeline = rename(build_pipeline(records))
-    answer_live(stack, pipeline, records)
-    Store.of(stack.settings).clear(pipeline.name)
-    answers = read_live(stack, pipeline)
+    answer_live(broker, pipeline, records)
+    Store.of(broker).clear(pipeline.name)
+    answers = read_live(broker, pipeline)
     assert (answers.learner, len(answers.answers)) == (None, 99)
     assert answers.notes == ("Redis holds no model of this lineage",)
-    LineageRegister(Broker(stack.settings), pipeline).end()
+    LineageRegister(Broker(broker), pipeline).end()
     with pytest.raises(NothingToReport, match="no open lineage"):
-        read_live(stack, pipeline)
+        read_live(broker, pipeline)

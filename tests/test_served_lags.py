@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from helpers import put
-from test_forecast import PM25, learned, series
-from test_serving import MakeApp
+from helpers import MakeApp, put
+from hours import PM25, learned, series
 
 from streamlearn.lags.choice import leading_lag
 from streamlearn.lags.lag_sets import format_lags

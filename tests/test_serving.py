@@ -1,22 +1,17 @@
 """The server with a real Redis and models written by the real store, without Flink."""
 
 import base64
-from collections.abc import Callable
+import threading
+from typing import Any
 
 import pytest
-from flask import Flask
+from drawn import SVG
 from flask.testing import FlaskClient
-from helpers import learner
-from test_drawing import SVG
+from helpers import MakeApp, serve, version, write
+from redis.connection import AbstractConnection
 
-from streamlearn.pipelines.digits import pipeline
-from streamlearn.storage import snapshot
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import VersionInfo
-from streamlearn.storage.writer import Writer
-from streamlearn.waiting import wait_until
-
-MakeApp = Callable[..., Flask]
 
 ZERO = '<ellipse cx="100" cy="100" rx="40" ry="70" fill="none" stroke="black" stroke-width="8"/>'
 DRAWING = base64.b64encode(SVG.format(ZERO).encode()).decode()
@@ -25,26 +20,6 @@ DRAWING = base64.b64encode(SVG.format(ZERO).encode()).decode()
 @pytest.fixture
 def client(make_app: MakeApp) -> FlaskClient:
     return make_app().test_client()
-
-
-def write(store: Store, count: int, writer: Writer | None = None) -> Writer:
-    """Write the model of `count` records as a worker would."""
-    writer = writer or store.admit("digits", "aaaa", 1)
-    data = snapshot.dumps(learner(count, cuts=range(256, count, 256)), pipeline, "aaaa")
-    writer.save(count, data, VersionInfo(snapshot.digest(data), count, {}))
-    return writer
-
-
-def serve(client: FlaskClient, store: Store, count: int, writer: Writer | None = None) -> Writer:
-    """Write a model and wait until it is the one that answers."""
-    writer = write(store, count, writer)
-    wait_until(lambda: version(client) == count, 5, f"version {count} to be served", every_s=0.01)
-    return writer
-
-
-def version(client: FlaskClient) -> int | None:
-    number: int | None = client.get("/v2/models/digits").get_json()["parameters"].get("version")
-    return number
 
 
 def test_without_a_model_nothing_is_served(client: FlaskClient) -> None:
@@ -126,6 +101,31 @@ def test_64_numbers_as_json_are_answered_alike(client: FlaskClient, store: Store
         refused = client.post("/predict", json={"x": bad})
         assert (refused.status_code, refused.get_json()["field"]) == (400, "x")
     assert client.post("/predict", data=b"{", content_type="application/json").status_code == 400
+
+
+def test_no_answer_waits_for_redis(
+    client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even while Redis is well: other threads fetch the models."""
+    serve(client, store, 100)
+    asked: list[object] = []
+    send = AbstractConnection.send_packed_command
+
+    def note(connection: AbstractConnection, *arguments: Any, **options: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            asked.append(arguments[0])
+        send(connection, *arguments, **options)
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", note)
+    for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/digits/ready"):
+        assert client.get(path).status_code == 200
+    tensor = {"name": "x", "shape": [1, 64], "datatype": "FP64", "data": [3.0] * 64}
+    assert client.post("/v2/models/digits/infer", json={"inputs": [tensor]}).status_code == 200
+    assert client.post("/v1/models/digits:predict", json={"instances": [[3.0] * 64]}).status_code == 200
+    assert client.post("/predict", data={"imgStr": DRAWING}).status_code == 201
+    assert asked == []
+    assert client.get("/v2/models/digits/versions").status_code == 200
+    assert asked, "this one asks for what is kept"
 
 
 def test_a_version_is_taken_over_when_redis_announces_it(store: Store, make_app: MakeApp) -> None:

@@ -2,7 +2,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from stacks import ROOT
 
 from streamlearn.errors import BadSetting
 from streamlearn.local import secrets

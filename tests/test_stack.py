@@ -8,14 +8,11 @@ import subprocess
 import urllib.request
 from dataclasses import fields
 
-import click
 import psutil
 import pytest
-from click.testing import CliRunner
-from conftest import ROOT, Stack, free_settings
+import redis
+from stacks import ROOT, Stack, free_settings
 
-from streamlearn.cli.main import _make_placeholder, main
-from streamlearn.extras import describe_missing
 from streamlearn.local import processes
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations import flink_api
@@ -136,27 +133,14 @@ def test_whatever_happens_nothing_is_left_behind(stack: Stack, tmp_path, way: st
     wait_until(lambda: all(map(processes.is_port_free, ports)), 10, f"the ports {ports}")
 
 
-@pytest.mark.parametrize("command", ["list", "digits"])
-def test_models_without_a_pipeline_or_a_command_says_what_is_missing(command: str) -> None:
-    result = CliRunner().invoke(main, ["models", command])
-    assert result.exit_code == 2
-    assert f"streamlearn models {'PIPELINE list' if command == 'list' else 'digits list'}" in result.output
+def test_the_log_holds_no_secret(stack: Stack) -> None:
+    secrets = [stack.settings.redis_password, stack.settings.checkpoint_key]
+    for folder in ("log", "flink/log"):
+        for log in (stack.settings.home / folder).glob("*"):
+            text = log.read_text(errors="replace")
+            assert not [secret for secret in secrets if secret in text], log
 
 
-def test_a_command_whose_package_is_missing_says_what_to_install() -> None:
-    reason = describe_missing(ModuleNotFoundError(name="flink_jobs"))
-    group = click.Group("streamlearn", commands=[_make_placeholder("train", reason)])
-    assert "pip install" in CliRunner().invoke(group, ["--help"]).output
-    for arguments in (["train", "--help"], ["train", "digits", "--fresh"]):
-        result = CliRunner().invoke(group, arguments)
-        assert "streamlearn[flink]" in result.output + str(result.exception)
-
-
-def test_commands_explain_themselves() -> None:
-    commands = ["up", "down", "status", "replay", "train", "serve", "reset"]
-    commands += ["check", "evaluate", "verify", "models", "chaos"]
-    for command in ("", *commands):
-        line = [ROOT / ".venv" / "bin" / "streamlearn", *command.split(), "--help"]
-        done = subprocess.run(line, capture_output=True, text=True, check=True)
-        assert done.stdout.startswith("Usage: streamlearn"), command
-        assert len(done.stdout.splitlines()) > 5
+def test_redis_wants_its_password(stack: Stack) -> None:
+    with redis.Redis(port=stack.settings.redis_port) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.keys()

@@ -1,21 +1,25 @@
-"""Faults that the job survives, on the real stack, under load; each test ends with a clean `verify`."""
+"""Faults that a job survives, on the real stack under load: one stream, fault after fault, one `verify`.
+
+A replay runs all the while. Each fault leaves its mark, the offset at which it was caused, and is over when
+answers flow again. In the end every record is verified, and a difference is laid to the fault whose mark is
+the last before it. The order of the faults is drawn anew in each run, and printed.
+"""
 
 import json
 import os
+import random
+import re
 import signal
 import threading
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 import redis
-from conftest import Stack
-from reading import Topic, send
-from test_topics import drop_records
+from reading import Topic, drop_records, send
+from stacks import ROOT, Server, Stack, Trial, running_server, running_trial
 
 from flink_jobs.checkpoints import checkpoint_folder
 from streamlearn.broker.broker import Broker
@@ -23,349 +27,362 @@ from streamlearn.broker.register import LineageRegister
 from streamlearn.local import chaos, health, processes
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations import flink_api
-from streamlearn.operations.flink_api import job_name
-from streamlearn.pipelines.base import Pipeline
-from streamlearn.pipelines.registry import load
+from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import Restore
+from streamlearn.stream.lineage import Lineage
 from streamlearn.waiting import wait_until
-
-DIGITS = load("digits")
 
 # A client of kafka-python whose broker dies leaves its socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
 )
 
-
-@contextmanager
-def replay_digits(stack: Stack, *others: Pipeline) -> Iterator[int]:
-    """Replay digits, 1,000 a second, for the length of a `with`, which begins when some have been answered.
-
-    Gives the offset of the first.
-    """
-    start = read_end(stack)
-    with chaos.replay_in_background(stack.settings, [DIGITS, *others], rate=1000, seed=4):
-        wait_for_flow(stack)
-        yield start
+RATE = 100
+"""Digits a second."""
 
 
-def send_digits(stack: Stack, count: int) -> int:
-    """Send so many digits; return the offset of the first."""
-    start = read_end(stack)
-    stack.streamlearn("replay", "digits", "--rate", "0", "--limit", str(count), "--seed", str(count))
-    return start
+@dataclass
+class Flow:
+    """A stream that flows, the job that answers it, and the marks that faults have left."""
+
+    trial: Trial
+    server: Server
+    marks: list[tuple[int, str]] = field(default_factory=list)
+    answered: int = 0
+
+    @property
+    def settings(self) -> Settings:
+        return self.trial.settings
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return Supervisor(self.settings)
+
+    def kill(self, *parts: str) -> None:
+        for part in parts:
+            assert chaos.kill(self.settings, part), f"{part} was not running"
+
+    def wait_for_answers(self, more: int = 300) -> None:
+        """Wait until so many more answers are committed than were ever seen."""
+        self._count_answers()
+        wanted = self.answered + more
+        wait_until(lambda: self._count_answers() > wanted, 120, "answers to flow")
+
+    def _count_answers(self) -> int:
+        """Count the committed answers; while the broker is away, those that were seen last."""
+        self.answered = max(self.answered, health.count_predictions(self.settings, self.trial.pipeline))
+        return self.answered
+
+    def mark(self, fault: str) -> None:
+        """Remember at which offset a fault is caused."""
+        with Broker(self.settings) as broker:
+            self.marks.append((broker.stable_end(self.trial.pipeline.topic), fault))
+        print(*self.marks[-1], flush=True)
+
+    def find_fault(self, offset: int) -> str:
+        """Return the fault before an offset."""
+        return next((fault for mark, fault in reversed(self.marks) if mark <= offset), "no fault")
+
+    def lineage(self) -> Lineage:
+        with Broker(self.settings) as broker:
+            lineage = LineageRegister(broker, self.trial.pipeline).current()
+        assert lineage is not None
+        return lineage
+
+    def list_restores(self) -> list[Restore]:
+        store = Store.of(self.settings)
+        try:
+            return store.restores(self.trial.pipeline.name)
+        finally:
+            store.close()
+
+    def served(self) -> dict[str, float]:
+        """Return what the server says of the served version."""
+        parameters: dict[str, float] = self.server.get("/v2/models/survivor")["parameters"]
+        return parameters
+
+    @contextmanager
+    def redis(self) -> Iterator[redis.Redis]:
+        with redis.Redis.from_url(self.settings.redis) as client:
+            yield client
 
 
-def read_end(stack: Stack, topic: str = "handwritten_digit") -> int:
-    """Return the offset after a topic's last committed record."""
-    reader = Topic(stack.settings.kafka, topic)
-    end = reader.end
-    reader.close()
-    return end
+Fault = Callable[[Flow], None]
 
 
-def wait_for_flow(stack: Stack, more: int = 1000) -> None:
-    """Wait until so many more predictions are committed."""
-    topic = Topic(stack.settings.kafka, "digit_predict")
-    start = topic.end
-    wait_until(lambda: topic.end > start + more, 120, "predictions to flow", every_s=0.05)
-    topic.close()
+def kill(*parts: str) -> Fault:
+    """`kill -9` of parts at once."""
+    return lambda flow: flow.kill(*parts)
 
 
-def verify(stack: Stack, name: str = "digits", *, since: int | None = None) -> dict[str, Any]:
-    """Wait until every record has its answer, then verify as a user would, all or since an offset."""
-    pipeline = load(name)
+def take_away(part: str) -> Fault:
+    """A part that is gone until the served model has grown old."""
+
+    def act(flow: Flow) -> None:
+        flow.supervisor.stop_service(part)
+        wait_until(lambda: flow.served()["age_s"] > 4, 60, "the model to grow old")
+        flow.supervisor.start_service(part)
+
+    return act
+
+
+def empty_redis(flow: Flow) -> None:
+    """The model is learned again from Kafka; meanwhile the old one is served."""
+    before, version = len(flow.list_restores()), flow.served()["version"]
+    with flow.redis() as client:
+        client.flushall()
+    assert flow.served()["version"] >= version, "an emptied Redis takes no model out of service"
+    wait_until(flow.list_restores, 120, "the model to be rebuilt")
+    rebuilt = flow.list_restores()[0]
+    assert before > 0
+    assert rebuilt.snapshot is None
+    assert rebuilt.relearned > 0
+
+
+def spoil_snapshots(flow: Flow) -> None:
+    """Snapshots are spoiled, and the worker killed, while the broker stands still."""
+    broker = flow.trial.stack.find_service("kafka")
+    with flow.redis() as client:
+        broker.suspend()
+        try:
+            keys = client.keys("streamlearn:survivor:snapshot:*")
+            keys = sorted(keys, key=lambda key: int(key.split(b":")[-1]))
+            for key, value in zip(keys[-40:], [b"", b"not a snapshot", None] * 20, strict=False):
+                client.set(key, (client.get(key) or b"")[:-7] if value is None else value)
+            flow.kill(chaos.WORKER)
+        finally:
+            broker.resume()
+    wait_until(lambda: any(r.refused for r in flow.list_restores()), 120, "a snapshot to be refused")
+    refusal = next(r for r in flow.list_restores() if r.refused)
+    assert any("not a snapshot" in reason or "truncated" in reason for reason in refusal.refused.values())
+
+
+def kill_between_precommit_and_commit(flow: Flow) -> None:
+    """A complete checkpoint, a broker that stands still before it commits, and Flink killed."""
+    hits = 0
+    for _ in range(6):
+        hits += kill_before_the_commit(flow)
+        flow.wait_for_answers()
+        if hits:
+            return
+    pytest.fail("no kill fell between a pre-commit and its commit")
+
+
+def kill_before_the_commit(flow: Flow) -> bool:
+    """Kill Flink between a checkpoint and the commit of its transaction; return whether that was hit."""
+    lineage = flow.lineage()
+    root = checkpoint_folder(lineage, flow.settings) / str(lineage.epoch)
+    before, broker = set(root.glob("*/chk-*/_metadata")), flow.trial.stack.find_service("kafka")
+    starts = len(flow.list_restores())
+    wait_until(lambda: set(root.glob("*/chk-*/_metadata")) - before, 30, "a checkpoint", every_s=0.0005)
+    broker.suspend()
+    flow.kill("taskmanager", "jobmanager")
+    broker.resume()
+    with Broker(flow.settings) as client:
+        answered = LineageRegister(client, flow.trial.pipeline).resume_at(lineage)
+    wait_until(lambda: len(flow.list_restores()) > starts, 120, "the job to go on")
+    return flow.list_restores()[-1].offset > answered
+
+
+def roll_back(flow: Flow) -> None:
+    kept = json.loads(flow.trial.streamlearn("models list --json").stdout)
+    target = kept[len(kept) // 2]
+    process = flow.trial.streamlearn("models rollback", str(target["version"]))
+    assert f"is version {target['version']} again" in process.stdout
+    flow.wait_for_answers()
+    kept = json.loads(flow.trial.streamlearn("models list --json").stdout)
+    assert kept[-1]["served"]
+    refused = flow.trial.streamlearn("models rollback", str(target["version"] + 1), check=False)
+    assert refused.returncode == 1
+    assert "no step ended there" in refused.stderr
+
+
+def forge_a_control_record(flow: Flow) -> None:
+    lineage, dead = flow.lineage(), Topic(flow.settings.kafka, "survivor.dead_letter")
+    order = {"kind": "rollback", "lineage": lineage.id, "version": lineage.start}
+    forged = json.dumps({"streamlearn_control": order, "mac": "00" * 32}, separators=(",", ":")).encode()
+    offset = send(flow.settings.kafka, "survivor", [forged])
+    reason = "a control record whose signature is not of this key"
     wait_until(
-        lambda: chaos.is_caught_up(stack.settings, pipeline), 240, "every record to be answered", every_s=0.5
+        lambda: (offset, reason) in [(d["offset"], d["reason"]) for d in dead.read().json()], 60, "its letter"
     )
-    options = [] if since is None else ["--last", str(read_end(stack, pipeline.topic) - since + 1000)]
-    process = stack.streamlearn("verify", name, "--json", *options, check=False)
-    report: dict[str, Any] = json.loads(process.stdout)
-    assert (process.returncode, report.get("differences")) == (0, []), report
-    assert report["snapshots"] > 0
-    return report
+    dead.close()
 
 
-def list_restores(stack: Stack) -> list[Restore]:
-    store = Store.of(stack.settings)
-    try:
-        return store.restores("digits")
-    finally:
-        store.close()
+def stop_with_a_savepoint(flow: Flow) -> None:
+    job = flow.trial.newest_job()
+    flink_api.call(flow.settings, f"/jobs/{job.id}/stop", method="POST", body={"drain": False})
+    wait_until(lambda: flow.trial.newest_job().state == "FINISHED", 60, "the job to stop")
+    assert "going on from savepoint" in flow.trial.streamlearn("train").stdout
 
 
-def kill(stack: Stack, *parts: str) -> None:
-    for part in parts:
-        assert chaos.kill(stack.settings, part), f"{part} was not running"
+def cancel_and_submit_twice(flow: Flow) -> None:
+    flow.trial.cancel()
+    runs = [threading.Thread(target=flow.trial.streamlearn, args=("train",)) for _ in range(2)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert len(flink_api.live_jobs(flow.settings, "survivor: learn")) == 1
+
+
+def lose_all_checkpoints(flow: Flow) -> None:
+    flow.trial.cancel()
+    root = checkpoint_folder(flow.lineage(), flow.settings)
+    root.rename(root.with_suffix(f".lost-{len(flow.marks)}"))
+    refused = flow.trial.streamlearn("train", check=False)
+    assert refused.returncode == 1
+    assert "no checkpoint of it is left" in refused.stderr
+    assert "--rebuild" in refused.stderr
+    assert "starting at offset" in flow.trial.streamlearn("train", "--rebuild").stdout
+
+
+def kill_everything(flow: Flow) -> None:
+    """All but the replay, which is no part of the stack; then the stack is started again."""
+    home = flow.settings.home
+    supervisor = int((home / "run" / "supervisord.pid").read_text())
+    parts = [process for process in processes.find_processes(home) if "replay" not in process.cmdline()]
+    for pid in [supervisor, *(process.pid for process in parts)]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    stack = Stack(replace(flow.settings, pipelines=""))
+    process = stack.run("scripts/up", "--detach", "--no-replay", timeout=600)
+    assert "it runs" in process.stdout
+
+
+FAULTS: dict[str, Fault] = {
+    "the worker killed": kill(chaos.WORKER),
+    "the TaskManager killed": kill("taskmanager"),
+    "the JobManager killed": kill("jobmanager"),
+    "Kafka killed": kill("kafka"),
+    "Redis killed": kill("redis"),
+    "Kafka and the worker killed": kill("kafka", chaos.WORKER),
+    "Redis and the worker killed": kill("redis", chaos.WORKER),
+    "TaskManager and JobManager killed": kill("taskmanager", "jobmanager"),
+    "Kafka gone for a while": take_away("kafka"),
+    "Redis gone for a while": take_away("redis"),
+    "Redis emptied": empty_redis,
+    "snapshots spoiled": spoil_snapshots,
+    "killed between pre-commit and commit": kill_between_precommit_and_commit,
+    "rolled back": roll_back,
+    "a control record forged": forge_a_control_record,
+    "stopped with a savepoint": stop_with_a_savepoint,
+    "cancelled and submitted twice": cancel_and_submit_twice,
+    "all checkpoints lost": lose_all_checkpoints,
+    "everything killed at once": kill_everything,
+}
+
+
+def kill_at_random(seed: int) -> Fault:
+    """Three kills of one or two parts each, some of them while the one before is still being healed."""
+
+    def act(flow: Flow) -> None:
+        rng = random.Random(seed)
+        for _ in range(3):
+            _, parts, calm = chaos.draw_kill(rng, chaos.list_parts(flow.settings))
+            if calm:
+                flow.wait_for_answers(rng.randint(1, 600))
+            print(f"  kill -9 {', '.join(parts)}{'' if calm else ' at once'}")
+            for part in parts:
+                chaos.kill(flow.settings, part)
+
+    return act
 
 
 @pytest.fixture
-def client(stack: Stack) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(stack.settings.redis) as client:
-        yield client
+def flow(stack: Stack, tmp_path: Path) -> Iterator[Flow]:
+    with running_trial(stack, "copies:survivor") as trial:
+        settings = trial.settings
+        kept = {name: getattr(settings, name) for name in ("kafka", "redis", "checkpoint_key", "pipelines")}
+        with running_server(tmp_path, **kept) as server:
+            yield Flow(trial, server)
+    for name in ("digits", "pm25"):
+        wait_until(lambda name=name: health.is_job_running(stack.settings, name), 120, f"{name} to run again")
+    wait_until(lambda: health.is_server_up(stack.settings), 60, "the stack's server")
 
 
-def test_a_stream_is_verified_and_the_report_can_be_read(stack: Stack) -> None:
-    with replay_digits(stack):
-        live = stack.streamlearn("verify", "digits", check=False)
+def test_the_stream_goes_on_after_every_fault_and_every_answer_is_verified(
+    flow: Flow, subtests: pytest.Subtests
+) -> None:
+    seed = random.randrange(1000)
+    faults = [*FAULTS.items(), *((f"random kills {n}", kill_at_random(n)) for n in (seed, seed + 1))]
+    random.Random(seed).shuffle(faults)
+    with chaos.replay_in_background(flow.settings, [flow.trial.pipeline], RATE, seed=4):
+        flow.wait_for_answers()
+        for name, act in faults:
+            with subtests.test(fault=name):
+                flow.mark(name)
+                act(flow)
+                flow.wait_for_answers()
+        live = flow.trial.streamlearn("verify", "--last", "500", check=False)
+    with subtests.test("verified while it flows"):
         assert live.returncode == 0, live.stdout
-    assert "✓ everything is equal" in live.stdout
-    report = verify(stack)
-    assert report["records"] >= 3000
-    some = json.loads(stack.streamlearn("verify", "digits", "--last", "1000", "--json").stdout)
-    assert 1000 <= some["records"] < report["records"]
+        assert "✓ everything is equal" in live.stdout
+    flow.trial.settle()
+    report = json.loads(flow.trial.streamlearn("verify", "--json", check=False).stdout)
+    for difference in report["differences"]:
+        with subtests.test("verified in the end", after=flow.find_fault(difference["offset"])):
+            pytest.fail(str(difference))
+    assert report["exit_code"] == 0, report
+    assert report["records"] > RATE * len(faults)
+    assert report["controls"] == 1
+    assert report["snapshots"] > 0
 
 
+def test_the_faults_on_the_page_are_those_that_are_caused() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    assert set(re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", page)) - {"and"} == set(FAULTS)
+
+
+@pytest.mark.release
 def test_random_kills_under_load_change_nothing(stack: Stack, pm25_csv: str) -> None:
-    """Early here: it verifies all that there is, which grows with every test."""
-    process = stack.run("scripts/chaos", "--minutes", "1.5", "--seed", "11", check=False, timeout=900)
+    assert pm25_csv
+    process = stack.run("scripts/chaos", "--minutes", "3", "--seed", "11", check=False, timeout=1200)
     print(process.stdout)
     assert process.returncode == 0, process.stdout + process.stderr
     assert "rolled back" in process.stdout
 
 
-def test_a_redis_that_comes_back_empty_is_filled_again_from_kafka(stack: Stack, client: redis.Redis) -> None:
-    with replay_digits(stack) as start:
-        version = fetch_served(stack)["version"]
-        client.flushall()
-        assert fetch_served(stack)["version"] >= version, "an emptied Redis takes no model out of service"
-        wait_until(lambda: [r for r in list_restores(stack) if r.relearned], 120, "the model to be rebuilt")
-    rebuilt = list_restores(stack)[0]
-    assert rebuilt.snapshot is None
-    assert rebuilt.relearned > 0
-    verify(stack, since=start)
+@pytest.fixture
+def spoiled(stack: Stack) -> Iterator[Trial]:
+    """A trial that may be spoiled for good, with 1,000 records learned."""
+    with running_trial(stack, "copies:spoiled") as trial:
+        trial.replay(1000)
+        trial.verify()
+        yield trial
 
 
-def fetch_served(stack: Stack) -> dict[str, Any]:
-    with urllib.request.urlopen(stack.url + "/v2/models/digits", timeout=5) as response:
-        parameters: dict[str, Any] = json.load(response)["parameters"]
-        return parameters
-
-
-def test_spoiled_snapshots_are_refused_and_those_before_them_used(stack: Stack, client: redis.Redis) -> None:
-    """The broker is frozen while snapshots are spoiled and the worker is killed."""
-    with replay_digits(stack) as start:
-        broker = find_service(stack, "kafka")
-        broker.suspend()
-        try:
-            keys = sorted(
-                client.keys("streamlearn:digits:snapshot:*"), key=lambda key: int(key.split(b":")[-1])
-            )
-            for key, value in zip(keys[-40:], [b"", b"not a snapshot", None] * 20, strict=False):
-                client.set(key, (client.get(key) or b"")[:-7] if value is None else value)
-            kill(stack, chaos.WORKER)
-        finally:
-            broker.resume()
-        wait_until(lambda: any(r.refused for r in list_restores(stack)), 120, "a snapshot to be refused")
-    refusal = next(r for r in list_restores(stack) if r.refused)
-    assert any("not a snapshot" in reason or "truncated" in reason for reason in refusal.refused.values())
-    verify(stack, since=start)
-
-
-def find_service(stack: Stack, name: str) -> psutil.Process:
-    services = Supervisor(stack.settings).list_processes()
-    return next(psutil.Process(service["pid"]) for service in services if service["name"] == name)
-
-
-def test_between_a_transactions_precommit_and_its_commit(stack: Stack) -> None:
-    """A complete checkpoint, a broker frozen before it commits, and Flink killed."""
-    hits = 0
-    for _ in range(6):
-        with replay_digits(stack) as start:
-            hits += kill_before_the_commit(stack)
-        if hits:
-            break
-    assert hits, "no kill fell between a pre-commit and its commit"
-    verify(stack, since=start)
-
-
-def kill_before_the_commit(stack: Stack) -> bool:
-    """Kill Flink between a checkpoint and the commit of its transaction; return whether that was hit."""
-    lineage = LineageRegister(Broker(stack.settings), DIGITS).current()
-    assert lineage is not None
-    root = checkpoint_folder(lineage, stack.settings) / str(lineage.epoch)
-    before, broker = set(root.glob("*/chk-*/_metadata")), find_service(stack, "kafka")
-    starts = len(list_restores(stack))
-    wait_until(lambda: set(root.glob("*/chk-*/_metadata")) - before, 30, "a checkpoint", every_s=0.0005)
-    broker.suspend()
-    kill(stack, "taskmanager", "jobmanager")
-    broker.resume()
-    answered = LineageRegister(Broker(stack.settings), DIGITS).resume_at(lineage)
-    wait_until(lambda: len(list_restores(stack)) > starts, 120, "the job to go on")
-    return list_restores(stack)[-1].offset > answered
-
-
-@pytest.mark.parametrize("part", ["redis", "kafka"])
-def test_a_part_that_is_gone_for_a_while_is_waited_for(stack: Stack, part: str) -> None:
-    with replay_digits(stack) as start:
-        supervisor = Supervisor(stack.settings)
-        supervisor.stop_service(part)
-        wait_for_age(stack, 10)
-        supervisor.start_service(part)
-        wait_for_flow(stack)
-    verify(stack, since=start)
-
-
-def wait_for_age(stack: Stack, seconds: float) -> None:
-    """Wait until the server says that its model is so many seconds old."""
-    wait_until(lambda: fetch_served(stack)["age_s"] > seconds, 60, "the model to grow old")
-
-
-def test_a_rollback_is_obeyed_by_the_job_and_understood_by_verify(stack: Stack) -> None:
-    start = send_digits(stack, 2000)
-    verify(stack, since=start)
-    kept = json.loads(stack.streamlearn("models", "digits", "list", "--json").stdout)
-    target = kept[len(kept) // 2]
-    process = stack.streamlearn("models", "digits", "rollback", str(target["version"]))
-    assert f"is version {target['version']} again" in process.stdout
-    send_digits(stack, 1000)
-    report = verify(stack, since=start)
-    assert report["controls"] >= 1, "other tests may have gone back on this stack before"
-    kept = json.loads(stack.streamlearn("models", "digits", "list", "--json").stdout)
-    assert kept[-1]["served"]
-    assert kept[-1]["about"]["samples"] < target["about"]["samples"] + 1001
-    refused = stack.streamlearn("models", "digits", "rollback", str(target["version"] + 1), check=False)
-    assert refused.returncode == 1
-    assert "no step ended there" in refused.stderr
-
-
-def test_a_forged_control_record_is_a_dead_letter(stack: Stack) -> None:
-    dead = Topic(stack.settings.kafka, "handwritten_digit.dead_letter")
-    lineage = LineageRegister(Broker(stack.settings), DIGITS).current()
-    assert lineage is not None
-    order = {"kind": "rollback", "lineage": lineage.id, "version": lineage.start}
-    forged = json.dumps({"streamlearn_control": order, "mac": "00" * 32}, separators=(",", ":")).encode()
-    offset = send(stack.settings.kafka, "handwritten_digit", [forged])
-    verify(stack, since=offset)
-    letter = dead.read().json()[-1]
-    assert (letter["offset"], letter["reason"]) == (
-        offset,
-        "a control record whose signature is not of this key",
-    )
-    dead.close()
-
-
-def test_stopped_with_a_savepoint_it_goes_on_from_there(stack: Stack) -> None:
-    with replay_digits(stack) as start:
-        job = flink_api.newest_job(stack.settings, job_name("digits"))
-        assert job is not None
-        flink_api.call(stack.settings, f"/jobs/{job.id}/stop", method="POST", body={"drain": False})
-        wait_until(lambda: read_state(stack) == "FINISHED", 60, "the job to stop")
-        process = stack.streamlearn("train", "digits")
-        assert "going on from savepoint" in process.stdout
-    verify(stack, since=start)
-
-
-def read_state(stack: Stack) -> str | None:
-    job = flink_api.newest_job(stack.settings, job_name("digits"))
-    return job.state if job else None
-
-
-def test_cancelled_and_submitted_twice_it_goes_on_once(stack: Stack) -> None:
-    with replay_digits(stack) as start:
-        cancel(stack)
-        runs = [threading.Thread(target=stack.streamlearn, args=("train", "digits")) for _ in range(2)]
-        for run in runs:
-            run.start()
-        for run in runs:
-            run.join()
-        assert len(flink_api.live_jobs(stack.settings, job_name("digits"))) == 1
-    verify(stack, since=start)
-
-
-def cancel(stack: Stack) -> None:
-    """Cancel the job as the button in Flink's pages does."""
-    job = flink_api.newest_job(stack.settings, job_name("digits"))
-    assert job is not None
-    flink_api.call(stack.settings, f"/jobs/{job.id}", method="PATCH")
-    wait_until(lambda: read_state(stack) == "CANCELED", 60, "the job to be cancelled")
-
-
-def test_without_any_checkpoint_it_goes_on_behind_its_answers_if_told_to(stack: Stack) -> None:
-    with replay_digits(stack) as start:
-        cancel(stack)
-        lineage = LineageRegister(Broker(stack.settings), DIGITS).current()
-        assert lineage is not None
-        root = checkpoint_folder(lineage, stack.settings)
-        root.rename(root.with_suffix(".lost"))
-        refused = stack.streamlearn("train", "digits", check=False)
-        assert refused.returncode == 1
-        assert "no checkpoint of it is left" in refused.stderr
-        assert "--rebuild" in refused.stderr
-        process = stack.streamlearn("train", "digits", "--rebuild")
-        assert "starting at offset" in process.stdout
-    assert verify(stack, since=start)["lineage"] == lineage.id
-
-
-def test_everything_killed_at_once_goes_on_where_it_was(stack: Stack, pm25_csv: str) -> None:
-    lineage = LineageRegister(Broker(stack.settings), DIGITS).current()
-    hours = read_end(stack, "pm25")
-    with replay_digits(stack, load("pm25")) as start:
-        supervisor = int((stack.settings.home / "run" / "supervisord.pid").read_text())
-        for pid in [supervisor, *(process.pid for process in processes.find_processes(stack.settings.home))]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    process = stack.run("scripts/up", "--detach", "--no-replay", timeout=600)
-    assert "it runs" in process.stdout
-    assert LineageRegister(Broker(stack.settings), DIGITS).current().id == lineage.id  # type: ignore[union-attr]
-    send_digits(stack, 1000)
-    verify(stack, since=start)
-    verify(stack, "pm25", since=hours)
-
-
-def test_the_log_holds_no_secret(stack: Stack) -> None:
-    secrets = [stack.settings.redis_password, stack.settings.checkpoint_key]
-    for folder in ("log", "flink/log"):
-        for log in Path(stack.settings.home / folder).glob("*"):
-            text = log.read_text(errors="replace")
-            assert not [secret for secret in secrets if secret in text], log
-
-
-def test_redis_wants_its_password(stack: Stack) -> None:
-    with redis.Redis(port=stack.settings.redis_port) as stranger, pytest.raises(redis.AuthenticationError):
-        stranger.keys()
-
-
-def test_input_that_kafka_has_lost_unlearned_stops_the_job_with_its_reason(stack: Stack) -> None:
+def test_input_that_kafka_has_lost_unlearned_stops_the_job_with_its_reason(spoiled: Trial) -> None:
     """Nothing goes on in silence; afterwards a new lineage begins behind the loss."""
-    start = send_digits(stack, 1000)
-    verify(stack, since=start)
-    cancel(stack)
-    stack.streamlearn("replay", "digits", "--rate", "0", "--limit", "500")
-    last = read_end(stack)
-    drop_records(stack, "handwritten_digit", last - 100)
-    stack.streamlearn("train", "digits")
-
+    spoiled.cancel()
+    spoiled.replay(500)
+    with Broker(spoiled.settings) as broker:
+        last = broker.stable_end("spoiled")
+    drop_records(spoiled.settings.kafka, "spoiled", last - 100)
+    spoiled.streamlearn("train")
     reason = "are gone from Kafka before they were learned"
     wait_until(
-        lambda: reason in str(health.describe_trouble(stack.settings, "digits")),
+        lambda: reason in str(health.describe_trouble(spoiled.settings, "spoiled")),
         120,
         "the reason to be known",
     )
-    assert reason in stack.streamlearn("status", check=False).stdout
-    stack.streamlearn("reset", "digits", "--force")
-    drop_records(stack, "handwritten_digit", last)
-    stack.streamlearn("train", "digits")
-    start = send_digits(stack, 1000)
-    verify(stack, since=start)
+    assert reason in spoiled.stack.streamlearn("status", check=False).stdout
+    spoiled.streamlearn("reset", "--force")
+    drop_records(spoiled.settings.kafka, "spoiled", last)
+    spoiled.streamlearn("train")
+    spoiled.replay(500)
+    assert spoiled.verify()["start"] >= last
 
 
-def test_a_doubled_answer_is_found_on_the_real_stack(stack: Stack) -> None:
-    """The last here: afterwards the lineage is spoiled for good, and another begins."""
-    start = send_digits(stack, 1000)
-    verify(stack, since=start)
-    answers = Topic(stack.settings.kafka, "digit_predict").read()
-    send(stack.settings.kafka, "digit_predict", [answers.values[-100]])
+def test_a_doubled_answer_is_found(spoiled: Trial) -> None:
+    answers = Topic(spoiled.settings.kafka, "spoiled_answers").read()
+    send(spoiled.settings.kafka, "spoiled_answers", [answers.values[-100]])
     offset = answers.json()[-100]["offset"]
     answers.close()
-    process = stack.streamlearn("verify", "digits", "--last", "15000", check=False)
+    process = spoiled.streamlearn("verify", check=False)
     assert process.returncode == 1
     assert f"the first at offset {offset}" in process.stdout
     assert "doubled" in process.stdout
-    stack.streamlearn("reset", "digits", "--force")
-    nothing = stack.streamlearn("verify", "digits", check=False)
-    assert nothing.returncode == 2
-    stack.streamlearn("train", "digits")
-    start = send_digits(stack, 1000)
-    verify(stack, since=start)
+    spoiled.streamlearn("reset", "--force")
+    assert spoiled.streamlearn("verify", check=False).returncode == 2

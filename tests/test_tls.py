@@ -1,26 +1,32 @@
-"""TLS and SASL: a whole stack whose broker wants both, and Redis behind TLS."""
+"""TLS and SASL: a broker that wants both, alone and in a whole stack, and Redis behind TLS."""
 
 import json
+import logging
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from conftest import Stack, free_settings
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
+from stacks import free_settings, running_broker, running_stack
 
 from streamlearn.broker.broker import Broker
+from streamlearn.broker.kafka_stream import KafkaStream
+from streamlearn.broker.register import LineageRegister
+from streamlearn.broker.tail import Tail
+from streamlearn.cli.main import main
 from streamlearn.errors import BrokerUnavailable, StackError, StoreUnavailable
 from streamlearn.local import chaos
 from streamlearn.local.services import prepare_services
@@ -57,45 +63,88 @@ def files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> di
     return {"tls_ca": str(ca), "tls_cert": str(cert)}
 
 
+def guard(home: Path, files: dict[str, str]) -> Settings:
+    """Return the settings of a stack whose broker wants TLS and a password."""
+    guarded = {"kafka_security": "SASL_SSL", "kafka_user": "learner", "kafka_password": SECRET}
+    return free_settings(home, **guarded, **files)
+
+
 @pytest.fixture(scope="module")
-def guarded(files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = free_settings(
-        tmp_path_factory.mktemp("guarded"),
-        **{"kafka_security": "SASL_SSL", "kafka_user": "learner", "kafka_password": SECRET, **files},
-    )
-    stack = Stack(settings)
-    process = stack.run("scripts/up", "--detach", "--no-replay", check=False, timeout=600)
-    try:
-        assert process.returncode == 0, process.stdout + process.stderr
-        yield stack
-    finally:
-        stack.run("scripts/down", check=False)
+def broker(files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Kafka alone, with TLS and SASL."""
+    settings = guard(tmp_path_factory.mktemp("guarded"), files)
+    with running_broker(settings):
+        yield settings
 
 
-@pytest.mark.stack
-def test_job_producer_and_verify_talk_to_a_broker_with_tls_and_sasl(guarded: Stack) -> None:
-    guarded.streamlearn("replay", "digits", "--rate", "0", "--limit", "2000")
-    digits = load("digits")
-    wait_until(
-        lambda: chaos.is_caught_up(guarded.settings, digits), 120, "the digits to be answered", every_s=0.5
-    )
-    report = json.loads(guarded.streamlearn("verify", "digits", "--json").stdout)
-    assert (report["records"], report["different"]) == (2000, 0)
-    for log in [*guarded.settings.home.glob("log/*"), *guarded.settings.home.glob("flink/log/*")]:
-        assert SECRET not in log.read_text(errors="replace"), log
+def test_producer_readers_register_and_journal_talk_tls_and_sasl(broker: Settings) -> None:
+    command = ["replay", "digits", "--rate", "0", "--limit", "50"]
+    result = CliRunner().invoke(main, command, env=broker.environment())
+    assert result.exit_code == 0, result.output
+    pipeline = load("digits")
+    with Broker(broker) as client:
+        stream = KafkaStream(client, pipeline)
+        assert [row.offset for row in stream.rows(0, 50)] == list(range(50))
+        assert (stream.oldest(), stream.end(), stream.committed()) == (0, 50, None)
+        register = LineageRegister(client, pipeline)
+        lineage = register.claim()
+        assert register.current() == lineage
+        answer = {"offset": 7, "model_version": 3, "lineage": lineage.id}
+        client.send(pipeline.prediction_topic, json.dumps(answer).encode())
+        with stream.journal(lineage.id, 0) as journal:
+            entry = journal.take(7, 0)
+            assert entry is not None
+            assert entry.version == 3
+        tail = Tail(client, {pipeline.topic: 5})
+        assert [record.offset for record in tail.look().records[pipeline.topic]] == list(range(45, 50))
+        tail.close()
+    logs = [path.read_text(errors="replace") for path in broker.home.glob("**/*.log")]
+    assert logs
+    assert not any(SECRET in text for text in [result.output, *logs])
 
 
-@pytest.mark.stack
-def test_who_has_no_password_or_trust_is_kept_out(guarded: Stack) -> None:
-    """All at once: a client tries for ten seconds before it gives up."""
-    wrong = [{"kafka_password": "no"}, {"tls_ca": ""}, {"kafka_security": "PLAINTEXT"}]
-    with ThreadPoolExecutor() as executor:
-        attempts = [
-            executor.submit(Broker(replace(guarded.settings, **change)).oldest, "handwritten_digit")  # type: ignore[arg-type]
-            for change in wrong
-        ]
-        refused = [isinstance(attempt.exception(), BrokerUnavailable) for attempt in attempts]
-    assert refused == [True, True, True]
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"kafka_password": "no"}, "SaslAuthenticationFailed"),
+        ({"tls_ca": ""}, "certificate verify failed"),
+        ({"kafka_security": "SSL"}, r"Bootstrap connection to \S+ failed|Unable to bootstrap from \S+"),
+        ({"kafka_security": "PLAINTEXT"}, r"Bootstrap connection to \S+ failed|Unable to bootstrap from \S+"),
+    ],
+    ids=["wrong password", "no trust", "no password", "no TLS"],
+)
+def test_who_has_no_password_or_trust_is_kept_out(
+    broker: Settings, caplog: pytest.LogCaptureFixture, change: dict[str, str], reason: str
+) -> None:
+    """The library tries until the time for a connection is over; only its log tells why that was in vain."""
+    caplog.set_level(logging.WARNING, logger="kafka")
+    with (
+        Broker(replace(broker, **change), connect_ms=2500) as client,  # type: ignore[arg-type]
+        pytest.raises(BrokerUnavailable) as refusal,
+    ):
+        client.oldest("handwritten_digit")
+    assert re.search(reason, f"{refusal.value}\n{caplog.text}")
+
+
+@pytest.mark.release
+def test_job_producer_and_verify_talk_to_a_broker_with_tls_and_sasl(
+    files: dict[str, str], tmp_path: Path
+) -> None:
+    with running_stack(guard(tmp_path, files)) as guarded:
+        guarded.streamlearn("replay", "digits", "--rate", "0", "--limit", "2000")
+        digits = load("digits")
+        wait_until(
+            lambda: chaos.is_caught_up(guarded.settings, digits),
+            120,
+            "the digits to be answered",
+            every_s=0.5,
+        )
+        report = json.loads(guarded.streamlearn("verify", "digits", "--json").stdout)
+        assert (report["records"], report["different"]) == (2000, 0)
+        logs = [*guarded.settings.home.glob("log/*"), *guarded.settings.home.glob("flink/log/*")]
+        assert logs
+        for log in logs:
+            assert SECRET not in log.read_text(errors="replace"), log
 
 
 @pytest.fixture

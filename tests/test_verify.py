@@ -99,6 +99,22 @@ def test_other_bytes_of_the_same_meaning_are_found(honest: ListStream, verify: V
     assert list_kinds(verify()) == [(700, "prediction")]
 
 
+def test_an_answer_that_is_no_json_is_found(honest: ListStream, verify: Verify) -> None:
+    """Its place in the stream can be read, and a text in it cannot."""
+    right = json.loads(honest.answers[700].value)["predict_y"]
+    spoiled = honest.answers[700].value.replace(b'"predict_y":%d' % right, b'"predict_y":"\xff"')
+    honest.answers[700] = honest.answers[700]._replace(value=spoiled)
+    assert list_kinds(verify()) == [(700, "prediction")]
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"[1]", b'"\xff"', b"\xff", b'{"offset": 700}'])
+def test_what_somebody_else_wrote_among_the_answers_is_no_answer(
+    honest: ListStream, verify: Verify, value: bytes
+) -> None:
+    honest.answers.insert(700, Output(value, "digit_predict"))
+    assert verify().exit_code == 0
+
+
 def test_a_changed_dead_letter_is_found(honest: ListStream, verify: Verify) -> None:
     change_answer(honest, 130, reason="somebody's own")
     assert list_kinds(verify()) == [(130, "dead letter")]
@@ -281,6 +297,19 @@ def test_where_kafka_has_lost_the_start_it_begins_at_a_version_that_goes_on(
     report = verify()
     assert (report.exit_code, report.start, report.begun_from) == (0, 131, 131)
     assert "Kafka no longer holds what follows on version 0" in report.notes[0]
+
+
+def test_it_does_not_begin_at_a_version_that_cannot_be_read(
+    honest: ListStream, verify: Verify, redis_url: str
+) -> None:
+    import redis
+
+    honest.first = 120
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("streamlearn:digits:snapshot:aaaa:131", b"spoiled")
+    report = verify()
+    assert (report.start, report.begun_from) == (301, 301)
+    assert "version 131 cannot be begun from" in " ".join(report.notes)
 
 
 def test_nothing_to_compare_is_no_success(stream: ListStream, verify: Verify, honest: ListStream) -> None:

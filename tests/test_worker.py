@@ -109,7 +109,16 @@ def test_an_altered_snapshot_is_refused_and_the_one_before_it_used(
     assert "altered" in restore.refused["200"]
 
 
-@pytest.mark.parametrize("foreign", [b"", b"pickle me", snapshot.dumps(learner(200), pipeline, "bbbb", KEY)])
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        b"",
+        b"pickle me",
+        snapshot.dumps(learner(200), pipeline, "bbbb", KEY),
+        snapshot.dumps(learner(100), pipeline, "aaaa", KEY),
+    ],
+    ids=["nothing", "no snapshot", "another lineage's", "another version's"],
+)
 def test_a_foreign_value_under_a_snapshot_is_refused(
     make: Make, store: Store, redis_url: str, stream: ListStream, foreign: bytes
 ) -> None:

@@ -160,6 +160,8 @@ class LineageRegister:
         return entry
 
     def _entries(self) -> list[Lineage]:
+        if LINEAGES not in self._broker.topics():
+            return []
         decode = msgspec.json.Decoder(Lineage).decode
         key = self._pipeline.name.encode()
         return [decode(record.value) for record in self._broker.read(LINEAGES) if record.key == key]

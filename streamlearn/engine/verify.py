@@ -300,7 +300,7 @@ def _describe_difference(actual: Output, expected: Output) -> str:
     try:
         answer, wanted = msgspec.json.decode(actual.value), msgspec.json.decode(expected.value)
         names = [name for name in {**answer, **wanted} if answer.get(name) != wanted.get(name)]
-    except (msgspec.DecodeError, AttributeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
         names = []
     if not names:
         return "the same values in other bytes"

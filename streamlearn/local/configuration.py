@@ -12,7 +12,7 @@ from flink_jobs import distribution
 from flink_jobs.checkpoints import savepoint_folder
 from flink_jobs.tables import TRANSACTION_TIMEOUT_MS, quote
 from streamlearn.errors import StackError
-from streamlearn.settings import Settings
+from streamlearn.settings import Settings, inherit_env
 
 _PROMETHEUS = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
 _LOOPBACK = ("localhost", "127.0.0.1")
@@ -169,8 +169,12 @@ def build_flink_options(settings: Settings, folder: Path) -> dict[str, str]:
     }
 
 
-def write_flink(folder: Path, settings: Settings, more: dict[str, str] | None = None) -> None:
-    """Write the files that Flink's scripts read into `folder`; `more` holds options that override ours."""
+def write_flink(folder: Path, settings: Settings) -> None:
+    """Write the files that Flink's scripts read into `folder`.
+
+    As in Flink's own images, the variable `FLINK_PROPERTIES` may hold options that override ours, as lines
+    `key: value`.
+    """
     bundled = distribution.find_flink_home() / "conf"
     for file in bundled.iterdir():
         if file.name != "config.yaml":
@@ -183,7 +187,8 @@ def write_flink(folder: Path, settings: Settings, more: dict[str, str] | None = 
         "env.java.opts.all": exports[1] if exports else "",
         **build_flink_options(settings, folder.parent),
     }
-    options |= more or {}
+    lines = (line.partition(":") for line in inherit_env().get("FLINK_PROPERTIES", "").splitlines())
+    options |= {key.strip(): value.strip() for key, colon, value in lines if colon}
     (folder / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in options.items()))
 
 

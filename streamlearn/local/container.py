@@ -55,10 +55,8 @@ def submit(echo: Callable[[str], None]) -> None:
 
 
 def prepare_flink(settings: Settings) -> None:
-    """Write Flink's configuration, with the options in `FLINK_PROPERTIES`, as in Flink's own images."""
+    """Write Flink's configuration into the folders that its parts expect."""
     folder = settings.home.absolute() / "flink"
     for name in ("conf", "log", "tmp"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    lines = (line.partition(":") for line in inherit_env().get("FLINK_PROPERTIES", "").splitlines())
-    options = {key.strip(): value.strip() for key, colon, value in lines if colon}
-    configuration.write_flink(folder / "conf", settings, options)
+    configuration.write_flink(folder / "conf", settings)

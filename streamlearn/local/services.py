@@ -55,7 +55,7 @@ def prepare_services(settings: Settings, echo: Callable[[str], None]) -> list[Se
     distribution.resolve_jars("flink", settings, echo)
     return [
         _build_redis(settings, home),
-        _build_kafka(settings, home, echo),
+        build_kafka(settings, home, echo),
         *build_flink(settings),
         *_build_programs(settings, echo),
     ]
@@ -85,7 +85,8 @@ def find_redis_server() -> str:
     return path
 
 
-def _build_kafka(settings: Settings, home: Path, echo: Callable[[str], None]) -> Service:
+def build_kafka(settings: Settings, home: Path, echo: Callable[[str], None]) -> Service:
+    """Return the broker, whose configuration is in `conf/kafka.properties` under `home`."""
     jars = ":".join(map(str, distribution.resolve_jars("kafka", settings, echo)))
     java = str(distribution.find_java_home() / "bin" / "java")
     run_java = [java, *KAFKA_JAVA_OPTIONS, "-cp", jars]

@@ -1,0 +1,22 @@
+"""The built-in pipelines under other names, on topics of their own: a group of tests each."""
+
+from dataclasses import replace
+
+from streamlearn.pipelines import digits, pm25, pm25_gru
+from streamlearn.pipelines.base import Pipeline
+
+
+def _copy(pipeline: Pipeline, name: str, topic: str = "") -> Pipeline:
+    return replace(pipeline, name=name, topic=topic or name, prediction_topic=f"{name}_answers")
+
+
+table = _copy(digits.pipeline, "table")
+series = _copy(pm25.pipeline, "series")
+lagged = _copy(pm25.pipeline, "lagged")
+survivor = _copy(digits.pipeline, "survivor")
+renewed = _copy(digits.pipeline, "renewed")
+spoiled = _copy(digits.pipeline, "spoiled")
+passes = _copy(digits.pipeline, "passes")
+years = _copy(pm25.pipeline, "years")
+linear = _copy(pm25.pipeline, "hours", "hours")
+recurrent = _copy(pm25_gru.pipeline, "hours_gru", "hours")
