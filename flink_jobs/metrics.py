@@ -2,9 +2,11 @@
 
 Lifetime figures (`sample_count`, the score's gauges and counts) continue over restarts, since they come from
 the learner's own state; `record_count`, `dead_letter_count` and the meters count since the worker started.
-Flink takes only whole numbers from Python, so an accuracy is in percent and an error in thousandths.
+Flink takes only whole numbers from Python, of 64 bits, so an accuracy is in percent and an error in
+thousandths. A figure that cannot be shown never ends a job: it is logged, once, and the learning goes on.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,9 @@ from streamlearn.engine.worker import Worker
 from streamlearn.pipelines.base import Pipeline
 
 _SPAN_S = 10
+_LARGEST = 2**63 - 1
+
+_log = logging.getLogger(__name__)
 
 
 class LearningMetrics:
@@ -36,9 +41,18 @@ class LearningMetrics:
         self._total = Total(group.meter("total_10_sec", time_span_in_seconds=_SPAN_S))
         self._right = Total(group.meter("right_10_sec", time_span_in_seconds=_SPAN_S))
         self._started = False
+        self._failed = False
 
     def observe(self) -> None:
         """Take over the figures of the worker and its learner as they are now."""
+        try:
+            self._observe()
+        except Exception as error:  # a score may be the pipeline's own code
+            if not self._failed:
+                _log.exception("the metrics are not up to date: %s", error)
+            self._failed = True
+
+    def _observe(self) -> None:
         assert self._worker.learner is not None
         score = self._worker.learner.score
         self._gauges = score.gauges()
@@ -65,7 +79,7 @@ class LearningMetrics:
             self._counts[name].rise_to(count)
 
     def _make_gauge(self, name: str) -> Callable[[], int]:
-        return lambda: self._gauges[name]
+        return lambda: max(-_LARGEST, min(self._gauges.get(name, -1), _LARGEST))
 
 
 class Total:

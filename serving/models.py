@@ -63,6 +63,10 @@ def call_model(call: Callable[[], T]) -> T:
         return call()
     except (ValueError, OverflowError) as error:
         raise BadRequest(f"the model cannot predict these records: {error}", field="inputs") from error
+    except (TypeError, ArithmeticError, LookupError, AttributeError) as error:
+        # Code of the pipeline's own may not have expected them, in the stream such records are set aside.
+        reason = f"the model cannot predict these records: {type(error).__name__}: {error}"
+        raise BadRequest(reason, field="inputs") from error
 
 
 def _parse_version(name: str, text: str) -> int:

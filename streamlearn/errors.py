@@ -30,6 +30,7 @@ StreamlearnError            every error that a user may see: a sentence that say
 ├── LearningError           what has been learned
 │   ├── NoModel             nothing has been learned yet, so there is nothing to predict with
 │   ├── LineageError        the history of a learner does not join up
+│   ├── PipelineFails       a pipeline's own code fails on record after record
 │   └── NothingToCompare    a verification has nothing to work on
 ├── JobError                Flink refused or lost a job
 │   └── FlinkUnavailable    Flink does not answer
@@ -171,6 +172,10 @@ class NoModel(LearningError):
 
 class LineageError(LearningError):
     """The learner that should go on at an offset cannot be had from what is stored."""
+
+
+class PipelineFails(LearningError):
+    """A pipeline's own code fails on record after record, so the records cannot be what is wrong."""
 
 
 class NothingToCompare(LearningError):

@@ -82,6 +82,11 @@ class Settings:
     restart_wait_s: Annotated[float, Meta(ge=0.1)] = _option(
         15.0, "most seconds that Flink waits before it restarts a job that has failed again and again"
     )
+    set_aside_in_a_row: Count = _option(
+        100,
+        "on so many records in a row a pipeline's own code may fail, each kept as a dead letter; one more"
+        " stops the job",
+    )
     lost_input: Literal["stop", "continue"] = _option(
         "stop",
         "if Kafka has lost records that were not learned yet: stop with an error, or continue and count them",

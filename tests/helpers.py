@@ -109,6 +109,9 @@ class ListStream:
     def end(self) -> int:
         return self.records[-1].offset + 1 if self.records else 0
 
+    def offsets(self, start: int, end: int) -> list[int]:
+        return [row.offset for row in self.rows(start, end)]
+
     def is_hole(self, start: int, end: int) -> bool:
         return start >= end or (self.first <= start and not any(True for _ in self.rows(start, end)))
 

@@ -69,7 +69,7 @@ class Stack:
         return inherit_env({**self.settings.environment(), **more})
 
     def run(
-        self, *command: str, check: bool = True, timeout: float = 300
+        self, *command: str, check: bool = True, timeout: float = 600
     ) -> subprocess.CompletedProcess[str]:
         """Run a command line as a user would, from the checkout."""
         process = subprocess.run(
@@ -138,7 +138,7 @@ class Trial:
         """Send records of the pipeline's data set, as fast as it goes."""
         self.streamlearn("replay", "--rate", "0", "--limit", str(count), "--seed", str(seed))
 
-    def settle(self, timeout_s: float = 120) -> None:
+    def settle(self, timeout_s: float = 300) -> None:
         """Wait until every record has a committed answer."""
         wait_until(
             lambda: chaos.is_caught_up(self.settings, self.pipeline),
@@ -164,7 +164,7 @@ class Trial:
     def cancel(self) -> None:
         """Cancel the job as the button in Flink's pages does."""
         flink_api.call(self.settings, f"/jobs/{self.newest_job().id}", method="PATCH")
-        wait_until(lambda: self.newest_job().state == "CANCELED", 60, "the job to be cancelled")
+        wait_until(lambda: self.newest_job().state == "CANCELED", 120, "the job to be cancelled")
 
 
 @contextmanager
@@ -179,7 +179,7 @@ def running_trial(stack: Stack, reference: str) -> Iterator[Trial]:
     try:
         wait_until(
             lambda: health.is_job_running(settings, trial.pipeline.name),
-            180,
+            300,
             f"{reference} to run",
             every_s=0.2,
         )

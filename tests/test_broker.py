@@ -105,7 +105,19 @@ def test_how_far_a_group_has_come_is_told(broker: Settings, client: Broker, topi
     assert client.committed_offset(group_id(pipeline), f"{topic}-other") is None
 
 
-@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_the_offsets_of_records_are_told_without_what_transactions_leave(
+    broker: Settings, client: Broker, topic: str
+) -> None:
+    for values in ([b"a", b"b"], [b"c"], [b"d", b"e", b"f"]):
+        with open_transaction(broker.kafka, topic, values) as producer:
+            producer.commit_transaction()
+    assert client.offsets(topic, 0, 9) == [0, 1, 3, 5, 6, 7]
+    assert client.offsets(topic, 2, 6) == [3, 5]
+    assert client.offsets(topic, 2, 3) == client.offsets(topic, 4, 4) == []
+    assert [offset for offset, _ in read_values(client, topic)] == client.offsets(topic, 0, 9)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "lz4", "snappy"])
 def test_compressed_records_are_read(broker: Settings, client: Broker, topic: str, compression: str) -> None:
     """Once as the broker compresses them, and once as a producer does."""
     values = [f"{number} ".encode() * 50 for number in range(500)]

@@ -28,7 +28,7 @@ class Topics:
 
     def settle(self) -> None:
         """Wait until every input record has its answer."""
-        wait_until(self._is_settled, 180, "every record to be answered", every_s=0.2)
+        wait_until(self._is_settled, 300, "every record to be answered", every_s=0.2)
 
     def _is_settled(self) -> bool:
         self.records.read()
@@ -186,7 +186,7 @@ def test_killed_workers_change_nothing(topics: Topics) -> None:
         for _ in range(2):
             count = len(topics.predictions.read().values) + moments.randint(500, 1000)
             wait_until(
-                lambda count=count: len(topics.predictions.read().values) > count, 120, "records to flow"
+                lambda count=count: len(topics.predictions.read().values) > count, 300, "records to flow"
             )
             pids = chaos.kill(settings, chaos.WORKER)
             assert pids, "no Python worker is running"

@@ -61,13 +61,13 @@ def test_a_network_and_a_linear_model_share_a_topic_and_survive_kills(stack: Sta
         feeding = threading.Thread(target=recurrent.streamlearn, args=replay)
         feeding.start()
         for count in (HOURS // 4, HOURS // 2):
-            wait_until(lambda c=count: len(answers.read().values) >= c, 240, f"{count} forecasts")
+            wait_until(lambda c=count: len(answers.read().values) >= c, 600, f"{count} forecasts")
             starts = count_restores(stack, LINEAR)
             with open_transaction(stack, LINEAR):
                 assert chaos.kill(stack.settings, chaos.WORKER)
                 # A record to go on with: all hours may have been answered by now.
                 send(stack.settings.kafka, "hours", [b"no hour"])
-                wait_until(lambda n=starts: count_restores(stack, LINEAR) > n, 120, f"{LINEAR.name} to go on")
+                wait_until(lambda n=starts: count_restores(stack, LINEAR) > n, 300, f"{LINEAR.name} to go on")
         feeding.join()
         for trial in (linear, recurrent):
             trial.settle()

@@ -115,6 +115,25 @@ class Broker:
             return True
         return self.oldest(topic) <= start and not any(True for _ in self.read(topic, start, end))
 
+    def offsets(self, topic: str, start: int, end: int) -> list[int]:
+        """Return the offsets of a topic's records with `start` ≤ offset < `end`.
+
+        For ranges that one fetch or a few hold: it uses the connection that is kept, and throws the values
+        away.
+        """
+        partition = TopicPartition(topic, 0)
+
+        def ask(client: KafkaConsumer) -> list[int]:
+            offsets: list[int] = []
+            client.assign([partition])
+            client.seek(partition, start)
+            while client.position(partition) < end:
+                offsets += [record.offset for record in client.poll(timeout_ms=_POLL_MS).get(partition, ())]
+            client.unsubscribe()
+            return [offset for offset in offsets if offset < end]
+
+        return self._ask_consumer(ask) if start < end else []
+
     def read(self, topic: str, start: int | None = None, end: int | None = None) -> Iterator[Any]:
         """Yield the records of a topic's partition 0 with `start` ≤ offset < `end`, in order.
 

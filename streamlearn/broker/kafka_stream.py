@@ -28,6 +28,10 @@ class KafkaStream:
         """Return the offset after the last record."""
         return self._broker.stable_end(self._pipeline.topic)
 
+    def offsets(self, start: int, end: int) -> list[int]:
+        """Return the offsets with start ≤ offset < end at which Kafka holds a record."""
+        return self._broker.offsets(self._pipeline.topic, max(start, self.oldest()), end)
+
     def is_hole(self, start: int, end: int) -> bool:
         """Whether no record ever stood in [start, end); False also where nobody can tell any more."""
         return self._broker.is_hole(self._pipeline.topic, start, end)

@@ -1,6 +1,7 @@
 """The fold of a stream: predict, then learn, chunk by chunk, in a job or offline.
 
 answering.py   what each record of a chunk is answered; the one place where chunks are learned
+isolation.py   records that a pipeline's own code fails on, found and kept out of the model
 worker.py      one attempt of a job: resume, then answer call after call
 recovery.py    the learner that goes on at an offset, after any start
 relearning.py  learning again what a snapshot lacks, as the journal says

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Any
 
-from streamlearn.errors import BadRecord, ChangeRefused, LineageError
+from streamlearn.engine.isolation import Isolation, describe
+from streamlearn.errors import BadRecord, ChangeRefused, LineageError, PipelineFails
 from streamlearn.learning.learner import Answer, Learner, Predict, predict_then_learn
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream import control, records
@@ -32,6 +33,8 @@ class Answering:
         Finds the version that a roll-back goes back to.
     predict
         What calls `learner.predict`; for those who look at what that call does.
+    max_in_a_row
+        On how many records in a row the pipeline's code may fail; see `isolation.py`.
     """
 
     def __init__(
@@ -41,12 +44,14 @@ class Answering:
         key: str,
         state_at: StateAt,
         predict: Predict | None = None,
+        max_in_a_row: int | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._lineage = lineage
         self._key = key
         self._state_at = state_at
         self._predict = predict
+        self.isolation = Isolation(pipeline, max_in_a_row)
 
     def answer(
         self, learner: Learner, chunk: Sequence[Input], version: int | None = None
@@ -58,15 +63,27 @@ class Answering:
         """
         version = learner.version if version is None else version
         if control.is_control(chunk[0].value):
+            self.isolation.forget()
             return self._answer_control(learner, chunk[0], version)
-        decoded = [self._decode(learner, row) for row in chunk]
-        valid = [record for record in decoded if not isinstance(record, BadRecord)]
-        answers = iter(predict_then_learn(learner, valid, chunk[-1].offset + 1, self._predict))
+        decoded = [(row, self._decode(learner, row)) for row in chunk]
+        valid = [(row, record) for row, record in decoded if not isinstance(record, BadRecord)]
+        end = chunk[-1].offset + 1
+
+        def attempt(learner: Learner, rows: Sequence[tuple[Input, Any]]) -> list[Output]:
+            answers = predict_then_learn(learner, [record for _, record in rows], end, self._predict)
+            return [
+                self._prediction(row, answer, version) for (row, _), answer in zip(rows, answers, strict=True)
+            ]
+
+        try:
+            learner, results = self.isolation.run(learner, valid, attempt)
+        except PipelineFails as error:
+            raise PipelineFails(f"at offset {chunk[0].offset} to {chunk[-1].offset}, {error}") from error
+        answers = iter(results)
+        outcomes = [(row, r if isinstance(r, BadRecord) else next(answers)) for row, r in decoded]
         return learner, [
-            self._dead_letter(row, version, record)
-            if isinstance(record, BadRecord)
-            else self._prediction(row, next(answers), version)
-            for row, record in zip(chunk, decoded, strict=True)
+            self._dead_letter(row, version, outcome) if isinstance(outcome, BadRecord) else outcome
+            for row, outcome in outcomes
         ]
 
     def answer_again(
@@ -116,9 +133,11 @@ class Answering:
         """Return the record, or why it cannot be taken."""
         try:
             record = self._pipeline.codec.decode(row.value)
+            reason = learner.rejection_reason(record)
         except BadRecord as error:
             return error
-        reason = learner.rejection_reason(record)
+        except Exception as error:  # the code that reads a record may be the pipeline's own
+            return BadRecord(describe(error))
         return BadRecord(reason) if reason else record
 
     def _prediction(self, row: Input, answer: Answer, version: int) -> Output:

@@ -3,11 +3,15 @@
 Each check is a sentence that is true or not. All run the very code that the job runs.
 """
 
+import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from streamlearn.engine.isolation import describe
 from streamlearn.errors import BadRecord, SnapshotRefused
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.pipelines.base import Pipeline
@@ -15,6 +19,7 @@ from streamlearn.storage import snapshot
 from streamlearn.stream.records import encode
 
 _LINEAGE = "check"
+_PROJECT = str(Path(__file__).parent.parent)
 _CUTS = (1, 7, 64)
 _RESUMES = 16
 """How often a learner is stored and read again, where there are so many chunks."""
@@ -39,6 +44,22 @@ def sample(pipeline: Pipeline, count: int) -> list[bytes]:
 
 def check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
     """Try a pipeline on records; yield the outcome of each check. A failed check may end the rest."""
+    try:
+        yield from _check(pipeline, values)
+    except Exception as error:  # whatever the pipeline's own code raises
+        yield Finding("its code runs", False, f"{describe(error)}{_locate(error)}")
+
+
+def _locate(error: Exception) -> str:
+    """Return where in code of one's own an error was raised, else an empty text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame for frame in frames if not frame.filename.startswith((_PROJECT, sys.prefix, sys.base_prefix))
+    ]
+    return f", in {own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
+
+
+def _check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
     records, reasons = _decode_all(pipeline, values)
     yield Finding(
         "records decode",

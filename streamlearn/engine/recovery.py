@@ -92,6 +92,11 @@ class Recovery:
         self.snapshot_version: int | None = None
         """The version of the snapshot that the last search found; None: it found none."""
 
+    @property
+    def failed_in_a_row(self) -> int:
+        """On how many records in a row, the last that were learned again, the pipeline's code has failed."""
+        return self._answering.isolation.in_a_row
+
     def restore_before(self, offset: int) -> Learner:
         """Return the learner as it was before the record at `offset`.
 

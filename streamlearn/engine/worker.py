@@ -76,7 +76,13 @@ class Worker:
         self._learner: Learner | None = None
         self._trimmed = lineage.start
         self._chunk_rows = pipeline.chunk_limit(settings.chunk_rows)
-        self._answering = Answering(pipeline, lineage.id, settings.checkpoint_key, self._state_at)
+        self._answering = Answering(
+            pipeline,
+            lineage.id,
+            settings.checkpoint_key,
+            self._state_at,
+            max_in_a_row=settings.set_aside_in_a_row,
+        )
         self.counts = Counts()
 
     @property
@@ -91,6 +97,8 @@ class Worker:
         ------
         LineageError
             At the first call: the model that should go on here cannot be had. Later: Kafka has lost records.
+        PipelineFails
+            The pipeline's own code fails on more records in a row than the settings allow.
         Fenced
             Another worker has taken over.
         StoreUnavailable
@@ -122,6 +130,9 @@ class Worker:
     def _resume(self, offset: int) -> Learner:
         writer, recovery = self.admit(), self._recovery()
         learner = self._retry(lambda: recovery.restore_before(offset))
+        self._answering.isolation.in_a_row = self._retry(
+            lambda: self._read_failures(recovery, learner.version)
+        )
         dropped = self._retry(lambda: writer.roll_back(offset))
         # What cannot be read is of no use to anybody, now that all of it has been learned again.
         self._retry(lambda: writer.delete(list(recovery.refused)))
@@ -139,6 +150,13 @@ class Worker:
         self._retry(lambda: writer.show_progress(None))
         _log.warning("%s: %s", self._pipeline.name, restore)
         return learner
+
+    def _read_failures(self, recovery: Recovery, version: int) -> int:
+        """Return on how many records before a version, in a row, the pipeline's code has failed."""
+        if recovery.relearned:
+            return recovery.failed_in_a_row
+        info = self._store.version_info(self._pipeline.name, self._lineage.id, version)
+        return info.failed_in_a_row if info else 0
 
     def _recovery(self) -> Recovery:
         return Recovery(
@@ -165,21 +183,29 @@ class Worker:
 
     def _check_nothing_lost(self, version: int, rows: Sequence[Input]) -> None:
         """Kafka's source steps over what retention has eaten; nobody else would notice."""
-        for expected, row in zip([version, *(row.offset + 1 for row in rows)], rows, strict=False):
-            if row.offset > expected and not self._stream.is_hole(expected, row.offset):
-                if self._settings.lost_input == "stop":
-                    raise LineageError(
-                        f"records of {self._pipeline.topic} between the offsets {expected} and {row.offset}"
-                        " are gone from Kafka before they were learned;"
-                        " STREAMLEARN_LOST_INPUT=continue goes on without them"
-                    )
-                _log.error(
-                    "%s: offsets %d to %d are gone from Kafka unlearned",
-                    self._pipeline.name,
-                    expected,
-                    row.offset,
-                )
-                self.counts.lost += row.offset - expected
+        expected_offsets = [version, *(row.offset + 1 for row in rows)]
+        gaps = [
+            (expected, row.offset)
+            for expected, row in zip(expected_offsets, rows, strict=False)
+            if row.offset > expected
+        ]
+        if not gaps:
+            return
+        # One short question for all of them: a stream of transactions has a gap after each.
+        oldest, present = self._stream.oldest(), self._stream.offsets(gaps[0][0], gaps[-1][1])
+        for start, end in gaps:
+            if oldest > start or any(start <= offset < end for offset in present):
+                self._count_lost(start, end)
+
+    def _count_lost(self, start: int, end: int) -> None:
+        if self._settings.lost_input == "stop":
+            raise LineageError(
+                f"records of {self._pipeline.topic} between the offsets {start} and {end}"
+                " are gone from Kafka before they were learned;"
+                " STREAMLEARN_LOST_INPUT=continue goes on without them"
+            )
+        _log.error("%s: offsets %d to %d are gone from Kafka unlearned", self._pipeline.name, start, end)
+        self.counts.lost += end - start
 
     def _save(self, learner: Learner) -> None:
         start = time.monotonic()
@@ -189,7 +215,12 @@ class Worker:
 
     def _write(self, learner: Learner, *, head: bool) -> None:
         data = snapshot.dumps(learner, self._pipeline, self._lineage.id, self._settings.checkpoint_key)
-        info = VersionInfo(snapshot.digest(data), learner.score.samples, learner.score.summary())
+        info = VersionInfo(
+            digest=snapshot.digest(data),
+            samples=learner.score.samples,
+            score=learner.score.summary(),
+            failed_in_a_row=self._answering.isolation.in_a_row,
+        )
         self.admit().save(learner.version, data, info, head=head)
 
     def _trim(self) -> None:

@@ -18,6 +18,7 @@ one wild date costs a window of forecasts, and a data set that is replayed again
 """
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -39,6 +40,7 @@ from streamlearn.learning.learner import (
     Learning,
     OutputField,
     SeriesSpec,
+    has_finite_numbers,
 )
 from streamlearn.learning.metrics import HorizonErrors
 
@@ -300,6 +302,13 @@ class ForecastLearner(Learner):
                 model.reselect(kept_columns)
         self._models, self.lags = models, lags
         self._seen = [self._look_again(steps_back) for steps_back in reversed(range(spec.length))]
+
+    def is_finite(self) -> bool:
+        """Return whether the estimators hold, and say, finite numbers only."""
+        forecast = self.latest["forecast"].values() if self.latest else ()
+        return all(map(has_finite_numbers, self._models)) and all(
+            value is None or math.isfinite(value) for value in forecast
+        )
 
     def state(self) -> dict[str, Any]:
         """Models, lags, window, what was seen and forecast at each of its steps, and running correlations."""

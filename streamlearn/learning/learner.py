@@ -223,6 +223,14 @@ class Learner(ABC):
             Nothing has been learned yet.
         """
 
+    def is_finite(self) -> bool:
+        """Return whether every number that has been learned is finite.
+
+        A record after which this is no longer so is set aside. It is called after every chunk, so it should
+        be quick.
+        """
+        return True
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return all that decides what comes next, but for the score: estimators and arrays by name."""
@@ -255,6 +263,22 @@ class Learner(ABC):
             There is no such setting, or it cannot have this value; nothing has changed.
         """
         raise ChangeRefused(f"this pipeline does not choose its {name}")
+
+
+def has_finite_numbers(estimator: Any) -> bool:
+    """Return whether the arrays that an estimator has learned hold finite numbers only.
+
+    >>> from types import SimpleNamespace
+    >>> has_finite_numbers(SimpleNamespace(coef_=np.array([1.0, np.inf])))
+    False
+    """
+    for values in getattr(estimator, "__dict__", {}).values():
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+            flat = values.ravel()
+            # The sum of squares is quick, and finite wherever all are but for very large numbers.
+            if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(flat).all():
+                return False
+    return True
 
 
 Predict = Callable[[Learner, Sequence[Any]], list[Answer]]

@@ -1,14 +1,21 @@
 """Learning records that stand for themselves: rows of a table, classified or regressed on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlearn.errors import NoModel
-from streamlearn.learning.learner import Answer, EstimatorFactory, Learner, Learning, OutputField
+from streamlearn.errors import BadRecord, NoModel
+from streamlearn.learning.learner import (
+    Answer,
+    EstimatorFactory,
+    Learner,
+    Learning,
+    OutputField,
+    has_finite_numbers,
+)
 from streamlearn.learning.metrics import Accuracy, Errors
 
 
@@ -109,11 +116,25 @@ class TabularLearner(Learner):
         self.model = None
         self._last_label: float | None = None
         self._predicted: tuple[Sequence[Any], NDArray[Any]] | None = None
+        self._class_of = None if spec.classes is None else {label: label for label in spec.classes}
 
     @property
     def trained(self) -> bool:
         """Whether a labelled record has been learned."""
         return self.model is not None
+
+    def rejection_reason(self, record: Any) -> str | None:
+        """Return why a record's label cannot be learned."""
+        label = self._spec.label_of(record)
+        if label is None:
+            return None
+        if self._class_of is not None:
+            known = isinstance(label, Hashable) and label in self._class_of
+            shown = ", ".join(map(repr, self._class_of))
+            return None if known else f"the label {label!r} is none of the classes: {shown}"
+        if not np.isfinite(label):
+            return f"the label {label!r} is not a finite number"
+        return None
 
     def predict(self, records: Sequence[Any]) -> list[Answer]:
         """Predict the records' labels, null while nothing has been learned."""
@@ -123,7 +144,7 @@ class TabularLearner(Learner):
 
     def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
         """Score and learn the records that have a label."""
-        labels = [self._spec.label_of(record) for record in records]
+        labels = [self._label(record) for record in records]
         rows = [row for row, label in enumerate(labels) if label is not None]
         if rows:
             truths = [labels[row] for row in rows]
@@ -134,16 +155,20 @@ class TabularLearner(Learner):
     def answer(self, records: Sequence[Any]) -> list[Answer]:
         """Predict the labels of records that are not of the stream."""
         self._check_trained()
-        return self._predict(self._spec.features(records))
+        return self._predict(self._features_of(records))
 
     def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
         """`predict_y`, shape (n,), and `probabilities`, shape (n, n_classes), if the estimator has them."""
         self._check_trained()
-        x = self._spec.features(records)
+        x = self._features_of(records)
         outputs = {"predict_y": np.asarray(self.model.predict(x))}
         if self._spec.classes is not None and hasattr(self.model, "predict_proba"):
             outputs["probabilities"] = np.asarray(self.model.predict_proba(x))
         return outputs
+
+    def is_finite(self) -> bool:
+        """Return whether the estimator holds finite numbers only."""
+        return has_finite_numbers(self.model)
 
     def state(self) -> dict[str, Any]:
         """The estimator, and the label that came last."""
@@ -156,11 +181,32 @@ class TabularLearner(Learner):
     def _features(self, records: Sequence[Any]) -> NDArray[Any]:
         """The chunk's features; learning takes those that predicting has made."""
         if self._predicted is None or self._predicted[0] is not records:
-            self._predicted = records, self._spec.features(records)
+            self._predicted = records, self._features_of(records)
         return self._predicted[1]
 
+    def _features_of(self, records: Sequence[Any]) -> NDArray[Any]:
+        """Make features; refuse those that are not finite, unless the estimator takes missing values."""
+        x = self._spec.features(records)
+        if x.dtype.kind == "f" and not np.isfinite(x).all() and not self._takes_missing_values():
+            row, column = np.argwhere(~np.isfinite(x))[0]
+            raise BadRecord(f"feature {column} is {x[row, column]}, not a finite number")
+        return x
+
+    def _takes_missing_values(self) -> bool:
+        estimator = self._spec.estimator(**self.parameters) if self.model is None else self.model
+        tags = estimator.__sklearn_tags__() if hasattr(estimator, "__sklearn_tags__") else None
+        return tags is None or bool(tags.input_tags.allow_nan)
+
+    def _label(self, record: Any) -> Any:
+        """Return a record's label as the classes have it: True may stand for 1."""
+        label = self._spec.label_of(record)
+        return label if label is None or self._class_of is None else self._class_of[label]
+
     def _predict(self, x: NDArray[Any]) -> list[Answer]:
-        return [{"predict_y": label} for label in self.model.predict(x).tolist()]
+        predicted = self.model.predict(x)
+        if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
+            raise BadRecord("the model predicts a number that is not finite")
+        return [{"predict_y": label} for label in predicted.tolist()]
 
     def _partial_fit(self, x: NDArray[Any], labels: NDArray[Any]) -> None:
         if self.model is None:

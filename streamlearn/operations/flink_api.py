@@ -86,9 +86,22 @@ def find_trouble(settings: Settings, job: Job) -> str | None:
     newest = history["entries"][0]
     if job.state == "RUNNING" and time.time() - newest.get("timestamp", 0) / 1000 > _RECENT_S:
         return None
-    lines = [line.strip() for line in newest.get("stacktrace", "").splitlines() if line.strip()]
-    own_errors = [line for line in lines if line.startswith("streamlearn.errors.")]
-    return str((own_errors or lines or [newest.get("exceptionName", "unknown")])[0])
+    trace = str(newest.get("stacktrace", ""))
+    return (
+        _find_python_error(trace) or (trace.strip() or newest.get("exceptionName", "unknown")).splitlines()[0]
+    )
+
+
+def _find_python_error(trace: str) -> str | None:
+    r"""Return the last line of the last Python traceback in a stack trace; None where there is none.
+
+    >>> trace = "java.X: Traceback (most recent call last):\n  File 1\nValueError: no\n\tat java.Y"
+    >>> _find_python_error(trace)
+    'ValueError: no'
+    """
+    _, marker, rest = trace.rpartition("Traceback (most recent call last):")
+    lines = (line for line in rest.splitlines() if line.strip() and not line[0].isspace())
+    return next(lines, "").strip() or None if marker else None
 
 
 def cancel(settings: Settings, job: Job) -> None:

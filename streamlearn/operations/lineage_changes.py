@@ -129,7 +129,9 @@ def _describe_wait(wait_s: float) -> str:
 
 
 def _check_version_exists(broker: Broker, pipeline: Pipeline, lineage: Lineage, version: int) -> None:
-    settings = broker.settings
+    settings, end = broker.settings, KafkaStream(broker, pipeline).end()
+    if version > end:
+        raise LineageError(f"version {version} is not there yet: {pipeline.topic} ends at offset {end}")
     snapshots = _StoredSnapshots(Store.of(settings), pipeline.name, lineage.id)
     recovery = Recovery(
         pipeline,

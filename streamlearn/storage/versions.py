@@ -46,3 +46,5 @@ class VersionInfo(msgspec.Struct):
     """The score's figures by name."""
     time_s: int = 0
     """When it was written, in seconds since 1970, by Redis' clock."""
+    failed_in_a_row: int = 0
+    """On how many records before it, in a row, the pipeline's own code has failed."""

@@ -70,6 +70,10 @@ class Stream(Protocol):
         """Return the offset after the last record."""
         ...
 
+    def offsets(self, start: int, end: int) -> list[int]:
+        """Return the offsets with start ≤ offset < end at which Kafka holds a record; it must be quick."""
+        ...
+
     def is_hole(self, start: int, end: int) -> bool:
         """Whether no record ever stood in [start, end); False also where nobody can tell any more."""
         ...

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from streamlearn.errors import BadRecord
+from streamlearn.errors import BadRecord, NotSupported
 
 DEAD_LETTER_SUFFIX = ".dead_letter"
 CONTROL_SUFFIX = ".control"
@@ -19,6 +19,8 @@ MAX_RECORD_BYTES = 1 << 20
 """The largest record that a pipeline takes (1 MiB). Kafka's own limit is on what it gets compressed."""
 
 encode = msgspec.json.Encoder().encode
+
+_STAMP_FIELDS = ("partition", "offset", "model_version", "lineage")
 
 
 def check_size(value: bytes) -> bytes:
@@ -78,16 +80,20 @@ class Codec:
         self, record: type[Any], passthrough_fields: Sequence[str], answer_fields: Sequence[str]
     ) -> None:
         self._record = msgspec.json.Decoder(record)
-        fields = [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in passthrough_fields]
-        self._passthrough = msgspec.json.Decoder(msgspec.defstruct("Passthrough", fields))
-        self._passthrough_fields = tuple(passthrough_fields)
+        _check_names(passthrough_fields, answer_fields)
+        # A field's name in JSON, such as "PM2.5", need not be one in Python.
+        attributes = {f"field_{number}": name for number, name in enumerate(passthrough_fields)}
+        fields = [(attribute, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for attribute in attributes]
+        self._passthrough = msgspec.json.Decoder(msgspec.defstruct("Passthrough", fields, rename=attributes))
+        self._attributes = tuple(attributes)
         self._prediction = msgspec.defstruct(
             "Prediction",
             [
-                *[(name, Any, msgspec.UNSET) for name in (*passthrough_fields, *answer_fields)],
-                *[(name, Any) for name in ("partition", "offset", "model_version", "lineage")],
+                *[(name, Any, msgspec.UNSET) for name in (*attributes, *answer_fields)],
+                *[(name, Any) for name in _STAMP_FIELDS],
             ],
             kw_only=True,
+            rename=attributes,
         )
 
     def decode(self, value: bytes | None) -> Any:
@@ -110,7 +116,7 @@ class Codec:
         raw = self._passthrough.decode(value)
         return encode(
             self._prediction(
-                **{name: getattr(raw, name) for name in self._passthrough_fields},
+                **{attribute: getattr(raw, attribute) for attribute in self._attributes},
                 **answer,
                 partition=stamp.partition,
                 offset=stamp.offset,
@@ -118,6 +124,17 @@ class Codec:
                 lineage=stamp.lineage,
             )
         )
+
+
+def _check_names(passthrough_fields: Sequence[str], answer_fields: Sequence[str]) -> None:
+    """Raise `NotSupported` if a prediction would have two fields of one name."""
+    names = [*passthrough_fields, *answer_fields, *_STAMP_FIELDS]
+    for name in passthrough_fields:
+        if names.count(name) > 1:
+            raise NotSupported(
+                f"the passthrough field {name!r} is also a field of every prediction: leave it out of"
+                " passthrough_fields, or rename it in the record"
+            )
 
 
 def encode_dead_letter(topic: str, value: bytes | None, stamp: Stamp, error: BadRecord) -> bytes:

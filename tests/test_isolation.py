@@ -1,0 +1,169 @@
+"""Records that a pipeline's own code fails on: set aside by one rule, without a trace in the model."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from helpers import LINEAGE, ListStream, Make, commit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from poison import GOOD, POINTS, POISON
+from sklearn.linear_model import SGDRegressor
+from sklearn.naive_bayes import GaussianNB
+
+from streamlearn.engine.answering import Answering, cut_into_chunks
+from streamlearn.errors import LineageError, PipelineFails
+from streamlearn.learning.learner import Learner
+from streamlearn.learning.tabular import Tabular
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.storage import snapshot
+from streamlearn.stream.ports import Input, Output
+
+# A job only logs what numpy warns of.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+
+def answer(pipeline: Pipeline, values: list[Any], size: int = 256) -> tuple[Learner, list[Output]]:
+    answering = Answering(pipeline, "aaaa", "", _no_version)
+    rows = [Input(0, offset, msgspec.json.encode(value)) for offset, value in enumerate(values)]
+    learner, outputs = pipeline.new_learner(), []
+    for chunk in cut_into_chunks(rows, size):
+        learner, answers = answering.answer(learner, chunk)
+        outputs += answers
+    return learner, outputs
+
+
+def _no_version(version: int) -> Learner:
+    raise LineageError(str(version))
+
+
+def read_answers(outputs: list[Output]) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(output.value) for output in outputs]
+
+
+good_points = st.builds(
+    lambda a, b, y: {"a": a, "b": b, "y": y},
+    st.floats(-3, 3),
+    st.floats(0.5, 3),
+    st.sampled_from([0, 1, None]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(good_points, st.sampled_from(POISON)), min_size=1, max_size=60), st.integers(1, 20))
+def test_a_stream_with_poison_is_learned_as_the_same_without_it(values: list[Any], size: int) -> None:
+    """The cuts are the same: a chunk without its poison is what the other learner is given.
+
+    Both begin with a model, without which an unlabelled record is not looked at.
+    """
+    values = [GOOD, {**GOOD, "y": 0}, *values]
+    answering = Answering(POINTS, "aaaa", "", _no_version)
+    rows = [Input(0, offset, msgspec.json.encode(value)) for offset, value in enumerate(values)]
+    learner, plain, outputs, expected = POINTS.new_learner(), POINTS.new_learner(), [], []
+    for chunk in cut_into_chunks(rows, size):
+        learner, answers = answering.answer(learner, chunk)
+        outputs += answers
+        clean = [row for row in chunk if values[row.offset] not in POISON]
+        if clean:
+            plain, answers = Answering(POINTS, "aaaa", "", _no_version).answer(plain, clean, chunk[0].offset)
+            expected += answers
+        plain.version = learner.version
+    dead = {a["offset"] for a in read_answers([o for o in outputs if o.topic == POINTS.dead_letter_topic])}
+    assert dead == {offset for offset, value in enumerate(values) if value in POISON}
+    assert [o for o in outputs if o.topic == POINTS.prediction_topic] == expected
+    digests = [snapshot.digest(snapshot.dumps(each, POINTS, "aaaa")) for each in (learner, plain)]
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (POISON[0], "the label 2 is none of the classes: 0, 1"),
+        (POISON[1], "feature 1 is -inf, not a finite number"),
+        (POISON[2], "ZeroDivisionError: b is −1"),
+        (POISON[3], "TypeError: "),
+    ],
+)
+def test_the_reason_is_told(value: Any, reason: str) -> None:
+    letter = read_answers(answer(POINTS, [GOOD, {**GOOD, "y": 0}, value, GOOD])[1])[2]
+    assert reason in letter["reason"]
+
+
+def test_true_and_false_are_labels_like_1_and_0() -> None:
+    values = [{"a": n % 2, "b": 1.0, "y": bool(n % 2)} for n in range(50)]
+    learner, outputs = answer(POINTS, values, size=10)
+    assert all(output.topic == POINTS.prediction_topic for output in outputs)
+    assert learner.score.counts() == {"label_0_count": 25, "label_1_count": 25}
+    assert read_answers(outputs)[-1]["predict_y"] == 1
+
+
+def test_a_number_that_would_spoil_the_model_is_set_aside() -> None:
+    pipeline = replace(
+        POINTS,
+        learning=replace(POINTS.learning, estimator=GaussianNB),
+        parameters={},  # type: ignore[type-var]
+    )
+    values = [{"a": n % 2, "b": 1.0 + n % 3, "y": n % 2} for n in range(20)]
+    learner, outputs = answer(pipeline, [*values, {"a": 1e308, "b": 1.0, "y": 1}, *values], size=5)
+    letters = read_answers([o for o in outputs if o.topic == POINTS.dead_letter_topic])
+    assert [(letter["offset"], letter["reason"]) for letter in letters] == [
+        (20, "the model would no longer be finite")
+    ]
+    assert np.isfinite(learner.model.var_).all()
+
+
+def test_a_model_that_every_record_would_spoil_stops_with_its_reason() -> None:
+    """It is the model that is wrong, not each of the records."""
+    pipeline = replace(
+        POINTS,
+        learning=Tabular(features=spread, label="y", estimator=SGDRegressor),
+        parameters={"random_state": 1, "learning_rate": "constant", "eta0": 1e300},
+    )
+    answering = Answering(pipeline, "aaaa", "", _no_version, max_in_a_row=10)
+    rows = [Input(0, n, msgspec.json.encode({"a": 1.0 + n, "y": n})) for n in range(40)]
+    with pytest.raises(PipelineFails, match="fails on every record, 11 in a row"):
+        answering.answer(pipeline.new_learner(), rows)
+
+
+def spread(points: Any) -> Any:
+    return np.array([[1e10 * point.a] for point in points])
+
+
+def test_what_is_no_records_fault_is_raised() -> None:
+    def fail(points: Any) -> Any:
+        raise OSError("the disk is full")
+
+    pipeline = replace(POINTS, learning=replace(POINTS.learning, features=fail))  # type: ignore[type-var]
+    with pytest.raises(OSError, match="disk is full"):
+        answer(pipeline, [GOOD])
+
+
+def test_code_that_fails_on_every_record_stops_and_does_not_go_on_after_a_restart(
+    make: Make, stream: ListStream
+) -> None:
+    """Otherwise a job that is restarted again and again would empty its topic into the dead letters."""
+
+    def fail(points: Any) -> Any:
+        raise ValueError("a bug")
+
+    pipeline = replace(POINTS, name="digits", learning=replace(POINTS.learning, features=fail))  # type: ignore[type-var]
+    rows = [Input(0, n, msgspec.json.encode(GOOD)) for n in range(12)]
+    worker = make(pipeline=pipeline, set_aside_in_a_row=5)
+    for row in rows[:5]:
+        commit(stream, worker, [row])
+    with pytest.raises(PipelineFails, match="6 in a row: ValueError: a bug"):
+        worker.answer(rows[5:6])
+    again = make(pipeline=pipeline, set_aside_in_a_row=5, lineage=msgspec.structs.replace(LINEAGE, epoch=2))
+    with pytest.raises(PipelineFails, match="6 in a row"):
+        again.answer(rows[5:6])
+
+
+def test_what_ran_for_long_is_had_again_when_a_record_fails() -> None:
+    """Also behind the last copy of the learner, by learning again what came since."""
+    values = [{"a": (n % 7) / 7, "b": 1.0 + n % 3, "y": n % 2} for n in range(5000)]
+    with_poison = [*values[:4100], POISON[2], *values[4100:]]
+    learner, outputs = answer(POINTS, with_poison, size=100)
+    assert [o.topic for o in outputs].count("points.dead_letter") == 1
+    assert learner.version == 5001
