@@ -173,6 +173,8 @@ def running_trial(stack: Stack, reference: str) -> Iterator[Trial]:
     settings = replace(stack.settings, pipelines=reference)
     trial = Trial(Stack(settings, python_path=str(ROOT / "tests")), load(reference))
     trial.streamlearn("reset", "--force", check=False)
+    # By hand first: what keeps a job running leaves one alone that has been cancelled by hand.
+    trial.streamlearn("train")
     command = [sys.executable, "-m", "streamlearn", "train", "--pipeline", reference, "--keep"]
     with (settings.home / "log" / f"submit-{trial.pipeline.name}.log").open("ab") as log:
         keeper = subprocess.Popen(command, env=trial.stack.environment(), stdout=log, stderr=log)
