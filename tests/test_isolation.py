@@ -167,3 +167,20 @@ def test_what_ran_for_long_is_had_again_when_a_record_fails() -> None:
     learner, outputs = answer(POINTS, with_poison, size=100)
     assert [o.topic for o in outputs].count("points.dead_letter") == 1
     assert learner.version == 5001
+
+
+def test_a_lineage_whose_model_was_not_finite_already_goes_on_as_it_began() -> None:
+    """Also behind the first copy of its learner: where copies are made must decide nothing."""
+    pipeline = replace(POINTS, learning=replace(POINTS.learning, estimator=GaussianNB), parameters={})  # type: ignore[type-var]
+    learner = pipeline.new_learner()
+    values = [{"a": n % 2, "b": 1.0 + n % 3, "y": n % 2} for n in range(5000)]
+    rows = [Input(0, offset, msgspec.json.encode(value)) for offset, value in enumerate(values)]
+    answering, outputs = Answering(pipeline, "aaaa", "", _no_version), []
+    for chunk in cut_into_chunks(rows, 100):
+        if learner.version == 100:
+            learner.model.theta_[0, 0] = np.inf
+            answering = Answering(pipeline, "aaaa", "", _no_version)
+        learner, answers = answering.answer(learner, chunk)
+        outputs += answers
+    assert all(output.topic == pipeline.prediction_topic for output in outputs)
+    assert not learner.is_finite()

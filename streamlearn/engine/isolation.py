@@ -91,8 +91,8 @@ class Isolation:
         if learner is self._followed and self._rows_since < _COPY_EVERY_ROWS:
             return
         self._base, self._since, self._rows_since = self._copy(learner), [], 0
-        self._is_finite = learner is self._followed or learner.is_finite()
-        self._followed = learner
+        if learner is not self._followed:
+            self._followed, self._is_finite = learner, learner.is_finite()
 
     def _remember(self, learner: Learner, records: Sequence[Any], attempt: Attempt[Any]) -> None:
         self._since.append(lambda learner: attempt(learner, records))
