@@ -124,13 +124,11 @@ class Broker:
         partition = TopicPartition(topic, 0)
 
         def ask(client: KafkaConsumer) -> list[int]:
-            offsets: list[int] = []
             client.assign([partition])
             client.seek(partition, start)
-            while client.position(partition) < end:
-                offsets += [record.offset for record in client.poll(timeout_ms=_POLL_MS).get(partition, ())]
+            offsets = [record.offset for record in _poll_until(client, partition, end)]
             client.unsubscribe()
-            return [offset for offset in offsets if offset < end]
+            return offsets
 
         return self._ask_consumer(ask) if start < end else []
 
@@ -148,12 +146,7 @@ class Broker:
                 client.seek_to_beginning(partition)
             else:
                 client.seek(partition, start)
-            # The position moves over transaction markers, which are offsets without a record.
-            while client.position(partition) < stop:
-                for record in client.poll(timeout_ms=_POLL_MS).get(partition, ()):
-                    if record.offset >= stop:
-                        return
-                    yield record
+            yield from _poll_until(client, partition, stop)
 
     def send(self, topic: str, value: bytes, *, key: bytes | None = None) -> int:
         """Append one record to a topic's partition 0; return its offset once every replica has it."""
@@ -238,6 +231,16 @@ class Broker:
                 yield client
             finally:
                 client.close(timeout=self._connect_ms / 1000)
+
+
+def _poll_until(client: KafkaConsumer, partition: TopicPartition, stop: int) -> Iterator[Any]:
+    """Yield a consumer's next records, up to the offset `stop`."""
+    # The position moves over transaction markers, which are offsets without a record.
+    while client.position(partition) < stop:
+        for record in client.poll(timeout_ms=_POLL_MS).get(partition, ()):
+            if record.offset >= stop:
+                return
+            yield record
 
 
 def _make_security_options(settings: Settings) -> dict[str, Any]:
