@@ -34,6 +34,8 @@ from streamlearn.waiting import wait_until
 
 # Commands find the pipelines of tests here, as the tests do; the workers of a stack do not (`stacks.Stack`).
 os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+# Here a JVM runs for minutes, and starts often: to compile its code twice costs more than it brings.
+os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 TIERS = ("unit", "broker", "stack", "browser", "release")
 

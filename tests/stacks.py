@@ -10,14 +10,18 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
+from click.testing import CliRunner
 from helpers import KEY
+from reading import Topic, send
 
+from streamlearn.cli.main import main
+from streamlearn.errors import StoreUnavailable
 from streamlearn.local import chaos, configuration, health, services
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations import flink_api
@@ -25,6 +29,8 @@ from streamlearn.operations.flink_api import job_name
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings, inherit_env
+from streamlearn.storage.store import Store
+from streamlearn.storage.versions import Restore
 from streamlearn.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -84,7 +90,12 @@ class Stack:
         return process
 
     def streamlearn(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(".venv/bin/streamlearn", *arguments, check=check)
+        """Call a command in this process, which has imported everything already."""
+        done = CliRunner().invoke(main, arguments, env=self.environment())
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert not check or done.exit_code == 0, done.output
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
     @property
     def url(self) -> str:
@@ -161,10 +172,67 @@ class Trial:
         assert job is not None
         return job
 
+    def list_restores(self) -> list[Restore]:
+        """Return what each start of the job's worker has found, the newest last."""
+        store = Store.of(self.settings)
+        try:
+            return store.restores(self.pipeline.name)
+        finally:
+            store.close()
+
+    def count_restores(self) -> int:
+        """Count the starts of the job's worker; none while Redis is away."""
+        try:
+            return len(self.list_restores())
+        except StoreUnavailable:
+            return 0
+
+    @contextmanager
+    def running_server(self, home: Path) -> Iterator["Server"]:
+        """Start a server of this pipeline alone, and end it."""
+        names = ("kafka", "redis", "checkpoint_key", "pipelines")
+        with running_server(home, **{name: getattr(self.settings, name) for name in names}) as server:
+            yield server
+
     def cancel(self) -> None:
         """Cancel the job as the button in Flink's pages does."""
         flink_api.call(self.settings, f"/jobs/{self.newest_job().id}", method="PATCH")
         wait_until(lambda: self.newest_job().state == "CANCELED", 120, "the job to be cancelled")
+
+
+@dataclass
+class Topics:
+    """The three topics of a trial, read without any code of the project."""
+
+    trial: Trial
+    records: Topic
+    predictions: Topic
+    dead: Topic
+
+    def send(self, *values: bytes | None) -> int:
+        """Append records; return the offset of the first."""
+        return send(self.trial.settings.kafka, self.trial.pipeline.topic, list(values))
+
+    def settle(self) -> None:
+        """Wait until every record has its answer."""
+        wait_until(self._is_settled, 300, "every record to be answered", every_s=0.2)
+
+    def _is_settled(self) -> bool:
+        self.records.read()
+        answered = len(self.predictions.read().values) + len(self.dead.read().values)
+        return answered >= len(self.records.values)
+
+
+@contextmanager
+def open_topics(trial: Trial) -> Iterator[Topics]:
+    """Read the topics of a trial."""
+    pipeline = trial.pipeline
+    names = (pipeline.topic, pipeline.prediction_topic, pipeline.dead_letter_topic)
+    with ExitStack() as readers:
+        topics = [Topic(trial.settings.kafka, name) for name in names]
+        for topic in topics:
+            readers.callback(topic.close)
+        yield Topics(trial, *topics)
 
 
 @contextmanager

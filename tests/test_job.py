@@ -4,12 +4,10 @@ import base64
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import plain_loop
 import pytest
-from reading import Topic, send
-from stacks import Stack, Trial, read_metrics, running_trial
+from stacks import Stack, Topics, open_topics, read_metrics, running_trial
 
 from streamlearn.local import chaos
 from streamlearn.waiting import wait_until
@@ -17,65 +15,31 @@ from streamlearn.waiting import wait_until
 PASS = 1797
 
 
-@dataclass
-class Topics:
-    """A trial on the digits, and its three topics."""
-
-    trial: Trial
-    records: Topic
-    predictions: Topic
-    dead: Topic
-
-    def settle(self) -> None:
-        """Wait until every input record has its answer."""
-        wait_until(self._is_settled, 300, "every record to be answered", every_s=0.2)
-
-    def _is_settled(self) -> bool:
-        self.records.read()
-        answered = len(self.predictions.read().values) + len(self.dead.read().values)
-        return answered >= len(self.records.values)
-
-    def send(self, *values: bytes | None) -> int:
-        return send(self.trial.settings.kafka, self.trial.pipeline.topic, list(values))
-
-    def check(self) -> list[dict[str, object]]:
-        """Compare all output of the job with a plain loop's; return the predictions."""
-        self.settle()
-        predictions = self.predictions.json()
-        dead = {letter["offset"] for letter in self.dead.json()}
-        answered = [prediction["offset"] for prediction in predictions]
-        assert answered == sorted(set(answered)), "an offset is answered twice or out of order"
-        assert len(self.dead.values) == len(dead), "an offset is dead-lettered twice"
-        assert sorted([*answered, *dead]) == self.records.offsets, "an offset has no answer, or two"
-        assert all(p["model_version"] <= p["offset"] for p in predictions), "a model has seen its record"
-        assert [p["predict_y"] for p in predictions] == plain_loop.replay(predictions)
-        return predictions
+def check(topics: Topics) -> list[dict[str, object]]:
+    """Compare all output of the job with a plain loop's; return the predictions."""
+    topics.settle()
+    predictions = topics.predictions.json()
+    dead = {letter["offset"] for letter in topics.dead.json()}
+    answered = [prediction["offset"] for prediction in predictions]
+    assert answered == sorted(set(answered)), "an offset is answered twice or out of order"
+    assert len(topics.dead.values) == len(dead), "an offset is dead-lettered twice"
+    assert sorted([*answered, *dead]) == topics.records.offsets, "an offset has no answer, or two"
+    assert all(p["model_version"] <= p["offset"] for p in predictions), "a model has seen its record"
+    assert [p["predict_y"] for p in predictions] == plain_loop.replay(predictions)
+    return predictions
 
 
 @pytest.fixture(scope="module")
 def topics(stack: Stack) -> Iterator[Topics]:
     """The topics of a job that has answered its first pass over the digits."""
-    with running_trial(stack, "copies:table") as trial:
-        topics = open_topics(trial)
+    with running_trial(stack, "copies:table") as trial, open_topics(trial) as topics:
         trial.replay(PASS)
         topics.settle()
         yield topics
-        close_topics(topics)
-
-
-def open_topics(trial: Trial) -> Topics:
-    pipeline = trial.pipeline
-    names = (pipeline.topic, pipeline.prediction_topic, pipeline.dead_letter_topic)
-    return Topics(trial, *(Topic(trial.settings.kafka, name) for name in names))
-
-
-def close_topics(topics: Topics) -> None:
-    for topic in (topics.records, topics.predictions, topics.dead):
-        topic.close()
 
 
 def test_a_pass_is_answered_exactly_once_as_a_plain_loop_would(topics: Topics) -> None:
-    predictions = topics.check()
+    predictions = check(topics)
     assert predictions[0]["predict_y"] is None, "the first record was predicted by a model that had none"
     stamps = {"partition", "offset", "model_version", "lineage"}
     assert set(predictions[0]) == {"ts", "x", "actual_y", "predict_y"} | stamps
@@ -84,11 +48,9 @@ def test_a_pass_is_answered_exactly_once_as_a_plain_loop_would(topics: Topics) -
 
 @pytest.mark.release
 def test_ten_passes_are_answered_exactly_once_as_a_plain_loop_would(stack: Stack) -> None:
-    with running_trial(stack, "copies:passes") as trial:
-        topics = open_topics(trial)
+    with running_trial(stack, "copies:passes") as trial, open_topics(trial) as topics:
         trial.replay(10 * PASS)
-        predictions = topics.check()
-        close_topics(topics)
+        predictions = check(topics)
     assert len(predictions) == 10 * PASS
     assert plain_loop.accuracy(predictions) > 0.92
 
@@ -154,7 +116,7 @@ def test_bad_records_are_kept_with_the_reason_and_their_neighbours_learned(topic
     for value in bad:
         mixed += [value, json.dumps(good).encode()]
     first = topics.send(*mixed)
-    predictions = topics.check()
+    predictions = check(topics)
     letters = topics.dead.json()[before:]
     assert [letter["offset"] for letter in letters] == [first + 2 * n for n in range(len(bad))]
     assert {(letter["topic"], letter["partition"]) for letter in letters} == {("table", 0)}
@@ -170,7 +132,7 @@ def test_unlabelled_records_are_predicted_and_not_learned(topics: Topics) -> Non
     first = topics.send(
         b'{"x": [%s]}' % b",".join([b"3"] * 64), b'{"x": [%s], "actual_y": null}' % b",".join([b"3"] * 64)
     )
-    answers = [p for p in topics.check() if p["offset"] >= first]
+    answers = [p for p in check(topics) if p["offset"] >= first]
     assert len(answers) == 2
     assert all(answer["predict_y"] in range(10) for answer in answers)
     assert "actual_y" not in answers[0]
@@ -191,5 +153,5 @@ def test_killed_workers_change_nothing(topics: Topics) -> None:
             pids = chaos.kill(settings, chaos.WORKER)
             assert pids, "no Python worker is running"
             killed += pids
-    topics.check()
+    check(topics)
     assert len(set(killed)) == len(killed)

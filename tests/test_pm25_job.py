@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ import numpy as np
 import plain_forecast
 import pytest
 from hours import START, hour
-from reading import Topic, send
-from stacks import Stack, Trial, read_metrics, running_server, running_trial
+from stacks import Stack, Topics, open_topics, read_metrics, running_trial
 
 from streamlearn.learning.learner import predict_then_learn
 from streamlearn.waiting import wait_until
@@ -22,49 +20,19 @@ COUNT = 1500
 FIVE_YEARS = 43_800
 
 
-@dataclass
-class Topics:
-    """A trial on the hours, and its three topics."""
-
-    trial: Trial
-    records: Topic
-    forecasts: Topic
-    dead: Topic
-
-    def settle(self) -> None:
-        """Wait until every hour has its answer."""
-        wait_until(self._is_settled, 300, "every hour to be answered", every_s=0.2)
-
-    def _is_settled(self) -> bool:
-        self.records.read()
-        return len(self.forecasts.read().values) + len(self.dead.read().values) >= len(self.records.values)
-
-    def close(self) -> None:
-        for topic in (self.records, self.forecasts, self.dead):
-            topic.close()
-
-
-def open_topics(trial: Trial) -> Topics:
-    pipeline = trial.pipeline
-    names = (pipeline.topic, pipeline.prediction_topic, pipeline.dead_letter_topic)
-    return Topics(trial, *(Topic(trial.settings.kafka, name) for name in names))
-
-
 @pytest.fixture(scope="module")
 def topics(stack: Stack, pm25_csv: str) -> Iterator[Topics]:
     """The topics of a job that has answered the first hours."""
     assert pm25_csv
-    with running_trial(stack, "copies:series") as trial:
-        topics = open_topics(trial)
+    with running_trial(stack, "copies:series") as trial, open_topics(trial) as topics:
         trial.replay(COUNT)
         topics.settle()
         yield topics
-        topics.close()
 
 
 def check_forecasts(topics: Topics, count: int) -> None:
     """Compare the first forecasts with a plain loop's."""
-    records, answers = topics.records.json()[:count], topics.forecasts.json()[:count]
+    records, answers = topics.records.json()[:count], topics.predictions.json()[:count]
     assert [answer["offset"] for answer in answers] == topics.records.offsets[:count]
     assert all(answer["model_version"] == answer["offset"] for answer in answers)
     stamps = {"partition", "offset", "model_version", "lineage"}
@@ -83,21 +51,19 @@ def test_hours_are_forecast_as_a_plain_loop_would(topics: Topics) -> None:
 @pytest.mark.release
 def test_five_years_are_forecast_as_a_plain_loop_would(stack: Stack, pm25_csv: str) -> None:
     assert pm25_csv
-    with running_trial(stack, "copies:years") as trial:
-        topics = open_topics(trial)
+    with running_trial(stack, "copies:years") as trial, open_topics(trial) as topics:
         trial.replay(FIVE_YEARS)
         topics.settle()
         assert topics.dead.values == []
         check_forecasts(topics, FIVE_YEARS)
         metrics = read_metrics(trial.settings, "years: learn")
-        topics.close()
     for horizon in plain_forecast.HORIZONS:
         assert 0 < metrics[f"h{horizon}_rmse_x1000"] < metrics[f"h{horizon}_persistence_rmse_x1000"]
 
 
 def test_the_errors_are_shown_beside_those_of_persistence(topics: Topics) -> None:
     """They are those of a learner that has learned the same records here."""
-    first = send(topics.trial.settings.kafka, topics.trial.pipeline.topic, [make_hour(find_next(topics))])
+    first = topics.send(make_hour(find_next(topics)))
     topics.settle()
     pipeline, learner = topics.trial.pipeline, topics.trial.pipeline.new_learner()
     dead = {letter["offset"] for letter in topics.dead.json()}
@@ -117,7 +83,7 @@ def test_the_errors_are_shown_beside_those_of_persistence(topics: Topics) -> Non
 
 def find_next(topics: Topics) -> int:
     """Return the number of the hour after the last one that was answered."""
-    last = datetime.fromisoformat(topics.forecasts.read().json()[-1]["ts"])
+    last = datetime.fromisoformat(topics.predictions.read().json()[-1]["ts"])
     return (last - START) // timedelta(hours=1) + 1
 
 
@@ -129,10 +95,9 @@ def test_the_server_forecasts_from_the_stream_and_from_a_window_of_ones_own(
     topics: Topics, tmp_path: Path
 ) -> None:
     topics.settle()
-    newest, records = topics.forecasts.json()[-1], topics.records.json()
-    settings, path = topics.trial.settings, "/v2/models/series/forecast"
-    kept = {name: getattr(settings, name) for name in ("kafka", "redis", "checkpoint_key", "pipelines")}
-    with running_server(tmp_path, **kept) as server:
+    newest, records = topics.predictions.json()[-1], topics.records.json()
+    path = "/v2/models/series/forecast"
+    with topics.trial.running_server(tmp_path) as server:
         wait_until(lambda: server.ask(path, None).get("ts") == newest["ts"], 30, "the newest forecast")
         assert server.ask(path, None)["forecast"] == newest["forecast"]
         own = server.ask(path, {"records": [r for r in records if r["ts"] <= newest["ts"]][-25:]})
@@ -143,7 +108,7 @@ def test_the_server_forecasts_from_the_stream_and_from_a_window_of_ones_own(
 
 def test_bad_hours_are_kept_with_the_reason_and_their_neighbours_learned(topics: Topics) -> None:
     topics.settle()
-    before, answered = len(topics.dead.values), len(topics.forecasts.values)
+    before, answered = len(topics.dead.values), len(topics.predictions.values)
     next_hour = find_next(topics)
     bad: list[bytes | None] = [
         *(make_hour(next_hour, **change) for change in (
@@ -161,21 +126,20 @@ def test_bad_hours_are_kept_with_the_reason_and_their_neighbours_learned(topics:
     for number, value in enumerate(bad):
         mixed += [value, make_hour(next_hour + number)]
     repeated = make_hour(next_hour)
-    pipeline = topics.trial.pipeline
-    first = send(topics.trial.settings.kafka, pipeline.topic, [*mixed, repeated])
+    first = topics.send(*mixed, repeated)
     topics.settle()
     letters = topics.dead.json()[before:]
     assert [letter["offset"] for letter in letters] == [first + 2 * n for n in range(len(bad) + 1)]
     assert [base64.b64decode(letter["value"]) for letter in letters] == [*bad, repeated]
     assert "time runs forward" in letters[-1]["reason"]
-    neighbours = topics.forecasts.json()[answered:]
+    neighbours = topics.predictions.json()[answered:]
     assert [answer["offset"] for answer in neighbours] == [first + 2 * n + 1 for n in range(len(bad))]
     assert all(0 <= value < 1000 for value in neighbours[-1]["forecast"].values())
 
 
 def test_other_lags_are_obeyed_by_the_job_and_understood_by_verify(stack: Stack, pm25_csv: str) -> None:
     assert pm25_csv
-    with running_trial(stack, "copies:lagged") as trial:
+    with running_trial(stack, "copies:lagged") as trial, open_topics(trial) as topics:
         trial.replay(600)
         trial.settle()
         lags = trial.streamlearn("models lags").stdout
@@ -185,12 +149,10 @@ def test_other_lags_are_obeyed_by_the_job_and_understood_by_verify(stack: Stack,
         assert (refused.returncode, "no series 'smoke'" in refused.stderr) == (1, True)
         process = trial.streamlearn("models lags", "pollution=0-6 dew=0,3 wnd_spd=0-3")
         assert "what was learned of those that stay is kept" in process.stdout
-        topics = open_topics(trial)
         next_hour = find_next(topics)
-        send(trial.settings.kafka, "lagged", [make_hour(next_hour + n) for n in range(100)])
+        topics.send(*(make_hour(next_hour + n) for n in range(100)))
         assert trial.verify()["controls"] == 1
         lags = trial.streamlearn("models lags").stdout
         assert "in use" in lags
         assert "pollution=0-6 dew=0,3 wnd_spd=0-3\n" in lags
-        assert all(value is not None for value in topics.forecasts.read().json()[-1]["forecast"].values())
-        topics.close()
+        assert all(value is not None for value in topics.predictions.read().json()[-1]["forecast"].values())

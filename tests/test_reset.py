@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import redis
-from stacks import Stack, running_server, running_trial
+from stacks import Stack, running_trial
 
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
@@ -27,9 +27,8 @@ def test_clearing_everything_is_refused_while_the_job_runs(stack: Stack) -> None
 def test_after_a_reset_a_new_lineage_begins_behind_the_old_one(stack: Stack, tmp_path: Path) -> None:
     with running_trial(stack, "copies:renewed") as trial:
         settings = trial.settings
-        kept = {name: getattr(settings, name) for name in ("kafka", "redis", "checkpoint_key", "pipelines")}
         register = LineageRegister(Broker(settings), trial.pipeline)
-        with running_server(tmp_path, **kept) as server, redis.Redis.from_url(settings.redis) as client:
+        with trial.running_server(tmp_path) as server, redis.Redis.from_url(settings.redis) as client:
 
             def served() -> str | None:
                 return server.ask("/v2/models/renewed")["parameters"].get("lineage")  # type: ignore[no-any-return]

@@ -19,6 +19,7 @@ from built_in import call, settle, teach
 from click.testing import CliRunner
 from hours import START, hour
 from kafka import KafkaConsumer, TopicPartition
+from reading import Topic
 from sklearn.datasets import load_digits
 from stacks import ROOT, Stack
 
@@ -152,6 +153,19 @@ def test_a_rollback_is_followed_by_the_server(learned: Stack) -> None:
     again = roll_back(learned, before["model_version"])
     answer = infer(learned)
     assert (answer["model_version"], answer["outputs"]) == (str(again), before["outputs"])
+
+
+def test_a_version_at_which_no_step_ended_is_refused(learned: Stack) -> None:
+    settle(learned.settings, "digits")
+    answers = Topic(learned.settings.kafka, "digits_predictions").read()
+    steps = {answer["model_version"] for answer in answers.json()}
+    between = next(version for version in range(min(steps), max(steps)) if version not in steps)
+    done = CliRunner().invoke(
+        main, ["models", "digits", "rollback", str(between)], env=learned.settings.environment()
+    )
+    assert done.exit_code == 1
+    assert "no step ended there" in done.stderr
+    answers.close()
 
 
 def infer(stack: Stack) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from streamlearn.local.services import select_replayed
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
-from streamlearn.storage.store import Store
 from streamlearn.waiting import wait_until
 
 REFERENCES = ("copies:linear", "copies:recurrent")
@@ -57,17 +56,18 @@ def test_a_network_and_a_linear_model_share_a_topic_and_survive_kills(stack: Sta
     with running_trial(stack, REFERENCES[0]) as linear, running_trial(stack, REFERENCES[1]) as recurrent:
         send(stack.settings.kafka, "hours", [b"no hour"])
         answers = Topic(stack.settings.kafka, RECURRENT.prediction_topic)
-        replay = ("replay", "--rate", "100", "--limit", str(HOURS))
-        feeding = threading.Thread(target=recurrent.streamlearn, args=replay)
+        command = (".venv/bin/streamlearn", "replay", "--pipeline", REFERENCES[1])
+        command += ("--rate", "100", "--limit", str(HOURS))
+        feeding = threading.Thread(target=recurrent.stack.run, args=command)
         feeding.start()
         for count in (HOURS // 4, HOURS // 2):
             wait_until(lambda c=count: len(answers.read().values) >= c, 600, f"{count} forecasts")
-            starts = count_restores(stack, LINEAR)
+            starts = linear.count_restores()
             with open_transaction(stack, LINEAR):
                 assert chaos.kill(stack.settings, chaos.WORKER)
                 # A record to go on with: all hours may have been answered by now.
                 send(stack.settings.kafka, "hours", [b"no hour"])
-                wait_until(lambda n=starts: count_restores(stack, LINEAR) > n, 300, f"{LINEAR.name} to go on")
+                wait_until(lambda n=starts: linear.count_restores() > n, 300, f"{LINEAR.name} to go on")
         feeding.join()
         for trial in (linear, recurrent):
             trial.settle()
@@ -75,7 +75,7 @@ def test_a_network_and_a_linear_model_share_a_topic_and_survive_kills(stack: Sta
         answers.close()
         assert offsets == sorted(set(offsets))
         assert len(offsets) == HOURS
-        assert count_restores(stack, RECURRENT) >= 3, "the kills have hit nothing"
+        assert recurrent.count_restores() >= 3, "the kills have hit nothing"
 
         end = HOURS + 3
         rolled = recurrent.streamlearn("models rollback", str(end))
@@ -102,12 +102,3 @@ def open_transaction(stack: Stack, pipeline: Pipeline) -> Iterator[None]:
         producer.commit_transaction()
     finally:
         producer.close(timeout=10)
-
-
-def count_restores(stack: Stack, pipeline: Pipeline) -> int:
-    """Return how often a worker has begun to learn, the first time included."""
-    store = Store.of(stack.settings)
-    try:
-        return len(store.restores(pipeline.name))
-    finally:
-        store.close()
