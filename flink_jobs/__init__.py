@@ -10,4 +10,5 @@ learn_udf.py     the adapter between Flink's batches and `streamlearn.engine.wor
 metrics.py       what Flink shows of the learning, group `online_ml`
 keep.py          watches jobs, and submits each that Flink has lost
 reset.py         ends a lineage and deletes its models
+skip.py          gets past a record that ends the job each time
 """

@@ -60,8 +60,8 @@ def _submit_if_missing(
         flink_api.cancel(settings, older)
     job = flink_api.newest_job(settings, name)
     if job and job.live:
-        reason = None if job.state == "RUNNING" else flink_api.find_trouble(settings, job)
-        return f"{name} is {job.state.lower()}" + (f": {reason}" if reason else ""), _POLL_S
+        trouble = None if job.state == "RUNNING" else flink_api.find_trouble(settings, job)
+        return f"{name} is {job.state.lower()}" + (f": {trouble.reason}" if trouble else ""), _POLL_S
     if job and job.state != "FAILED":
         advice = f"`streamlearn train {pipeline.name}` resumes it"
         return f"{name} was {job.state.lower()} by hand; {advice}", _POLL_S

@@ -21,6 +21,9 @@ from streamlearn.settings import Settings
 from streamlearn.stream.lineage import Lineage
 
 
+_BATCHES_PER_BUNDLE = 16
+
+
 def build_options(lineage: Lineage, settings: Settings) -> dict[str, str]:
     """Return Flink's options for the job."""
     restart_ms = round(1000 * settings.restart_wait_s)
@@ -31,7 +34,8 @@ def build_options(lineage: Lineage, settings: Settings) -> dict[str, str]:
         "parallelism.default": "1",
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
-        "python.fn-execution.bundle.size": str(settings.chunk_rows),
+        # A bundle of one batch would make the JVM and Python take turns.
+        "python.fn-execution.bundle.size": str(_BATCHES_PER_BUNDLE * settings.chunk_rows),
         "python.fn-execution.bundle.time": str(settings.bundle_time_ms),
         "python.fn-execution.arrow.batch.size": str(settings.chunk_rows),
         "execution.checkpointing.mode": "EXACTLY_ONCE",

@@ -33,19 +33,32 @@ def end_lineage(settings: Settings, pipeline: Pipeline, *, force: bool, echo: Ca
         job = _find_live_job(settings, pipeline, force=force)
         if job and not force:
             raise JobError(f"{job.name} is running; cancel it first, or say --force")
-        if job:
-            flink_api.cancel(settings, job)
-            wait_until(
-                lambda: _find_live_job(settings, pipeline, force=force) is None,
-                _CANCEL_S,
-                f"{job.name} to stop",
-            )
-            echo(f"{job.name} cancelled; `streamlearn train {pipeline.name}` begins anew")
+        if cancel_live_job(settings, pipeline, force=force):
+            name = job_name(pipeline.name)
+            echo(f"{name} cancelled; `streamlearn train {pipeline.name}` begins anew")
         with Broker(settings) as broker:
             ensure_topics(broker, pipeline)
             lineage = LineageRegister(broker, pipeline).end()
         echo(f"lineage {lineage.id} ended" if lineage else f"{pipeline.name} has no open lineage")
         echo(f"{Store.of(settings).clear(pipeline.name)} keys deleted")
+
+
+def cancel_live_job(settings: Settings, pipeline: Pipeline, *, force: bool) -> bool:
+    """Cancel the pipeline's job, and wait until it has stopped; return whether there was one.
+
+    Raises
+    ------
+    JobError
+        Flink does not answer, and `force` is not given.
+    """
+    job = _find_live_job(settings, pipeline, force=force)
+    if job is None:
+        return False
+    flink_api.cancel(settings, job)
+    wait_until(
+        lambda: _find_live_job(settings, pipeline, force=force) is None, _CANCEL_S, f"{job.name} to stop"
+    )
+    return True
 
 
 def _find_live_job(settings: Settings, pipeline: Pipeline, *, force: bool) -> flink_api.Job | None:

@@ -5,31 +5,33 @@ has answered records, the submission is refused, unless `rebuild` is given: then
 last committed answer, with the model learned again from Kafka where Redis lacks it.
 """
 
-import importlib.util
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-import streamlearn
 from flink_jobs import distribution
 from flink_jobs.checkpoints import find_newest_checkpoint
 from flink_jobs.lock import lock_submission
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.broker.topics import ensure_topics
-from streamlearn.errors import JobError, LineageError
+from streamlearn.errors import JobError, LineageError, StorageError
 from streamlearn.operations import flink_api
 from streamlearn.operations.flink_api import job_name
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.user_code import find_user_code
 from streamlearn.settings import Settings, inherit_env
+from streamlearn.storage.store import Store
 from streamlearn.stream.lineage import Lineage
 
 _LEARN = Path(__file__).parent / "learn.py"
 _TIMEOUT_S = 180.0
+_POLL_S = 0.5
 _PYTHON_ERROR = re.compile(r"(?!Caused by)[\w.]*(Error|Exception)\b: ")
 
 
@@ -40,6 +42,7 @@ def submit(
     fresh: bool = False,
     rebuild: bool = False,
     accept_edits: bool = False,
+    wait_s: float = 0,
     echo: Callable[[str], None] = print,
 ) -> None:
     """Start the pipeline's job where its lineage stands; do nothing if it runs already.
@@ -52,14 +55,17 @@ def submit(
         Go on without a checkpoint, behind the last committed answer.
     accept_edits
         Go on although code that decides predictions has been edited.
+    wait_s
+        Wait so many seconds until the job learns or, where there is nothing to learn, until it runs.
 
     Raises
     ------
     JobError
-        Flink does not answer, or refuses the job.
+        Flink does not answer, refuses the job, or restarts it while it is waited for.
     LineageError
         The lineage cannot be continued.
     """
+    _check_configured(settings)
     with lock_submission(settings, pipeline) as lock, Broker(settings) as broker:
         running = flink_api.newest_job(settings, job_name(pipeline.name))
         if running and running.live:
@@ -79,23 +85,69 @@ def submit(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
             + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {start}")
         )
+        starts = _count_starts(settings, pipeline)
         _call_flink_run(settings, pipeline, lineage, start, checkpoint, lock, echo)
         echo(f"{job_name(pipeline.name)} submitted")
+        if wait_s:
+            end = broker.stable_end(pipeline.topic)
+            has_input = not broker.is_hole(pipeline.topic, register.resume_at(lineage), end)
+            _wait_until_begun(settings, pipeline, starts if has_input else None, wait_s, echo)
 
 
-def find_user_code(pipeline: Pipeline) -> list[Path]:
-    """Return the module or package of a pipeline of your own, which Flink must send to its workers.
+def _check_configured(settings: Settings) -> None:
+    """Raise `JobError` where Flink's scripts would not find their configuration."""
+    folder = settings.home.absolute() / "flink" / "conf"
+    if not (folder / "config.yaml").exists():
+        raise JobError(
+            f"no stack was set up in {settings.home.absolute()}: there is no Flink configuration. Call this"
+            " from the folder in which you have called `streamlearn up`, or set STREAMLEARN_HOME to its"
+            " .streamlearn"
+        )
 
-    Nothing is returned for what workers can import anyway: installed packages, and this project's own.
+
+def _count_starts(settings: Settings, pipeline: Pipeline) -> int:
+    """Count how often the job's worker has begun; 0 if Redis does not answer."""
+    store = Store.of(settings)
+    try:
+        return len(store.restores(pipeline.name))
+    except StorageError:
+        return 0
+    finally:
+        store.close()
+
+
+def _wait_until_begun(
+    settings: Settings, pipeline: Pipeline, starts: int | None, wait_s: float, echo: Callable[[str], None]
+) -> None:
+    """Wait until the worker has begun once more than `starts` times; None: until all of the job runs.
+
+    Raises
+    ------
+    JobError
+        The job is restarted, or Flink has no slot for it.
     """
-    module = pipeline.reference.partition(":")[0].partition(".")[0]
-    # This package is wherever the job's own code is.
-    is_own = ":" in pipeline.reference and module != streamlearn.__name__
-    spec = importlib.util.find_spec(module) if is_own else None
-    if spec is None or spec.origin is None or "site-packages" in spec.origin:
-        return []
-    origin = Path(spec.origin)
-    return [origin.parent if origin.name == "__init__.py" else origin]
+    name, deadline = job_name(pipeline.name), time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        job = flink_api.newest_job(settings, name)
+        trouble = flink_api.find_trouble(settings, job) if job else None
+        if job and trouble:
+            state = "is tried again and again" if job.live else "has failed"
+            page = f"{settings.flink}/#/job/running/{job.id}/exceptions"
+            raise JobError(f"{name} {state}: {trouble.reason}; all of it: {page}")
+        if job and (
+            flink_api.runs_whole(settings, job)
+            if starts is None
+            else _count_starts(settings, pipeline) > starts
+        ):
+            echo(f"{name} runs" if starts is None else f"{name} learns")
+            return
+        time.sleep(_POLL_S)
+    job = flink_api.newest_job(settings, name)
+    if job and not flink_api.runs_whole(settings, job):
+        raise JobError(
+            f"{name} does not run yet after {wait_s:.0f} s; has Flink a free task slot? See {settings.flink}"
+        )
+    echo(f"{name} runs, but has not begun to learn within {wait_s:.0f} s; `streamlearn status` tells why")
 
 
 def _check_resumable(settings: Settings, register: LineageRegister, pipeline: Pipeline) -> None:

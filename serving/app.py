@@ -8,6 +8,7 @@ from serving import access, errors, files, openapi, telemetry
 from serving.api import feedback, forecast, lags, versions
 from serving.bodies import BodyReader
 from serving.drawing import digits
+from serving.jobs import JobMonitor
 from serving.model_cache import ModelCache
 from serving.pages import routes as pages
 from serving.protocol import v1, v2
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
         pipeline.name: ModelCache(store, pipeline, settings.model_poll_ms / 1000, settings.checkpoint_key)
         for pipeline in load_all(settings)
     }
+    app.extensions["jobs"] = JobMonitor(settings, sorted(app.extensions["models"]))
     app.extensions["is_alive"] = lambda: True
     telemetry.register(app, metrics_dir)
     errors.register(app)

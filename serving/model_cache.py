@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 _FIRST_REFRESH_S = 2.0
 """How long a server that starts waits for its first model before it answers that it has none."""
 
+_LEAST_PAUSE_S = 0.1
+"""No version is loaded sooner after the one before."""
+
 _MAX_OTHERS = 8
 """How many versions beside the served one stay in memory."""
 
@@ -233,11 +236,14 @@ class ModelCache:
     def _poll(self) -> None:
         """Refresh at every announcement and at least once in `poll_s` seconds, until stopped."""
         while not self._stopped.is_set():
+            started = time.monotonic()
             try:
                 self.refresh()
             except Exception:
                 _log.exception("the newest version of %s cannot be loaded", self.pipeline.name)
             self._refreshed.set()
+            # While records stream in, a version follows on the other in milliseconds.
+            self._stopped.wait(max(0.0, started + _LEAST_PAUSE_S - time.monotonic()))
             try:
                 self._store.wait_for_head(self.pipeline.name, self._poll_s)
             except StoreUnavailable:

@@ -14,7 +14,7 @@ streamlearn.errors.BadSetting: STREAMLEARN_HTTP_PORT='many' is not a whole numbe
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -91,6 +91,9 @@ class Settings:
         "stop",
         "if Kafka has lost records that were not learned yet: stop with an error, or continue and count them",
     )
+    log_mb: Count = _option(
+        10, "MiB after which a log of the local stack is begun anew; the one before is kept"
+    )
     flink: Annotated[str, Meta(pattern=r"^https?://[^:/\s]+:\d+$")] = _option(
         "http://localhost:8081", "Flink's REST address and web UI"
     )
@@ -144,7 +147,10 @@ class Settings:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Read the settings from `environ` (the process's own by default) and the home's `secrets.env`.
+        """Read the settings from `environ` (the process's own by default) and from two files in the home.
+
+        What `environ` lacks is taken from those that the running stack was started with, and from
+        `secrets.env`.
 
         Raises
         ------
@@ -152,14 +158,20 @@ class Settings:
             A value is not one that the setting can have.
         """
         environ = os.environ if environ is None else environ
-        without_secrets = cls(**_convert(environ))
         nonempty = {name: text for name, text in environ.items() if text}
-        return cls(**_convert({**read_variables(without_secrets.secrets), **nonempty}))
+        started_with = read_variables(cls(**_convert(environ)).started_with)
+        secrets = read_variables(cls(**_convert({**started_with, **nonempty})).secrets)
+        return cls(**_convert({**started_with, **secrets, **nonempty}))
 
     @property
     def secrets(self) -> Path:
         """The file of passwords and keys that are not in the environment."""
         return Path(self.secrets_file or self.home / SECRETS)
+
+    @property
+    def started_with(self) -> Path:
+        """The file of the settings with which the running stack was started; its secrets are not in it."""
+        return self.home / "run" / "settings.env"
 
     @property
     def kafka_port(self) -> int:
@@ -191,9 +203,10 @@ class Settings:
         """The folder that holds every pipeline's Flink checkpoints and savepoints."""
         return Path(self.checkpoint_dir or self.home / "flink").absolute()
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, *, secrets: bool = True) -> dict[str, str]:
         """Return the variables with which another process loads the same settings."""
-        return {variable_name(option.name): str(getattr(self, option.name)) for option in fields(self)}
+        options = (option for option in fields(self) if secrets or not option.metadata["secret"])
+        return {variable_name(option.name): str(getattr(self, option.name)) for option in options}
 
 
 def variable_name(name: str) -> str:
@@ -203,6 +216,22 @@ def variable_name(name: str) -> str:
     'STREAMLEARN_HTTP_PORT'
     """
     return PREFIX + name.upper()
+
+
+def locate_home(folders: Iterable[Path], running: Iterable[Path]) -> Path | None:
+    """Return the home to use where none is set: the nearest folder's, else that of the only running stack.
+
+    Parameters
+    ----------
+    folders
+        The folders to look in, the nearest first.
+    running
+        The homes of the stacks that run on this machine.
+    """
+    default = Settings.home
+    nearest = next((folder / default for folder in folders if (folder / default).is_dir()), None)
+    homes = list(running)
+    return nearest or (homes[0] if len(homes) == 1 else None)
 
 
 def inherit_env(more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -149,7 +149,7 @@ def make_app(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[
     apps: list[Flask] = []
 
     def build(**settings: Any) -> Flask:
-        defaults = Settings(home=tmp_path, redis=redis_url, model_poll_ms=20)
+        defaults = Settings(home=tmp_path, redis=redis_url, model_poll_ms=20, flink="http://localhost:1")
         apps.append(create_app(replace(defaults, **settings)))
         return apps[-1]
 
@@ -157,6 +157,7 @@ def make_app(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[
     for app in apps:
         for cache in app.extensions["models"].values():
             cache.stop()
+        app.extensions["jobs"].stop()
 
 
 @pytest.fixture

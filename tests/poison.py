@@ -1,5 +1,6 @@
 """A pipeline whose own code fails on some records whose type is right, and such records."""
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +48,23 @@ BUGGY = replace(
     topic="buggy",
     prediction_topic="buggy_predict",
     learning=replace(POINTS.learning, features=fail),  # type: ignore[type-var]
+)
+
+
+def end(points: Any) -> Any:
+    """End the whole process on a = 666, as a fault in a library may."""
+    if any(point.a == 666 for point in points):
+        os._exit(9)
+    return np.array([[point.a] for point in points])
+
+
+FATAL = replace(
+    POINTS,
+    name="fatal",
+    topic="fatal",
+    prediction_topic="fatal_predict",
+    learning=replace(POINTS.learning, features=end),  # type: ignore[type-var]
+    reference="poison:FATAL",
 )
 
 GOOD = {"a": 0.1, "b": 2.0, "y": 1}

@@ -1,14 +1,23 @@
 """`streamlearn check`: what is wrong with a pipeline is noticed, by the check that is there for it."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
-from sklearn.linear_model import SGDClassifier
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import SGDClassifier, SGDRegressor
 
-from streamlearn.engine.check import check, sample
+from streamlearn.engine.check import Finding, check, sample
+from streamlearn.engine.odd_records import make_odd_records
 from streamlearn.learning import Tabular
+from streamlearn.pipelines import Pipeline
 from streamlearn.pipelines.digits import pipeline
+from streamlearn.pipelines.registry import load
+from streamlearn.pipelines.user_code import find_user_code
 
 
 class Forgetful(SGDClassifier):
@@ -30,3 +39,153 @@ def test_state_that_a_snapshot_lacks_is_noticed(estimator: Any, passes: bool) ->
     findings = {finding.what: finding.passed for finding in check(subject, sample(subject, 200))}
     assert findings["learning repeats exactly"]
     assert findings["a snapshot goes on exactly"] is passes
+
+
+class Trip(msgspec.Struct):
+    km: float
+    stops: float | None = None
+    wait_s: float | None = None
+
+
+def plain(trips: Any) -> Any:
+    return np.array([[trip.km / 100] for trip in trips])
+
+
+def make_trips(**change: Any) -> Pipeline:
+    learning = Tabular(features=plain, label="wait_s", estimator=SGDRegressor)
+    trips = Pipeline("trips", "trips", "trips_predict", Trip, learning, {"random_state": 1})
+    tabular = {name: change.pop(name) for name in ("features", "estimator") if name in change}
+    return replace(trips, learning=replace(learning, **tabular), **change)
+
+
+TRIPS = [b'{"km":%d,"stops":1.0,"wait_s":%d}' % (n * 17 % 50, n * 17 % 50) for n in range(400)]
+
+
+def find(subject: Pipeline, what: str, values: list[bytes] = TRIPS) -> Finding:
+    return next(finding for finding in check(subject, values) if finding.what.startswith(what))
+
+
+def test_an_honest_pipeline_passes_every_check() -> None:
+    findings = list(check(make_trips(), TRIPS))
+    assert all(finding.passed for finding in findings), findings
+    assert not any(finding.noted for finding in findings), findings
+    assert len(findings) == 11
+
+
+def test_an_estimator_that_cannot_learn_from_a_stream_is_told_with_what_to_take() -> None:
+    finding = find(make_trips(estimator=RandomForestRegressor), "its estimator")
+    assert not finding.passed
+    assert finding.detail.startswith("RandomForestRegressor has no partial_fit; take one")
+
+
+def test_without_a_seed_the_advice_is_to_give_one() -> None:
+    finding = find(make_trips(parameters={}), "learning repeats exactly")
+    assert not finding.passed
+    assert "give the estimator a random_state" in finding.detail
+
+
+def test_a_model_worse_than_the_baseline_is_said() -> None:
+    def unscaled(trips: Any) -> Any:
+        return np.array([[1e4 * trip.km] for trip in trips])
+
+    finding = find(make_trips(features=unscaled), "it learns")
+    assert finding.noted
+    assert "rmse is worse than the baseline's" in finding.detail
+
+
+def logarithm_of_stops(trips: Any) -> Any:
+    return np.array([[trip.km / 100, np.log(trip.stops)] for trip in trips])
+
+
+def test_what_odd_records_do_to_its_own_code_is_said() -> None:
+    subject = make_trips(features=logarithm_of_stops)
+    assert find(subject, "no odd record ends the stream").passed
+    finding = find(subject, "its own code fails on odd records")
+    assert finding.noted
+    assert "stops left out: TypeError" in finding.detail
+    assert "RuntimeWarning: divide by zero encountered in log" in find(subject, "its code warns").detail
+
+
+def test_an_odd_record_that_would_end_the_stream_is_named() -> None:
+    def opens_a_file(trips: Any) -> Any:
+        if any(trip.km < 0 for trip in trips):
+            raise OSError("the disk is full")
+        return plain(trips)
+
+    finding = find(make_trips(features=opens_a_file), "no odd record ends the stream")
+    assert not finding.passed
+    assert finding.detail.startswith("km = -1: OSError: the disk is full, in ")
+
+
+def test_odd_records_leave_no_field_as_it_is() -> None:
+    odd = {record.what: record.value for record in make_odd_records(make_trips(), TRIPS[0])}
+    assert odd["km left out"] == b'{"stops":1.0,"wait_s":0}'
+    assert odd["stops = null"] == b'{"km":0,"stops":null,"wait_s":0}'
+    assert {"km = 1e308", "wait_s = -1e308", "wait_s = true", "a field that nobody knows"} < odd.keys()
+    of_lists = {record.what for record in make_odd_records(pipeline, sample(pipeline, 1)[0])}
+    assert {"x = []", "x[0] = null", "x[0] = 1e308"} < of_lists
+
+
+MODULE = """\
+import msgspec, numpy as np
+from pathlib import Path
+from sklearn.linear_model import SGDRegressor
+from streamlearn.learning import Tabular
+from streamlearn.pipelines import Pipeline
+{imports}
+
+class Trip(msgspec.Struct):
+    km: float
+    stops: float | None = None
+    wait_s: float | None = None
+
+def features(trips):
+    return np.array([[trip.km / 100] for trip in trips])
+
+learning = Tabular(features=features, label="wait_s", estimator=SGDRegressor)
+pipeline = Pipeline("trips", "trips", "trips_predict", Trip, learning, {{"random_state": 1}})
+"""
+
+Write = Callable[[str, str], Pipeline]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write a module of one's own into the current folder, with more imports; load its pipeline."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(name: str, imports: str) -> Pipeline:
+        file = tmp_path / (f"{name}.py" if "." not in name else f"{name.replace('.', '/')}.py")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(MODULE.format(imports=imports))
+        return load(f"{name}:pipeline")
+
+    return write
+
+
+def test_what_a_module_imports_from_its_folder_is_sent_along(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "trips_scale.py").write_text("import trips_units")
+    (tmp_path / "trips_units.py").write_text("KM = 1000")
+    (tmp_path / "trips_other.py").write_text("raise SystemExit")
+    subject = write("trips_with_sibling", "import trips_scale")
+    assert [file.name for file in find_user_code(subject)] == [
+        "trips_with_sibling.py", "trips_scale.py", "trips_units.py",
+    ]  # fmt: skip
+    assert find(subject, "it runs on a worker").passed
+
+
+def test_a_file_that_a_worker_would_not_have_is_told_and_a_package_takes_it_along(
+    write: Write, tmp_path: Path
+) -> None:
+    read = 'DATA = Path(__file__).with_name("trips.csv").read_text()'
+    (tmp_path / "trips.csv").write_text("1")
+    finding = find(write("trips_with_file", read), "it runs on a worker")
+    assert not finding.passed
+    assert "No such file or directory" in finding.detail
+    assert "sent are only trips_with_file.py" in finding.detail
+    package = tmp_path / "trips_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "trips.csv").write_text("1")
+    finding = find(write("trips_package.module", read), "it runs on a worker")
+    assert (finding.passed, finding.detail) == (True, "trips_package/")

@@ -483,9 +483,8 @@ def test_a_model_that_is_too_old_is_not_ready(client: FlaskClient, make_app: Mak
     assert make_app(ready_age_s=3600.0).test_client().get("/v2/health/ready").status_code == 200
     late = make_app(ready_age_s=0.001).test_client()
     wait_until(lambda: late.get("/v2/health/ready").status_code == 503, 5, "the model to grow old")
-    assert late.get("/v2/health/ready").get_json() == {
-        "ready": False, "serving": [], "waiting_for": ["digits"],
-    }  # fmt: skip
+    expected = {"ready": False, "serving": [], "waiting_for": ["digits"]}
+    assert late.get("/v2/health/ready").get_json().items() >= expected.items()
     assert infer(late, tensor()).status_code == 200
 
 

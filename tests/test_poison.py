@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import redis
 from poison import GOOD, POISON
@@ -47,15 +48,41 @@ def test_job_rebuild_and_verify_set_the_same_records_aside(stack: Stack) -> None
         letters.close()
 
 
-def test_a_bug_that_fails_on_every_record_stops_the_job_and_is_told(stack: Stack) -> None:
-    with running_trial(stack, "poison:BUGGY") as trial:
+def test_a_bug_that_fails_on_every_record_stops_the_job_and_is_told(stack: Stack, tmp_path: Path) -> None:
+    with running_trial(stack, "poison:BUGGY") as trial, trial.running_server(tmp_path) as server:
         send(trial.settings.kafka, "buggy", [json.dumps(GOOD).encode()] * 300)
         reason = "fails on every record, 101 in a row: KeyError: 'a bug of the author'"
-        wait_until(
-            lambda: reason in trial.stack.streamlearn("status", check=False).stdout,
-            120,
-            "the reason in the status",
-        )
+
+        def is_told() -> bool:
+            status = trial.stack.streamlearn("status", check=False)
+            told = "the job restarts: streamlearn.errors.PipelineFails: at offset" in status.stdout
+            return status.returncode == 1 and told and reason in status.stdout
+
+        wait_until(is_told, 120, "the reason in the status")
+        for path, field in (("/v2/health/ready", "troubles"), ("/live/buggy?once=1", "trouble")):
+            wait_until(lambda p=path, f=field: reason in str(server.ask(p)[f]), 60, f"the reason at {path}")
+        trial.cancel()
+        submitted = trial.streamlearn("train", check=False)
+        assert submitted.returncode == 1
+        assert "is tried again and again: streamlearn.errors.PipelineFails" in submitted.stderr
+        assert reason in submitted.stderr
         dead = Topic(trial.settings.kafka, "buggy.dead_letter").read()
         assert len(dead.values) <= 100
         dead.close()
+
+
+def test_a_record_that_ends_the_process_is_skipped_and_the_model_kept(stack: Stack) -> None:
+    with running_trial(stack, "poison:FATAL") as trial:
+        good, bad = (json.dumps({**GOOD, "a": a}).encode() for a in (1, 666))
+        send(trial.settings.kafka, "fatal", [good] * 50)
+        trial.settle()
+        offset = send(trial.settings.kafka, "fatal", [bad, *[good] * 50])
+        status = lambda: trial.stack.streamlearn("status", check=False).stdout  # noqa: E731
+        wait_until(lambda: f"answered up to offset {offset - 1}" in status(), 120, "the trouble to be told")
+        refused = trial.streamlearn("skip", "--offset", "3", check=False)
+        assert (refused.returncode, "is answered already" in refused.stderr) == (1, True)
+        done = trial.streamlearn("skip", "--offset", str(offset))
+        assert f"skips the record at offset {offset}" in done.stdout
+        assert "fatal: learn learns" in done.stdout
+        report = trial.verify()
+        assert (report["start"], report["predictions"], report["dead_letters"]) == (0, 100, 1)

@@ -34,6 +34,7 @@ def test_after_a_reset_a_new_lineage_begins_behind_the_old_one(stack: Stack, tmp
                 return server.ask("/v2/models/renewed")["parameters"].get("lineage")  # type: ignore[no-any-return]
 
             trial.replay(300)
+            trial.settle()
             old = register.current()
             assert old is not None
             wait_until(lambda: served() == old.id, 60, "the old lineage to be served")

@@ -25,7 +25,10 @@ def client(make_app: MakeApp) -> FlaskClient:
 def test_without_a_model_nothing_is_served(client: FlaskClient) -> None:
     assert client.get("/v2/health/live").get_json() == {"live": True}
     ready = client.get("/v2/health/ready")
-    assert (ready.status_code, ready.get_json()) == (503, {"ready": False, "serving": [], "waiting_for": []})
+    troubles = dict.fromkeys(("digits", "pm25"), "Flink at http://localhost:1 does not answer")
+    assert ready.status_code == 503
+    assert ready.get_json().items() >= {"ready": False, "serving": [], "waiting_for": []}.items()
+    assert {name: text[:43] for name, text in ready.get_json()["troubles"].items()} == troubles
     assert client.get("/v2/models/digits").get_json()["versions"] == []
     assert client.get("/v2/models/digits/ready").status_code == 503
     assert client.get("/v2/models/pm25/forecast").status_code == 503

@@ -24,6 +24,7 @@ from sklearn.datasets import load_digits
 from stacks import ROOT, Stack
 
 from streamlearn.cli.main import main
+from streamlearn.pipelines import digits
 from streamlearn.settings import inherit_env
 from streamlearn.waiting import wait_until
 
@@ -157,7 +158,7 @@ def test_a_rollback_is_followed_by_the_server(learned: Stack) -> None:
 
 def test_a_version_at_which_no_step_ended_is_refused(learned: Stack) -> None:
     settle(learned.settings, "digits")
-    answers = Topic(learned.settings.kafka, "digits_predictions").read()
+    answers = Topic(learned.settings.kafka, digits.pipeline.prediction_topic).read()
     steps = {answer["model_version"] for answer in answers.json()}
     between = next(version for version in range(min(steps), max(steps)) if version not in steps)
     done = CliRunner().invoke(

@@ -6,7 +6,7 @@ from stacks import ROOT
 
 from streamlearn.errors import BadSetting
 from streamlearn.local import secrets
-from streamlearn.settings import Settings, variable_name
+from streamlearn.settings import Settings, locate_home, variable_name
 
 
 def test_a_process_started_with_the_environment_loads_the_same_settings(tmp_path: Path) -> None:
@@ -71,3 +71,26 @@ def test_every_setting_is_documented_with_its_default_and_its_sentence() -> None
     for option in fields(Settings):
         row = f"| `{variable_name(option.name)}` | `{option.default}` | {option.metadata['help']} |"
         assert row in page, f"docs/settings.md lacks: {row}"
+
+
+def test_what_the_running_stack_was_started_with_is_known_to_later_commands(tmp_path: Path) -> None:
+    home = {"STREAMLEARN_HOME": str(tmp_path)}
+    started = Settings(home=tmp_path, http_port=9, redis="redis://:hush@localhost:1/0", pipelines="mine:p")
+    started.started_with.parent.mkdir()
+    lines = started.environment(secrets=False)
+    assert "STREAMLEARN_REDIS" not in lines
+    started.started_with.write_text("".join(f"{name}={text}\n" for name, text in lines.items()))
+    (tmp_path / "secrets.env").write_text("STREAMLEARN_REDIS=redis://:a@localhost:1/0\n")
+    later = Settings.load({**home, "STREAMLEARN_HTTP_PORT": "10"})
+    assert (later.http_port, later.pipelines, later.redis_password) == (10, "mine:p", "a")
+
+
+def test_the_home_is_the_nearest_folders_else_that_of_the_only_running_stack(tmp_path: Path) -> None:
+    project, below = tmp_path / "project", tmp_path / "project" / "a" / "b"
+    (project / ".streamlearn").mkdir(parents=True)
+    below.mkdir(parents=True)
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert locate_home([below, *below.parents], [one]) == project / ".streamlearn"
+    assert locate_home([tmp_path], [one]) == one
+    assert locate_home([tmp_path], [one, other]) is None
+    assert locate_home([tmp_path], []) is None

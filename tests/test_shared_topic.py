@@ -9,12 +9,12 @@ from kafka import KafkaProducer
 from reading import Topic, send
 from stacks import ROOT, Stack, running_trial
 
-from flink_jobs.submit import find_user_code
 from flink_jobs.tables import transactional_id_prefix
 from streamlearn.local import chaos, up
 from streamlearn.local.services import select_replayed
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
+from streamlearn.pipelines.user_code import find_user_code
 from streamlearn.settings import Settings
 from streamlearn.waiting import wait_until
 

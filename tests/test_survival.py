@@ -375,45 +375,34 @@ def test_random_kills_under_load_change_nothing(stack: Stack, pm25_csv: str) -> 
     assert "rolled back" in process.stdout
 
 
-@pytest.fixture
-def spoiled(stack: Stack) -> Iterator[Trial]:
-    """A trial that may be spoiled for good, with 1,000 records learned."""
+def test_a_doubled_answer_is_found_and_lost_input_stops_the_job(stack: Stack) -> None:
+    """Nothing goes on in silence; afterwards a new lineage begins behind the loss."""
     with running_trial(stack, "copies:spoiled") as trial:
+        kafka = trial.settings.kafka
         trial.replay(1000)
         trial.verify()
-        yield trial
+        answers = Topic(kafka, "spoiled_answers").read()
+        send(kafka, "spoiled_answers", [answers.values[-100]])
+        offset = answers.json()[-100]["offset"]
+        answers.close()
+        process = trial.streamlearn("verify", check=False)
+        assert process.returncode == 1
+        assert f"the first at offset {offset}" in process.stdout
+        assert "doubled" in process.stdout
 
-
-def test_input_that_kafka_has_lost_unlearned_stops_the_job_with_its_reason(spoiled: Trial) -> None:
-    """Nothing goes on in silence; afterwards a new lineage begins behind the loss."""
-    spoiled.cancel()
-    spoiled.replay(500)
-    with Broker(spoiled.settings) as broker:
-        last = broker.stable_end("spoiled")
-    drop_records(spoiled.settings.kafka, "spoiled", last - 100)
-    spoiled.streamlearn("train")
-    reason = "are gone from Kafka before they were learned"
-    wait_until(
-        lambda: reason in str(health.describe_trouble(spoiled.settings, "spoiled")),
-        PATIENCE_S,
-        "the reason to be known",
-    )
-    assert reason in spoiled.stack.streamlearn("status", check=False).stdout
-    spoiled.streamlearn("reset", "--force")
-    drop_records(spoiled.settings.kafka, "spoiled", last)
-    spoiled.streamlearn("train")
-    spoiled.replay(500)
-    assert spoiled.verify()["start"] >= last
-
-
-def test_a_doubled_answer_is_found(spoiled: Trial) -> None:
-    answers = Topic(spoiled.settings.kafka, "spoiled_answers").read()
-    send(spoiled.settings.kafka, "spoiled_answers", [answers.values[-100]])
-    offset = answers.json()[-100]["offset"]
-    answers.close()
-    process = spoiled.streamlearn("verify", check=False)
-    assert process.returncode == 1
-    assert f"the first at offset {offset}" in process.stdout
-    assert "doubled" in process.stdout
-    spoiled.streamlearn("reset", "--force")
-    assert spoiled.streamlearn("verify", check=False).returncode == 2
+        trial.cancel()
+        trial.replay(500)
+        with Broker(trial.settings) as broker:
+            last = broker.stable_end("spoiled")
+        drop_records(kafka, "spoiled", last - 100)
+        reason = "are gone from Kafka before they were learned"
+        submitted = trial.streamlearn("train", check=False)
+        assert submitted.returncode == 1
+        assert reason in submitted.stderr
+        assert reason in trial.stack.streamlearn("status", check=False).stdout
+        trial.streamlearn("reset", "--force")
+        assert trial.streamlearn("verify", check=False).returncode == 2
+        drop_records(kafka, "spoiled", last)
+        trial.streamlearn("train")
+        trial.replay(500)
+        assert trial.verify()["start"] >= last

@@ -1,6 +1,7 @@
 """Topics, the register, the journal and the tail, on the real broker."""
 
 import base64
+import json
 import random
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -122,6 +123,31 @@ def test_a_lineage_goes_on_until_it_is_ended(broker: Settings, pipeline: Pipelin
     third = LineageRegister(Broker(broker), pipeline).claim()
     assert third.id != first.id
     assert third.epoch == 4
+
+
+def test_a_lineage_skips_a_record_that_is_there_and_not_answered(
+    broker: Settings, pipeline: Pipeline
+) -> None:
+    ensure_topics(Broker(broker), pipeline)
+    register = LineageRegister(Broker(broker), pipeline)
+    with pytest.raises(LineageError, match="no open lineage"):
+        register.skip(0)
+    first = register.claim()
+    send(broker.kafka, pipeline.topic, [b"0", b"1", b"2"])
+    answer = {"offset": 0, "model_version": 0, "lineage": first.id}
+    send(broker.kafka, pipeline.prediction_topic, [json.dumps(answer).encode()])
+    for offset, reason in ((0, "answered already"), (3, "no record at offset 3; it ends at 3")):
+        with pytest.raises(LineageError, match=reason):
+            register.skip(offset)
+    assert register.current() == first
+    register.skip(2)
+    skipping = register.skip(1)
+    assert (skipping.id, skipping.skipped, skipping.epoch) == (first.id, (1, 2), 3)
+    assert register.claim().skipped == (1, 2)
+    with pytest.raises(Fenced):
+        register.check_open(first)
+    register.end()
+    assert register.claim().skipped == ()
 
 
 def test_other_parameters_do_not_continue_a_lineage(broker: Settings, pipeline: Pipeline) -> None:

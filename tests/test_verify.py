@@ -275,6 +275,19 @@ def test_the_newest_records_alone_are_compared_from_a_version_before_them(
     assert verify(last=50).start == 500
 
 
+def test_a_backlog_that_waits_does_not_hide_what_is_answered(honest: ListStream, verify: Verify) -> None:
+    """As after a failure: many records have come, and are not answered yet."""
+    honest.commit = 900
+    honest.records += [row._replace(offset=900 + number) for number, row in enumerate(inputs(900))]
+    report = verify(last=300)
+    assert (report.exit_code, report.start, report.end, report.unanswered) == (0, 500, 900, 900)
+
+
+def test_a_kept_version_is_compared_however_few_records_are(honest: ListStream, verify: Verify) -> None:
+    report = verify(last=1)
+    assert (report.exit_code, report.snapshots) == (0, 1)
+
+
 def test_it_begins_before_the_version_that_a_control_record_goes_back_to(
     make: Make, stream: ListStream, verify: Verify
 ) -> None:

@@ -162,7 +162,7 @@ def make_message(watch: Watch) -> Message:
         job_id=watch.job.id if watch.job else None,
         trouble=watch.progress or watch.job_trouble or watch.models.trouble,
         model=describe_served_model(watch),
-        rate=None if flow.end_offset is None else round(flow.rate, 1),
+        rate=None if flow.rate is None else round(flow.rate, 1),
         unanswered=unanswered,
         curve=curve,
         versions=[
@@ -173,7 +173,8 @@ def make_message(watch: Watch) -> Message:
         dead_letter_count=len(flow.dead_letters),
         more_dead_letters=flow.more_dead_letters,
         restores=watch.restores[: -_ROWS - 1 : -1],
-        restarts=len(watch.restores),
+        # The first start of each lineage is none.
+        restarts=len(watch.restores) - len({restore.lineage for restore in watch.restores}),
         rolled_back=sum(restore.dropped for restore in watch.restores),
         outlook=outlook,
         errors=errors,

@@ -43,6 +43,8 @@ _IDLE_S = 30.0
 """How long polling goes on after the last watcher has left."""
 
 _RATE_S = 10.0
+_LEAST_RATE_S = 5.0
+"""Answers come in bursts, one a checkpoint: over a shorter time their rate would be any number."""
 
 
 class DeadLetter(msgspec.Struct):
@@ -73,8 +75,8 @@ class Flow:
     """The newest offset that has an answer."""
     count: int = 0
     """Answers that have come since watching began."""
-    rate: float = 0.0
-    """Answers a second, over the last ten seconds."""
+    rate: float | None = None
+    """Answers a second, over the last ten seconds; None until they have been counted for some."""
 
 
 class Watch:
@@ -191,12 +193,12 @@ class Watch:
         flow.end_offset = seen.ends[self.pipeline.topic]
         flow.rate = self._measure_rate(time.monotonic(), flow.count)
 
-    def _measure_rate(self, now: float, count: int) -> float:
+    def _measure_rate(self, now: float, count: int) -> float | None:
         self._counts.append((now, count))
         while now - self._counts[0][0] > _RATE_S:
             self._counts.popleft()
         (then, count_then) = self._counts[0]
-        return (count - count_then) / (now - then) if now > then else 0.0
+        return (count - count_then) / (now - then) if now - then >= _LEAST_RATE_S else None
 
     def _close_tail(self) -> None:
         if self._tail is not None:
@@ -214,6 +216,5 @@ class Watch:
 
     def _poll_flink(self) -> None:
         self.job = flink_api.newest_job(self._settings, job_name(self.pipeline.name))
-        self.job_trouble = (
-            flink_api.find_trouble(self._settings, self.job) if self.job and self.job.live else None
-        )
+        trouble = flink_api.find_trouble(self._settings, self.job) if self.job else None
+        self.job_trouble = trouble.reason if trouble else None

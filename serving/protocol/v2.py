@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
+from serving.jobs import JobMonitor
 from serving.model_cache import ModelCache, Served
 from serving.models import (
     call_model,
@@ -44,11 +45,15 @@ class Live(msgspec.Struct):
 
 
 class Ready(msgspec.Struct):
-    """Whether the server is ready; which pipelines are served, and which learn but are not served yet."""
+    """Whether the server is ready; which pipelines are served, and which learn but are not served yet.
+
+    `troubles` tells why a pipeline's job in Flink does not learn: its last good model is served all the same.
+    """
 
     ready: bool
     serving: list[str]
     waiting_for: list[str]
+    troubles: dict[str, str]
 
 
 class ModelReady(msgspec.Struct):
@@ -93,7 +98,8 @@ def check_ready() -> Response:
     serving = [name for name in sorted(caches) if _is_ready(name)]
     waiting = [name for name in sorted(caches) if caches[name].has_begun and name not in serving]
     is_ready = bool(serving) and not waiting
-    return json_response(Ready(is_ready, serving, waiting), 200 if is_ready else 503)
+    jobs: JobMonitor = current_app.extensions["jobs"]
+    return json_response(Ready(is_ready, serving, waiting, jobs.list_troubles()), 200 if is_ready else 503)
 
 
 @blueprint.get("/models/<name>/ready")

@@ -47,12 +47,19 @@ export class Chart {
 
   show(data) {
     this.data = data;
-    if (this.plot && this.plot.series.length === data.length) this.plot.setData(data);
+    if (this.plot && this.drawn === this.describeAxes()) this.plot.setData(data);
     else this.draw();
+  }
+
+  /** Name what setData cannot change: what is drawn, and in which unit. */
+  describeAxes() {
+    const { series, x = {}, y = {} } = this.describe();
+    return JSON.stringify([series.map(({ label }) => label), x, y]);
   }
 
   draw() {
     if (!this.data) return;
+    this.drawn = this.describeAxes();
     this.plot?.destroy();
     const { series, x = {}, y = {}, bands = [], hooks = {} } = this.describe();
     const values = (_, ticks, __, ___, step) => ticks.map((tick) => (

@@ -107,6 +107,41 @@ class LineageRegister:
             msgspec.structs.replace(last, ended=True, epoch=last.epoch + 1, claim=uuid.uuid4().hex)
         )
 
+    def check_skippable(self, offset: int) -> Lineage:
+        """Return the open lineage, if it can set the record at `offset` aside.
+
+        Raises
+        ------
+        LineageError
+            There is no open lineage, no such record, or the record is answered already.
+        """
+        last, name, topic = self.current(), self._pipeline.name, self._pipeline.topic
+        if last is None or last.ended:
+            raise LineageError(f"{name} has no open lineage: `streamlearn train {name}` begins one")
+        if offset < self.resume_at(last):
+            raise LineageError(
+                f"the record at offset {offset} is answered already; `streamlearn models {name} rollback`"
+                " goes back to a version that has not learned it"
+            )
+        end = self._broker.stable_end(topic)
+        if offset >= end or self._broker.is_hole(topic, offset, offset + 1):
+            raise LineageError(f"{topic} has no record at offset {offset}; it ends at {end}")
+        return last
+
+    def skip(self, offset: int) -> Lineage:
+        """Set the record at `offset` aside in the open lineage, from its next submission on; return it.
+
+        Raises
+        ------
+        LineageError
+            It cannot; see `check_skippable`.
+        """
+        last = self.check_skippable(offset)
+        skipped = tuple(sorted({*last.skipped, offset}))
+        return self._append(
+            msgspec.structs.replace(last, skipped=skipped, epoch=last.epoch + 1, claim=uuid.uuid4().hex)
+        )
+
     def resume_at(self, lineage: Lineage) -> int:
         """Return the offset of the first record that a lineage has no committed answer to."""
         answered = kafka_journal.last_answered(self._broker, self._pipeline, lineage.id)

@@ -42,7 +42,7 @@ def _ensure(client: KafkaAdminClient, pipeline: Pipeline) -> None:
         if count != 1:
             raise TopicRefused(
                 f"topic {topic['name']} has {count} partitions; a pipeline learns from exactly one."
-                " Delete the topic, or copy it into one with a single partition"
+                " Copy its records into a topic with a single partition, and name that one in the pipeline"
             )
 
 

@@ -5,14 +5,20 @@ still has a whole `--help`.
 """
 
 import sys
+from collections.abc import Iterator
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import click
 
 from streamlearn.errors import MissingExtra, StreamlearnError
 from streamlearn.extras import describe_missing
+from streamlearn.settings import Settings, inherit_env, locate_home, preset_env, variable_name
 
 GROUP = "streamlearn.commands"
+
+_ASKS_A_STACK = frozenset({"status", "train", "reset", "replay", "verify", "models", "report", "lags"})
+"""Commands that look for a stack which runs elsewhere."""
 
 
 class _Commands(click.Group):
@@ -30,12 +36,34 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="streamlearn")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Online machine learning on Kafka, Flink and Redis.
 
     Records stream in; a Flink job predicts each one, then learns from it; the newest model is served
     over HTTP. `streamlearn up` runs all of it on this machine.
     """
+    if context.invoked_subcommand in _ASKS_A_STACK:
+        _use_stack_elsewhere()
+
+
+def _use_stack_elsewhere() -> None:
+    """Take the home from a folder above this one, or from the only running stack, where nothing names one."""
+    named = {variable_name(name) for name in ("home", "kafka", "redis", "flink")} & inherit_env().keys()
+    if named or Settings.home.is_dir():
+        return
+    home = locate_home(Path.cwd().parents, _list_running())
+    if home:
+        preset_env({variable_name("home"): str(home), variable_name("cache"): str(home / "cache")})
+        click.echo(f"streamlearn: using the stack in {home}", err=True)
+
+
+def _list_running() -> Iterator[Path]:
+    try:
+        from streamlearn.local.processes import list_homes
+    except ModuleNotFoundError:
+        return  # what runs stacks is not installed
+    yield from list_homes()
 
 
 def _add_commands() -> None:

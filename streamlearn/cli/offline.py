@@ -31,7 +31,8 @@ def check(pipeline: Pipeline, records: Path | None, limit: int) -> None:
     values = records.read_bytes().splitlines()[:limit] if records else check.sample(pipeline, limit)
     passed = True
     for finding in check.check(pipeline, values):
-        click.echo(f"{'✓' if finding.passed else '✗'} {finding.what} ({finding.detail})")
+        mark = "✗" if not finding.passed else "!" if finding.noted else "✓"
+        click.echo(f"{mark} {finding.what} ({finding.detail})")
         passed = passed and finding.passed
     sys.exit(0 if passed else 1)
 

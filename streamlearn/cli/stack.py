@@ -27,7 +27,7 @@ def up(detach: bool, no_replay: bool) -> None:
     from streamlearn.local import secrets
     from streamlearn.local import up as stack
 
-    settings = secrets.create_missing(Settings.load())
+    settings = secrets.create_missing(_load_for_start())
     with stack.interrupt_on_signals():
         try:
             _start_or_clean_up(settings, replay=not no_replay)
@@ -88,7 +88,7 @@ def chaos(minutes: float, seed: int, rate: float) -> None:
     from streamlearn.local.supervisor import Supervisor
 
     pin_blas_threads()
-    settings = secrets.create_missing(Settings.load())
+    settings = secrets.create_missing(_load_for_start())
     was_running = Supervisor(settings).alive
     with stack.interrupt_on_signals():
         try:
@@ -120,6 +120,17 @@ def container(part: str) -> None:
         container.submit(click.echo)
     else:
         container.run_flink(part)
+
+
+def _load_for_start() -> Settings:
+    """Load the settings of the stack that runs; where none does, not those that an earlier one has left."""
+    from streamlearn.local.supervisor import Supervisor
+
+    settings = Settings.load()
+    if Supervisor(settings).alive:
+        return settings
+    settings.started_with.unlink(missing_ok=True)
+    return Settings.load()
 
 
 def _start_or_clean_up(settings: Settings, *, replay: bool) -> None:

@@ -7,6 +7,8 @@ from streamlearn.cli.pipeline_argument import takes_pipeline
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
+_WAIT_S = 60.0
+
 
 @click.command()
 @takes_pipeline
@@ -20,8 +22,18 @@ from streamlearn.settings import Settings
     help="Go on although you have edited code that decides predictions; `streamlearn verify` tells whether"
     " the edit changes any.",
 )
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=_WAIT_S,
+    show_default=True,
+    help="Seconds to wait until the job learns: exit 1 if it fails by then. 0: do not wait.",
+)
 @click.option("--keep", is_flag=True, help="Stay, and submit the job again whenever Flink has lost it.")
-def train(pipeline: Pipeline, fresh: bool, rebuild: bool, accept_edits: bool, keep: bool) -> None:
+def train(
+    pipeline: Pipeline, fresh: bool, rebuild: bool, accept_edits: bool, wait_s: float, keep: bool
+) -> None:
     """Submit a pipeline's learning job to Flink; it continues where it was.
 
     A job is not submitted if the pipeline is no longer what its lineage began with. The error says what has
@@ -44,7 +56,15 @@ def train(pipeline: Pipeline, fresh: bool, rebuild: bool, accept_edits: bool, ke
         )
     if keep:
         keep_running(settings, [pipeline], click.echo)
-    submit(settings, pipeline, fresh=fresh, rebuild=rebuild, accept_edits=accept_edits, echo=click.echo)
+    submit(
+        settings,
+        pipeline,
+        fresh=fresh,
+        rebuild=rebuild,
+        accept_edits=accept_edits,
+        wait_s=wait_s,
+        echo=click.echo,
+    )
 
 
 @click.command()
@@ -64,5 +84,21 @@ def reset(pipeline: Pipeline, force: bool) -> None:
     end_lineage(Settings.load(), pipeline, force=force, echo=click.echo)
 
 
-commands = [train]
+@click.command()
+@takes_pipeline
+@click.option("--offset", type=click.IntRange(min=0), required=True, help="Where the record stands.")
+def skip(pipeline: Pipeline, offset: int) -> None:
+    """Get past a record on which the job ends each time, without losing the model.
+
+    The record is kept as a dead letter; `streamlearn verify` skips it too. A record on which your code only
+    raises an error is set aside by itself. `streamlearn status` tells where a job stands.
+
+    Example: streamlearn skip digits --offset 1200
+    """
+    from flink_jobs.skip import skip_record
+
+    skip_record(Settings.load(), pipeline, offset, wait_s=_WAIT_S, echo=click.echo)
+
+
+commands = [train, skip]
 reset_commands = [reset]

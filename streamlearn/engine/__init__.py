@@ -10,4 +10,5 @@ verification_report.py   what was compared, and how it came out
 offline.py     the fold of a data set, with no stream
 evaluate.py    its prequential score
 check.py       whether a pipeline of one's own keeps its promises
+odd_records.py   records that a stream brings sooner or later, made for `check.py`
 """

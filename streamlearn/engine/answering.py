@@ -4,7 +4,7 @@ The job answers records as they come (`worker.py`); recovery and `verify` answer
 journal says. All three do it here, so the same records, cut at the same places, have the same answers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Any
 
@@ -35,6 +35,8 @@ class Answering:
         What calls `learner.predict`; for those who look at what that call does.
     max_in_a_row
         On how many records in a row the pipeline's code may fail; see `isolation.py`.
+    skipped
+        Offsets of records that are set aside unread.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Answering:
         state_at: StateAt,
         predict: Predict | None = None,
         max_in_a_row: int | None = None,
+        skipped: Collection[int] = (),
     ) -> None:
         self._pipeline = pipeline
         self._lineage = lineage
         self._key = key
         self._state_at = state_at
         self._predict = predict
+        self._skipped = frozenset(skipped)
         self.isolation = Isolation(pipeline, max_in_a_row)
 
     def answer(
@@ -62,7 +66,7 @@ class Answering:
         another `version` if one is given.
         """
         version = learner.version if version is None else version
-        if control.is_control(chunk[0].value):
+        if control.is_control(chunk[0].value) and chunk[0].offset not in self._skipped:
             self.isolation.forget()
             return self._answer_control(learner, chunk[0], version)
         decoded = [(row, self._decode(learner, row)) for row in chunk]
@@ -131,6 +135,8 @@ class Answering:
 
     def _decode(self, learner: Learner, row: Input) -> Any:
         """Return the record, or why it cannot be taken."""
+        if row.offset in self._skipped:
+            return BadRecord("skipped on request")
         try:
             record = self._pipeline.codec.decode(row.value)
             reason = learner.rejection_reason(record)

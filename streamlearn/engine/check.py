@@ -3,26 +3,44 @@
 Each check is a sentence that is true or not. All run the very code that the job runs.
 """
 
+import json
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from streamlearn.engine.answering import Answering
 from streamlearn.engine.isolation import describe
-from streamlearn.errors import BadRecord, SnapshotRefused
+from streamlearn.engine.odd_records import make_odd_records
+from streamlearn.errors import BadRecord, LineageError, SnapshotRefused
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.registry import load
+from streamlearn.pipelines.user_code import find_user_code
+from streamlearn.settings import inherit_env
 from streamlearn.storage import snapshot
+from streamlearn.stream.ports import Input, Output
 from streamlearn.stream.records import encode
 
 _LINEAGE = "check"
 _PROJECT = str(Path(__file__).parent.parent)
+_OWN = Path(__file__).parent.parent.parent
+"""Where this package stands: workers have it."""
 _CUTS = (1, 7, 64)
 _RESUMES = 16
 """How often a learner is stored and read again, where there are so many chunks."""
+_WORKER_RECORDS = 50
+_WORKER_S = 120
+_SHOWN = 3
+"""How many examples a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,8 @@ class Finding:
     what: str
     passed: bool
     detail: str
+    noted: bool = False
+    """Whether it has passed, but should be looked at."""
 
 
 def sample(pipeline: Pipeline, count: int) -> list[bytes]:
@@ -44,10 +64,16 @@ def sample(pipeline: Pipeline, count: int) -> list[bytes]:
 
 def check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
     """Try a pipeline on records; yield the outcome of each check. A failed check may end the rest."""
-    try:
-        yield from _check(pipeline, values)
-    except Exception as error:  # whatever the pipeline's own code raises
-        yield Finding("its code runs", False, f"{describe(error)}{_locate(error)}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield from _check(pipeline, values)
+        except Exception as error:  # whatever the pipeline's own code raises
+            yield Finding("its code runs", False, f"{describe(error)}{_locate(error)}")
+    lines = [f"{item.category.__name__}: {item.message}".splitlines()[0] for item in caught]
+    texts = list(dict.fromkeys(lines))
+    if texts:
+        yield Finding("its code warns", True, f"{len(caught)} times; {_list_some(texts)}", noted=True)
 
 
 def _locate(error: Exception) -> str:
@@ -61,34 +87,29 @@ def _locate(error: Exception) -> str:
 
 def _check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
     records, reasons = _decode_all(pipeline, values)
-    yield Finding(
-        "records decode",
-        bool(records) and not reasons,
-        reasons[0]
-        if reasons
-        else f"{len(records)} of {len(values)}"
-        if values
-        else "there are no records to try",
-    )
+    detail = f"{len(records)} of {len(values)}" if values else "there are no records to try"
+    yield Finding("records decode", bool(records) and not reasons, reasons[0] if reasons else detail)
     if not records:
         return
+    yield (estimator := _check_estimator(pipeline))
+    if not estimator.passed:
+        return
+    yield from _check_on_worker(pipeline, values)
     yield _check_predict(pipeline, records)
     learner = _learn_all(pipeline, records, _CUTS[-1])
-    yield Finding("it learns", learner.trained, f"score after {len(records)}: {_format_score(learner)}")
+    yield _check_score(learner, len(records))
     yield (round_trip := _check_round_trip(pipeline, learner))
     if not round_trip.passed:
         return
     again = _learn_all(pipeline, records, _CUTS[-1])
-    yield Finding(
-        "learning repeats exactly", _have_same_state(pipeline, learner, again), "two runs, one digest"
-    )
-    resumed = _learn_all(pipeline, records, _CUTS[-1], resume=True)
-    yield Finding(
-        "a snapshot goes on exactly",
-        _have_same_state(pipeline, learner, resumed),
-        f"resumed after every chunk, or about {_RESUMES} times where there are many",
-    )
+    repeats = _have_same_state(pipeline, learner, again)
+    advice = "two runs, two models; give the estimator a random_state, and its code no clock or unseeded draw"
+    yield Finding("learning repeats exactly", repeats, "two runs, one digest" if repeats else advice)
+    if repeats:
+        yield _check_resume(pipeline, records, learner)
     yield _check_cuts(pipeline, records)
+    yield from _check_answers(pipeline, values)
+    yield from _check_odd_records(pipeline, values)
 
 
 def _decode_all(pipeline: Pipeline, values: Sequence[bytes]) -> tuple[list[Any], list[str]]:
@@ -112,6 +133,38 @@ def _learn_all(pipeline: Pipeline, records: list[Any], rows: int, *, resume: boo
     return learner
 
 
+def _check_estimator(pipeline: Pipeline) -> Finding:
+    what = "its estimator learns record by record"
+    factory = getattr(pipeline.learning, "estimator", None)
+    if factory is None:
+        return Finding(what, True, f"a kind of learning of its own, {type(pipeline.learning).__name__}")
+    estimator = factory(**pipeline.parameters)
+    name = type(estimator).__name__
+    missing = [method for method in ("partial_fit", "predict") if not hasattr(estimator, method)]
+    advice = (
+        "take one that learns from a stream, such as SGDClassifier, GaussianNB or SGDRegressor, or wrap it"
+    )
+    return Finding(what, not missing, f"{name} has no {missing[0]}; {advice}" if missing else name)
+
+
+def _check_score(learner: Learner, count: int) -> Finding:
+    """Compare the score with the baseline's, where it tells one."""
+    summary = learner.score.summary()
+    text = ", ".join(f"{name} {value:.4g}" for name, value in summary.items() if value is not None)
+    detail = f"score after {count}: {text or 'nothing to score yet'}"
+    worse = [
+        name
+        for name, value in summary.items()
+        for baseline in (name.replace("rmse", "baseline_rmse"), name.replace("rmse", "persistence_rmse"))
+        if name.endswith("rmse") and baseline != name and value and value > (summary.get(baseline) or value)
+    ]
+    if worse:
+        detail += (
+            f"; {', '.join(worse)} is worse than the baseline's, which learns nothing: scale the features"
+        )
+    return Finding("it learns", learner.trained, detail, noted=bool(worse))
+
+
 def _check_round_trip(pipeline: Pipeline, learner: Learner) -> Finding:
     what = "its state survives a round trip, without pickle"
     data = snapshot.dumps(learner, pipeline, _LINEAGE)
@@ -122,7 +175,8 @@ def _check_round_trip(pipeline: Pipeline, learner: Learner) -> Finding:
         back = snapshot.loads(data, pipeline, _LINEAGE)
     except SnapshotRefused as error:
         return Finding(what, False, str(error))
-    return Finding(what, snapshot.dumps(back, pipeline, _LINEAGE) == data, f"{len(data)} bytes")
+    same = snapshot.dumps(back, pipeline, _LINEAGE) == data
+    return Finding(what, same, f"{len(data)} bytes" if same else "what is read back is not what was stored")
 
 
 def _check_predict(pipeline: Pipeline, records: list[Any]) -> Finding:
@@ -131,6 +185,18 @@ def _check_predict(pipeline: Pipeline, records: list[Any]) -> Finding:
     learner.predict(records[-1:])
     same = snapshot.dumps(learner, pipeline, _LINEAGE) == before
     return Finding("predicting changes nothing", same, "a record is learned only after it was predicted")
+
+
+def _check_resume(pipeline: Pipeline, records: list[Any], learner: Learner) -> Finding:
+    resumed = _learn_all(pipeline, records, _CUTS[-1], resume=True)
+    goes_on = _have_same_state(pipeline, learner, resumed)
+    detail = (
+        f"resumed after every chunk, or about {_RESUMES} times where there are many"
+        if goes_on
+        else "resumed it learns another model: what decides that, such as a random generator, a counter or a"
+        " cache, is not in its state"
+    )
+    return Finding("a snapshot goes on exactly", goes_on, detail)
 
 
 def _check_cuts(pipeline: Pipeline, records: list[Any]) -> Finding:
@@ -143,11 +209,127 @@ def _check_cuts(pipeline: Pipeline, records: list[Any]) -> Finding:
     return Finding(what, not promised, "chunk_rows=1 would make them independent, at a cost in speed")
 
 
+def _check_answers(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
+    """Answer the records as the job does, and make of the score what Flink and the pages show."""
+    trial = _Trial(pipeline)
+    outputs = trial.answer(values)
+    dead = [output for output in outputs if output.topic == pipeline.dead_letter_topic]
+    reason = json.loads(dead[0].value)["reason"] if dead else ""
+    detail = f"{len(outputs)} predictions"
+    if dead:
+        detail = f"{len(dead)} of {len(values)} are set aside: {reason}"
+    yield Finding("every record is answered with a prediction", not dead, detail)
+    score = trial.learner.score
+    encode([score.summary(), score.gauges(), score.counts()])
+    yield Finding("its metrics can be shown", True, ", ".join(score.gauges()))
+
+
+def _check_odd_records(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
+    """Answer odd records among good ones; none may end the stream, nor change the answers to the others."""
+    trial = _Trial(pipeline)
+    trial.answer(values)
+    count, own_errors = 0, {}
+    good = iter(values)
+    for odd in make_odd_records(pipeline, values[-1]):
+        count += 1
+        try:
+            (output,) = trial.answer([odd.value])
+        except Exception as error:
+            detail = f"{odd.what}: {describe(error)}{_locate(error)}"
+            yield Finding("no odd record ends the stream", False, detail)
+            return
+        if output.topic == pipeline.dead_letter_topic:
+            reason = json.loads(output.value)["reason"]
+            if reason.partition(":")[0].endswith(("Error", "Exception")):
+                own_errors[odd.what] = reason
+    detail = f"{count} made from the record type: each is answered, or set aside with the reason"
+    yield Finding("no odd record ends the stream", True, detail)
+    still = trial.answer([value for value, _ in zip(good, range(_WORKER_RECORDS), strict=False)])
+    dead = [output for output in still if output.topic == pipeline.dead_letter_topic]
+    if dead and pipeline.learning.series is None:
+        detail = f"a good record is set aside afterwards: {json.loads(dead[0].value)['reason']}"
+        yield Finding("good records are answered afterwards", False, detail)
+    if own_errors:
+        examples = _list_some([f"{what}: {reason}" for what, reason in own_errors.items()])
+        detail = f"{len(own_errors)} of them, which it should perhaps expect: {examples}"
+        yield Finding("its own code fails on odd records, which are set aside", True, detail, noted=True)
+
+
+class _Trial:
+    """A learner that answers records as the job does, one after another."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.learner = pipeline.new_learner()
+        self._rows = pipeline.chunk_limit(_CUTS[-1])
+        self._answering = Answering(pipeline, _LINEAGE, "", _refuse)
+        self._next = 0
+
+    def answer(self, values: Sequence[bytes]) -> list[Output]:
+        outputs: list[Output] = []
+        for start in range(0, len(values), self._rows):
+            chunk = values[start : start + self._rows]
+            inputs = [Input(0, self._next + number, value) for number, value in enumerate(chunk)]
+            self._next += len(chunk)
+            self.learner, answers = self._answering.answer(self.learner, inputs)
+            outputs += answers
+        return outputs
+
+
+def _refuse(version: int) -> NoReturn:
+    raise LineageError(f"nothing is kept of version {version}")
+
+
+def _check_on_worker(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
+    """Answer some records where only that exists which a worker of Flink is sent."""
+    files = find_user_code(pipeline)
+    if not files:
+        return
+    sent = ", ".join(file.name + "/" * file.is_dir() for file in files)
+    with tempfile.TemporaryDirectory() as name:
+        code, home = Path(name, "code"), Path(name, "home")
+        home.mkdir()
+        for file in files:
+            if file.is_dir():
+                shutil.copytree(file, code / file.name)
+            else:
+                code.mkdir(exist_ok=True)
+                shutil.copy(file, code)
+        script = f"from {__name__} import answer_from_stdin; answer_from_stdin()"
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script, pipeline.reference],
+            input=b"\n".join(values[:_WORKER_RECORDS]),
+            cwd=home,
+            env=inherit_env({"PYTHONPATH": f"{code}{os.pathsep}{_OWN}", "STREAMLEARN_HOME": str(home)}),
+            capture_output=True,
+            timeout=_WORKER_S,
+        )
+    what = "it runs on a worker of Flink, which has only what is sent along"
+    if done.returncode == 0:
+        yield Finding(what, True, sent)
+        return
+    reason = (done.stderr.decode(errors="replace").strip() or "it ends without a word").splitlines()[-1]
+    advice = "put the module and the files that it reads into one package, a folder with an __init__.py"
+    yield Finding(what, False, f"{reason}; sent are only {sent}: {advice}")
+
+
+def answer_from_stdin() -> None:
+    """Load the pipeline that the first argument names, and answer the records on the standard input."""
+    values = sys.stdin.buffer.read().split(b"\n")
+    try:
+        _Trial(load(sys.argv[1])).answer(values)
+    except Exception as error:
+        sys.exit(f"{describe(error)}{_locate(error)}")
+
+
 def _have_same_state(pipeline: Pipeline, left: Learner, right: Learner) -> bool:
     return snapshot.dumps(left, pipeline, _LINEAGE) == snapshot.dumps(right, pipeline, _LINEAGE)
 
 
-def _format_score(learner: Learner) -> str:
-    return ", ".join(
-        f"{name} {value:.4g}" for name, value in learner.score.summary().items() if value is not None
-    )
+def _list_some(texts: Sequence[str]) -> str:
+    """Join some texts, and say how many more there are.
+
+    >>> _list_some(["a", "b", "c", "d"])
+    'a; b; c; and 1 more'
+    """
+    more = len(texts) - _SHOWN
+    return "; ".join([*texts[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])

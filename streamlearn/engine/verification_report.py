@@ -49,7 +49,9 @@ class Report(msgspec.Struct, kw_only=True):
     def nothing_compared(self) -> str | None:
         """Why nothing could be compared; None if something was."""
         if not self.records and not self.different:
-            return "the lineage has no committed answer yet"
+            if self.begun_from is None:
+                return "the lineage has no committed answer yet"
+            return f"no answer after version {self.begun_from} is committed yet"
         if not self.snapshots and not self.different:
             return "Redis keeps no version of this lineage that could be compared with the pass"
         return None

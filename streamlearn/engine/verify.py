@@ -9,7 +9,7 @@ The learner's own code is trusted for what it predicts and learns. Only that pre
 it is checked, at chunks 0, 1, 2, 4, 8, …
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -49,7 +49,8 @@ def verify(
     key
         What snapshots and control records are signed with.
     last
-        Compare about so many records only, from the newest snapshot before them.
+        Compare about so many records only, from the newest snapshot before them; more where otherwise no
+        version that is kept would be compared.
     wait_s
         How long to wait for the answers that Flink has counted as committed, in seconds.
     report_progress
@@ -64,7 +65,7 @@ def verify(
     committed = max(lineage.start, stream.committed() or 0)
     end = stream.end()
     with ExitStack() as journals:
-        wanted = lineage.start if last is None else max(lineage.start, max(committed, end) - last)
+        wanted = _choose_beginning(lineage, snapshots, committed if committed > lineage.start else end, last)
         learner, journal, notes = _find_beginning(pipeline, lineage, stream, snapshots, key, wanted, journals)
         report = Report(
             pipeline=pipeline.name,
@@ -101,7 +102,9 @@ class _Pass:
         self._rollback_targets = {version for _, version in _rollbacks(stream, lineage)}
         self._own_snapshots: dict[int, bytes] = {}
         self._reached: set[int] = set()
-        self._answering = Answering(pipeline, lineage.id, key, self._state_at, self._predict)
+        self._answering = Answering(
+            pipeline, lineage.id, key, self._state_at, self._predict, skipped=lineage.skipped
+        )
 
     def run(
         self,
@@ -216,6 +219,14 @@ class _Pass:
 
     def _digest(self, learner: Learner) -> str:
         return snapshot.digest(snapshot.dumps(learner, self._pipeline, self._lineage.id))
+
+
+def _choose_beginning(lineage: Lineage, versions: Iterable[int], answered: int, last: int | None) -> int:
+    """Return the offset to begin at, at the latest, to compare the `last` of the answered records."""
+    if last is None:
+        return lineage.start
+    newest = max((version for version in versions if version <= answered), default=answered)
+    return max(lineage.start, min(answered - last, newest - 1))
 
 
 def _find_beginning(

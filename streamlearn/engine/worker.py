@@ -82,6 +82,7 @@ class Worker:
             settings.checkpoint_key,
             self._state_at,
             max_in_a_row=settings.set_aside_in_a_row,
+            skipped=lineage.skipped,
         )
         self.counts = Counts()
 

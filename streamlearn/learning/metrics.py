@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from streamlearn.errors import BadRecord
+
 
 class Score(Protocol):
     """The score of a learner's predictions."""
@@ -112,11 +114,21 @@ class Errors(_NumericScore):
     baseline_absolutes: float = 0.0
 
     def add(self, *, truth: float, predicted: float, baseline: float) -> None:
-        """Count one prediction."""
+        """Count one prediction.
+
+        Raises
+        ------
+        BadRecord
+            Its squared error is larger than any number; nothing is counted.
+        """
+        try:
+            square, baseline_square = (predicted - truth) ** 2, (baseline - truth) ** 2
+        except OverflowError:
+            raise BadRecord(f"an error of {predicted - truth:.3g} is too large to be scored") from None
         self.samples += 1
-        self.squares += (predicted - truth) ** 2
+        self.squares += square
         self.absolutes += abs(predicted - truth)
-        self.baseline_squares += (baseline - truth) ** 2
+        self.baseline_squares += baseline_square
         self.baseline_absolutes += abs(baseline - truth)
 
     @property

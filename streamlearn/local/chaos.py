@@ -1,5 +1,8 @@
 """Kill parts of the running stack at random, under load, and verify afterwards that nothing is amiss.
 
+The load is the pipelines' own data with odd records in it: fields that are missing, null, extreme or of
+another type.
+
 The seed decides what is killed and when. What a part was doing when it was killed does not repeat.
 """
 
@@ -8,6 +11,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +23,8 @@ import psutil
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister
+from streamlearn.engine.check import sample
+from streamlearn.engine.odd_records import make_odd_records
 from streamlearn.engine.verification_report import Report
 from streamlearn.engine.verify import verify
 from streamlearn.errors import StackError, StreamlearnError
@@ -45,6 +51,9 @@ _CALM_SHARE = 0.75
 _CALM_S = 90.0
 _POLL_S = 0.5
 _SETTLE_S = 420.0
+ODD_SHARE = 0.02
+"""The share of odd records in the load."""
+_ODD_EVERY_S = 2.0
 _SERIES_SHARE = 0.1
 """The share of the rate that a pipeline with a series gets: to forecast an hour takes ten times as long."""
 
@@ -196,7 +205,10 @@ def is_caught_up(settings: Settings, pipeline: Pipeline) -> bool:
 def replay_in_background(
     settings: Settings, pipelines: list[Pipeline], rate: float, seed: int
 ) -> Iterator[None]:
-    """Replay every topic's data for the length of a `with`; a replay that fails is started again."""
+    """Replay every topic's data, and some odd records, for the length of a `with`.
+
+    A replay that fails is started again.
+    """
     with ExitStack() as stack:
         for pipeline in select_replayed(pipelines):
             share = rate * (_SERIES_SHARE if pipeline.learning.series else 1.0)
@@ -211,7 +223,30 @@ def replay_in_background(
                 start_new_session=True,
             )
             stack.callback(_stop_replay, process)
+            stack.enter_context(_odd_records(settings, pipeline, share * ODD_SHARE, seed))
         yield
+
+
+@contextmanager
+def _odd_records(settings: Settings, pipeline: Pipeline, rate: float, seed: int) -> Iterator[None]:
+    """Send odd records, `rate` a second, for the length of a `with`; none while the broker is away."""
+    rng = random.Random(seed)  # noqa: S311 (it must repeat, not be secret)
+    odd = [record.value for record in make_odd_records(pipeline, *sample(pipeline, 1))]
+    stopped = threading.Event()
+
+    def send() -> None:
+        while not stopped.wait(_ODD_EVERY_S):
+            with suppress(StreamlearnError), Broker(settings) as broker, broker.producer() as producer:
+                for value in rng.choices(odd, k=max(1, round(rate * _ODD_EVERY_S))):
+                    producer.send(pipeline.topic, value=value, partition=0)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        sender.join()
 
 
 def _stop_replay(process: "subprocess.Popen[bytes]") -> None:

@@ -21,6 +21,13 @@ _QUIET = """
 # Each checkpoint opens a transaction, whose producer logs all its options.
 logger.shaded.name = org.apache.flink.kafka.shaded
 logger.shaded.level = WARN
+# There is a checkpoint every second; Flink's pages show them.
+logger.checkpoints.name = org.apache.flink.runtime.checkpoint.CheckpointCoordinator
+logger.checkpoints.level = WARN
+logger.sources.name = org.apache.flink.runtime.source.coordinator.SourceCoordinator
+logger.sources.level = WARN
+logger.transactions.name = org.apache.flink.connector.kafka.sink.internal
+logger.transactions.level = WARN
 logger.metrics.name = org.apache.flink.metrics.MetricGroup
 logger.metrics.level = ERROR
 # These would log the whole environment, passwords included.
@@ -28,6 +35,12 @@ logger.environment.name = org.apache.flink.client.python.PythonEnvUtils
 logger.environment.level = WARN
 logger.bundles.name = org.apache.beam.runners.fnexecution.control.DefaultJobBundleFactory
 logger.bundles.level = OFF
+"""
+
+
+_ROTATED = """
+appender.rolling.policies.size.size = {mb}MB
+appender.rolling.strategy.max = 1
 """
 
 
@@ -163,6 +176,10 @@ def build_flink_options(settings: Settings, folder: Path) -> dict[str, str]:
         # A part that has died must be noticed in seconds: its supervisor restarts it at once.
         "heartbeat.interval": "2000",
         "heartbeat.timeout": "20000",
+        # A TaskManager that starts before its JobManager would look for it again after ten seconds only.
+        "cluster.registration.error-delay": "500 ms",
+        "cluster.registration.refused-registration-delay": "1 s",
+        "cluster.registration.max-timeout": "5 s",
         "metrics.reporters": "prom",
         "metrics.reporter.prom.factory.class": _PROMETHEUS,
         "metrics.fetcher.update-interval": "1000",
@@ -182,6 +199,8 @@ def write_flink(folder: Path, settings: Settings) -> None:
     for name in ("log4j-console.properties", "log4j-cli.properties"):
         with (folder / name).open("a") as log:
             log.write(_QUIET)
+            if name == "log4j-console.properties":
+                log.write(_ROTATED.format(mb=settings.log_mb))
     exports = re.search(r"^\s+all: (--add-exports.*)$", (bundled / "config.yaml").read_text(), re.MULTILINE)
     options = {
         "env.java.opts.all": exports[1] if exports else "",

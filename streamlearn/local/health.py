@@ -7,7 +7,6 @@ answer.
 import json
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -67,25 +66,6 @@ def is_server_up(settings: Settings) -> bool:
 def is_model_ready(settings: Settings, pipeline: str) -> bool:
     """Return whether the server has a trained model of a pipeline."""
     return _fetch_json(f"{server_url(settings)}/v2/models/{pipeline}/ready") is not None
-
-
-def describe_trouble(settings: Settings, pipeline: str) -> str | None:
-    """Return what keeps a pipeline's job from working; None if nothing is known.
-
-    That is the progress of a rebuild, or why the job was restarted, or that transactions were not committed.
-    """
-    with suppress(StreamlearnError):
-        if progress := Store.of(settings).recovery_progress(pipeline):
-            return progress
-    with suppress(StreamlearnError):
-        job = flink_api.newest_job(settings, job_name(pipeline))
-        if job and job.live and (reason := flink_api.find_trouble(settings, job)):
-            return reason
-    if failed := count_failed_commits(settings, pipeline):
-        return (
-            f"{failed} transactions were not committed; `streamlearn verify {pipeline}` tells what is missing"
-        )
-    return None
 
 
 def count_failed_commits(settings: Settings, pipeline: str) -> int:

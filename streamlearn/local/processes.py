@@ -32,6 +32,18 @@ def find_processes(home: Path) -> list[psutil.Process]:
     return processes
 
 
+def list_homes() -> list[Path]:
+    """Return the homes of the stacks whose supervisors run on this machine, sorted."""
+    homes = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if "supervisor.supervisord" in process.cmdline() and (
+                home := process.environ().get(_HOME_VARIABLE)
+            ):
+                homes.add(Path(home))
+    return sorted(homes)
+
+
 def terminate(processes: list[psutil.Process]) -> None:
     """Terminate the processes, and kill those that do not end within some seconds."""
     for process in processes:

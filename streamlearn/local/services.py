@@ -107,9 +107,15 @@ def build_kafka(settings: Settings, home: Path, echo: Callable[[str], None]) -> 
 def build_flink(settings: Settings) -> list[Service]:
     """Return Flink's two processes, `jobmanager` and `taskmanager`."""
     scripts = distribution.find_flink_home() / "bin"
+    tmp = settings.home.absolute() / "flink" / "tmp"
 
-    def command(script: str, metrics_port: int) -> list[str]:
-        return [str(scripts / script), "start-foreground", "-D", f"metrics.reporter.prom.port={metrics_port}"]
+    def command(part: str, metrics_port: int) -> list[str]:
+        """A part that was killed has left its files, hundreds of megabytes: each start clears them away."""
+        folder = shlex.quote(str(tmp / part))
+        start = [str(scripts / f"{part}.sh"), "start-foreground"]
+        for option in (f"metrics.reporter.prom.port={metrics_port}", f"io.tmp.dirs={tmp / part}"):
+            start += ["-D", option]
+        return ["/bin/sh", "-c", f"rm -rf {folder} && mkdir -p {folder} && exec {shlex.join(start)}"]
 
     manager_metrics, worker_metrics = settings.jobmanager_metrics_port, settings.taskmanager_metrics_port
     manager_ports = {
@@ -119,8 +125,8 @@ def build_flink(settings: Settings) -> list[Service]:
     }
     worker_ports = {"Flink's TaskManager metrics": worker_metrics}
     return [
-        Service("jobmanager", command("jobmanager.sh", manager_metrics), manager_ports),
-        Service("taskmanager", command("taskmanager.sh", worker_metrics), worker_ports),
+        Service("jobmanager", command("jobmanager", manager_metrics), manager_ports),
+        Service("taskmanager", command("taskmanager", worker_metrics), worker_ports),
     ]
 
 

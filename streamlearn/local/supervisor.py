@@ -22,6 +22,8 @@ _HEAD = """\
 [supervisord]
 pidfile={run}/supervisord.pid
 logfile={log}/supervisord.log
+logfile_maxbytes={log_mb}MB
+logfile_backups=1
 childlogdir={log}
 identifier=streamlearn
 
@@ -46,7 +48,7 @@ stopasgroup=true
 killasgroup=true
 redirect_stderr=true
 stdout_logfile={log}/{name}.log
-stdout_logfile_maxbytes=20MB
+stdout_logfile_maxbytes={log_mb}MB
 stdout_logfile_backups=1
 """
 
@@ -123,7 +125,8 @@ class Supervisor:
 
     def _format_configuration(self, services: list[Service], *, replay: bool) -> str:
         log = _escape(self._home / "log")
-        head = _HEAD.format(run=_escape(self._home / "run"), log=log, socket=_escape(self._socket))
+        run, socket = _escape(self._home / "run"), _escape(self._socket)
+        head = _HEAD.format(run=run, log=log, socket=socket, log_mb=self._settings.log_mb)
         return head + "".join(
             _PROGRAM.format(
                 name=service.name,
@@ -131,6 +134,7 @@ class Supervisor:
                 priority=100 + number,
                 autostart=str(replay or not service.replay).lower(),
                 log=log,
+                log_mb=self._settings.log_mb,
             )
             for number, service in enumerate(services)
         )

@@ -3,18 +3,24 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
 from flink_jobs.submit import flink_environment
-from streamlearn.errors import StackError
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.register import LineageRegister
+from streamlearn.errors import StackError, StreamlearnError
 from streamlearn.learning.blas import ONE_BLAS_THREAD
 from streamlearn.local import health, processes
+from streamlearn.local.configuration import write_secret
 from streamlearn.local.services import Service, prepare_services, select_replayed
 from streamlearn.local.supervisor import Supervisor
+from streamlearn.operations.job_state import describe_trouble, find_missing_answer
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
+from streamlearn.storage.store import Store
 
 _START_S = 240.0
 _STOP_S = 60.0
@@ -70,6 +76,8 @@ def start_stack(settings: Settings, *, replay: bool, echo: Callable[[str], None]
         _end_leftovers(settings, echo)
         services = prepare_services(settings, echo)
         _check_ports(services)
+        variables = settings.environment(secrets=False)
+        write_secret(settings.started_with, "".join(f"{name}={text}\n" for name, text in variables.items()))
         supervisor.start(services, {**flink_environment(settings), **ONE_BLAS_THREAD}, replay=replay)
         echo("starting " + ", ".join(service.name for service in services if replay or not service.replay))
     replayed = {process["name"] for process in supervisor.list_processes()} if replay else set()
@@ -87,6 +95,7 @@ def stop_stack(settings: Settings, echo: Callable[[str], None]) -> None:
         while processes.find_processes(settings.home) and time.monotonic() < deadline:
             time.sleep(0.2)
     _end_leftovers(settings, echo)
+    settings.started_with.unlink(missing_ok=True)
     echo("stopped")
 
 
@@ -94,7 +103,10 @@ def report_status(settings: Settings) -> Iterator[PartStatus]:
     """Yield the status of every service, then whether each part answers and each model is served."""
     supervisor = Supervisor(settings)
     if not supervisor.alive:
-        yield PartStatus("stack", "down", "`streamlearn up` starts it", failed=True)
+        looked_in = settings.home.absolute()
+        yield PartStatus("stack", "down", f"`streamlearn up` starts it; looked in {looked_in}", failed=True)
+        for home in processes.list_homes():
+            yield PartStatus("another stack", "runs", f"STREAMLEARN_HOME={home}")
         return
     for process in supervisor.list_processes():
         state = process["statename"]
@@ -108,8 +120,7 @@ def report_status(settings: Settings) -> Iterator[PartStatus]:
     for pipeline in load_all(settings):
         is_ready = health.is_model_ready(settings, pipeline.name)
         yield PartStatus(f"{pipeline.name} is served", "yes" if is_ready else "not yet")
-        if trouble := health.describe_trouble(settings, pipeline.name):
-            yield PartStatus(f"{pipeline.name}: learn", "waits", trouble)
+        yield from _report_troubles(settings, pipeline)
 
 
 def list_urls(settings: Settings) -> list[tuple[str, str]]:
@@ -120,6 +131,36 @@ def list_urls(settings: Settings) -> list[tuple[str, str]]:
         ("metrics for Prometheus", f"http://localhost:{settings.taskmanager_metrics_port}/metrics"),
         ("Kafka", settings.kafka),
     ]
+
+
+def _report_troubles(settings: Settings, pipeline: Pipeline) -> Iterator[PartStatus]:
+    """Yield what keeps a pipeline from learning; what cannot be asked is reported as not answering."""
+    name = f"{pipeline.name}: learn"
+    with suppress(StreamlearnError):
+        if progress := Store.of(settings).recovery_progress(pipeline.name):
+            yield PartStatus(name, "waits", progress)
+    with suppress(StreamlearnError):
+        if trouble := describe_trouble(settings, pipeline.name):
+            where = _describe_position(settings, pipeline) if trouble.lasts else ""
+            state = "TROUBLE" if trouble.lasts else "again"
+            yield PartStatus(name, state, trouble.reason + where, trouble.lasts)
+    with suppress(StreamlearnError):
+        # Flink also counts what it had committed already when a part was killed.
+        failed = health.count_failed_commits(settings, pipeline.name)
+        missing = find_missing_answer(settings, pipeline) if failed else None
+        if missing is not None:
+            reason = f"the record at offset {missing} has no answer: its transaction was not committed"
+            advice = f"`streamlearn verify {pipeline.name}` tells what else is missing"
+            yield PartStatus(name, "TROUBLE", f"{reason}; {advice}", failed=True)
+
+
+def _describe_position(settings: Settings, pipeline: Pipeline) -> str:
+    """Return up to where a pipeline's stream is answered; empty where that cannot be told."""
+    with suppress(StreamlearnError), Broker(settings) as broker:
+        register = LineageRegister(broker, pipeline)
+        if lineage := register.current():
+            return f"; answered up to offset {register.resume_at(lineage) - 1}"
+    return ""
 
 
 @contextmanager

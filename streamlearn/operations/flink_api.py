@@ -34,6 +34,16 @@ class Job:
         return self.state not in ENDED
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """Why a job is restarted, or has failed."""
+
+    reason: str
+    """In one line; of a Python error, the last line of its traceback."""
+    lasts: bool
+    """False where the job runs again, and has failed only once in the last minute."""
+
+
 def job_name(pipeline: str) -> str:
     """Return the name of a pipeline's job in Flink.
 
@@ -75,20 +85,22 @@ def live_jobs(settings: Settings, name: str) -> list[Job]:
     return sorted((job for job in _jobs(settings, name) if job.live), key=lambda job: -job.started_ms)
 
 
-def find_trouble(settings: Settings, job: Job) -> str | None:
-    """Return, in one line, the exception because of which a job is restarted; None if there is none.
+def find_trouble(settings: Settings, job: Job) -> Trouble | None:
+    """Return the exception because of which a job is restarted or has failed; None if there is none.
 
     Of a job that runs again, only an exception of the last minute counts.
     """
-    history = call(settings, f"/jobs/{job.id}/exceptions?maxExceptions=1").get("exceptionHistory", {})
-    if not history.get("entries"):
+    if job.state in ("CANCELED", "FINISHED"):
         return None
-    newest = history["entries"][0]
-    if job.state == "RUNNING" and time.time() - newest.get("timestamp", 0) / 1000 > _RECENT_S:
+    history = call(settings, f"/jobs/{job.id}/exceptions?maxExceptions=2").get("exceptionHistory", {})
+    entries = history.get("entries", [])
+    recent = [time.time() - entry.get("timestamp", 0) / 1000 < _RECENT_S for entry in entries]
+    if not entries or (job.state == "RUNNING" and not recent[0]):
         return None
-    trace = str(newest.get("stacktrace", ""))
-    return (
-        _find_python_error(trace) or (trace.strip() or newest.get("exceptionName", "unknown")).splitlines()[0]
+    trace = str(entries[0].get("stacktrace", "")).strip()
+    first_line = (trace or entries[0].get("exceptionName", "unknown")).splitlines()[0]
+    return Trouble(
+        _find_python_error(trace) or first_line, job.state != "RUNNING" or all([*recent, len(recent) > 1])
     )
 
 
@@ -102,6 +114,12 @@ def _find_python_error(trace: str) -> str | None:
     _, marker, rest = trace.rpartition("Traceback (most recent call last):")
     lines = (line for line in rest.splitlines() if line.strip() and not line[0].isspace())
     return next(lines, "").strip() or None if marker else None
+
+
+def runs_whole(settings: Settings, job: Job) -> bool:
+    """Return whether every task of a job runs; a job is called running as soon as it waits for slots."""
+    vertices = call(settings, f"/jobs/{job.id}").get("vertices", [])
+    return bool(vertices) and all(vertex["status"] == "RUNNING" for vertex in vertices)
 
 
 def cancel(settings: Settings, job: Job) -> None:

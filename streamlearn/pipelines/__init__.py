@@ -4,6 +4,7 @@ definition.py   what is fixed with a lineage, in plain values
 fingerprint.py  a fingerprint of code, so that an edit is noticed
 display.py      how a pipeline is shown
 base.py         `Pipeline`: topics, record type, learning
+user_code.py    which files one of your own consists of
 registry.py     which pipelines there are, and how one is loaded
 digits.py, pm25.py, pm25_gru.py   those that come along
 """

@@ -32,7 +32,8 @@ def load_all(settings: Settings) -> list[Pipeline]:
 def load(reference: str) -> Pipeline:
     """Load a pipeline: a registered one by its name, any other as `package.module:object`.
 
-    Modules are looked for where Python does and in the current folder.
+    One that the settings name, or that is called `pipeline` in a module of its own name, goes by its name
+    too. Modules are looked for where Python does, in the current folder, and beside the stack's home.
 
     Raises
     ------
@@ -43,20 +44,33 @@ def load(reference: str) -> Pipeline:
         return _import(reference)
     for entry in entry_points(group=GROUP, name=reference):
         return _with_reference(entry.load(), reference)
+    settings = Settings.load()
+    own = [text.strip() for text in settings.pipelines.split(",") if text.strip()]
+    for pipeline in map(_import, own):
+        if pipeline.name == reference:
+            return pipeline
+    folders = _list_folders()
+    if any((folder / f"{reference}.py").is_file() for folder in folders):
+        return _import(f"{reference}:pipeline")
     raise UnknownPipeline(
-        f"no pipeline is called {reference!r}; there are: {', '.join(registered_names())}."
-        " One of your own is named as package.module:object"
+        f"no pipeline is called {reference!r}; there are: {', '.join([*registered_names(), *own])}. One of"
+        f" your own is named as package.module:object, or is `pipeline` in {reference}.py; looked in "
+        + " and ".join(map(str, folders))
     )
 
 
 def _import(reference: str) -> Pipeline:
     module, _, attribute = reference.partition(":")
-    if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.append(folder)
+    sys.path += [str(folder) for folder in _list_folders() if str(folder) not in sys.path]
     try:
         return _with_reference(getattr(import_module(module), attribute), reference)
     except (ImportError, AttributeError, ValueError) as error:
         raise UnknownPipeline(f"{reference} cannot be loaded: {error}") from error
+
+
+def _list_folders() -> list[Path]:
+    """Return where a pipeline of one's own may be: here, and where the stack was started."""
+    return list(dict.fromkeys([Path.cwd(), Settings.load().home.absolute().parent]))
 
 
 def _with_reference(loaded: object, reference: str) -> Pipeline:

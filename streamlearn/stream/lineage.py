@@ -24,5 +24,7 @@ class Lineage(msgspec.Struct, frozen=True, rename={"definition": "settled"}):
     definition: dict[str, Any] = {}
     """Everything that it is fixed to, `settled` on the wire: see `pipelines/definition.py`."""
     ended: bool = False
+    skipped: tuple[int, ...] = ()
+    """Offsets of records that are set aside unread."""
     claim: str = ""
     """Which submission wrote this."""
