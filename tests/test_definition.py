@@ -16,10 +16,10 @@ from stacks import ROOT
 from streamlearn.learning import Forecast, Tabular
 from streamlearn.learning.learner import predict_then_learn
 from streamlearn.pipelines import Pipeline
-from streamlearn.pipelines.definition import is_edit
+from streamlearn.pipelines.definition import carry_on, is_edit
 from streamlearn.pipelines.registry import load
 from streamlearn.storage import snapshot
-from streamlearn.stream.lineage import Lineage
+from streamlearn.stream.lineage import WHOLE_NUMBERS, Lineage
 from streamlearn.stream.records import encode
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -105,6 +105,17 @@ def test_a_lineage_of_ones_own_from_before_goes_on_with_the_label_as_a_fields_na
     assert pipeline.changes_since(before) == {}
     assert set(pipeline.changes_since({**before, "classes": [0, 1, 2]})) == {"classes"}
     assert set(pipeline.changes_since({**before, "features": "mine_defined.others"})) == {"features"}
+
+
+def test_a_lineage_that_began_without_whole_numbers_goes_on_without() -> None:
+    pipeline = load("digits")
+    before = {name: part for name, part in pipeline.definition.items() if name != WHOLE_NUMBERS}
+    assert pipeline.definition[WHOLE_NUMBERS] is True
+    assert pipeline.changes_since(before) == {}
+    carried = carry_on(before, pipeline.definition)
+    assert carried == {**pipeline.definition, WHOLE_NUMBERS: False}
+    assert carry_on(carried, pipeline.definition) == carried
+    assert carry_on(pipeline.definition, pipeline.definition) == pipeline.definition
 
 
 def test_a_definition_names_no_module() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
+from msgspec import structs
 
 from streamlearn.engine import answering
 from streamlearn.engine.verification_report import Report
@@ -18,17 +19,19 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.digits import pipeline
 from streamlearn.storage import snapshot
 from streamlearn.storage.store import Store
+from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Input, Output
+from streamlearn.stream.records import encode
 
 
 @pytest.fixture
 def verify(store: Store, stream: ListStream) -> Callable[..., Report]:
-    def verify_stream(pipeline: Pipeline = pipeline, **options: Any) -> Report:
+    def verify_stream(pipeline: Pipeline = pipeline, lineage: Lineage = LINEAGE, **options: Any) -> Report:
         stored = {v: store.snapshot("digits", "aaaa", v) for v in store.versions("digits", "aaaa")}
         snapshots = {version: data for version, data in stored.items() if data is not None}
         if stream.commit is None:
             stream.commit = stream.end()
-        return run(pipeline, LINEAGE, stream, snapshots, **{"key": KEY, "wait_s": 0, **options})
+        return run(pipeline, lineage, stream, snapshots, **{"key": KEY, "wait_s": 0, **options})
 
     return verify_stream
 
@@ -72,6 +75,30 @@ def test_workers_that_were_killed_leave_an_equal_stream(
     make().answer(rows[400:700])  # never committed
     commit(stream, make(), rows[400:], 450)
     assert verify().exit_code == 0
+
+
+@pytest.mark.parametrize("begun_with", [{}, pipeline.definition], ids=["a lineage from before", "a new one"])
+def test_a_label_that_is_a_whole_float_is_taken_as_the_lineage_began(
+    make: Make, store: Store, stream: ListStream, verify: Verify, begun_with: dict[str, Any]
+) -> None:
+    lineage, rows = structs.replace(LINEAGE, definition=begun_with), inputs(300)
+    whole, halved = json.loads(rows[5].value or b""), json.loads(rows[6].value or b"")
+    rows[5] = rows[5]._replace(value=encode({**whole, "actual_y": float(whole["actual_y"])}))
+    rows[6] = rows[6]._replace(value=encode({**halved, "actual_y": 7.5}))
+    outputs = commit(stream, make(lineage=lineage), rows, 100)
+    reason = "Expected `int | null`, got `float` - at `$.actual_y`"
+    assert outputs[6]["reason"] == reason
+    assert outputs[5].get("reason") == (None if begun_with else reason)
+    counted = verify(lineage=lineage)
+    assert (counted.exit_code, counted.dead_letters) == (0, 1 if begun_with else 2)
+    # A worker that must learn all of it again reads it in the same way; read otherwise, it is another stream.
+    store.clear()
+    commit(stream, make(lineage=lineage), inputs(50, start=300))
+    assert verify(lineage=lineage).exit_code == 0
+    other = {} if begun_with else pipeline.definition
+    assert (5, "prediction" if begun_with else "dead letter") in list_kinds(
+        verify(lineage=structs.replace(LINEAGE, definition=other))
+    )
 
 
 def change_answer(stream: ListStream, offset: int, **fields: object) -> None:

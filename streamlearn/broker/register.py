@@ -16,7 +16,7 @@ from streamlearn.broker.broker import Broker
 from streamlearn.broker.topics import LINEAGES
 from streamlearn.errors import Fenced, LineageError
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.pipelines.definition import is_edit
+from streamlearn.pipelines.definition import carry_on, is_edit
 from streamlearn.stream.lineage import Lineage
 
 
@@ -71,7 +71,7 @@ class LineageRegister:
             entry = msgspec.structs.replace(
                 last,
                 reference=pipeline.reference,
-                definition=pipeline.definition,
+                definition=carry_on(last.definition, pipeline.definition),
                 epoch=last.epoch + 1,
                 claim=claim,
             )

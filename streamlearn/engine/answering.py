@@ -37,6 +37,8 @@ class Answering:
         On how many records in a row the pipeline's code may fail; see `isolation.py`.
     skipped
         Offsets of records that are set aside unread.
+    whole_numbers
+        Whether a field of type int takes 7.0 for 7: fixed with the lineage, see `stream/lineage.py`.
     """
 
     def __init__(
@@ -47,10 +49,13 @@ class Answering:
         state_at: StateAt,
         predict: Predict | None = None,
         max_in_a_row: int | None = None,
+        *,
         skipped: Collection[int] = (),
+        whole_numbers: bool = True,
     ) -> None:
         self._pipeline = pipeline
         self._lineage = lineage
+        self._whole_numbers = whole_numbers
         self._key = key
         self._state_at = state_at
         self._predict = predict
@@ -138,7 +143,7 @@ class Answering:
         if row.offset in self._skipped:
             return BadRecord("skipped on request")
         try:
-            record = self._pipeline.codec.decode(row.value)
+            record = self._pipeline.codec.decode(row.value, whole_numbers=self._whole_numbers)
             reason = learner.rejection_reason(record)
         except BadRecord as error:
             return error

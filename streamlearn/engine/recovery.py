@@ -84,7 +84,14 @@ class Recovery:
         self._key = key
         self._wait_s = wait_s
         self._report_progress = report_progress
-        self._answering = Answering(pipeline, lineage.id, key, self.state_at, skipped=lineage.skipped)
+        self._answering = Answering(
+            pipeline,
+            lineage.id,
+            key,
+            self.state_at,
+            skipped=lineage.skipped,
+            whole_numbers=lineage.takes_whole_numbers,
+        )
         self.refused: dict[int, str] = {}
         """Versions whose snapshots could not be read, and why."""
         self.relearned = 0

@@ -103,7 +103,13 @@ class _Pass:
         self._own_snapshots: dict[int, bytes] = {}
         self._reached: set[int] = set()
         self._answering = Answering(
-            pipeline, lineage.id, key, self._state_at, self._predict, skipped=lineage.skipped
+            pipeline,
+            lineage.id,
+            key,
+            self._state_at,
+            self._predict,
+            skipped=lineage.skipped,
+            whole_numbers=lineage.takes_whole_numbers,
         )
 
     def run(

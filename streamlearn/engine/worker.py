@@ -83,6 +83,7 @@ class Worker:
             self._state_at,
             max_in_a_row=settings.set_aside_in_a_row,
             skipped=lineage.skipped,
+            whole_numbers=lineage.takes_whole_numbers,
         )
         self.counts = Counts()
 

@@ -7,6 +7,9 @@ of the same definition. It names no module's path, so code can be moved:
 - classes, such as estimators, by their package and name: `sklearn.SGDClassifier`;
 - the record type and functions by a fingerprint of their code (`fingerprint.py`), so that an edit is noticed;
   where the pipeline has a `revision`, by that alone.
+
+How numbers are read (`whole_numbers`) is fixed as well, but only with the lineage, not with the pipeline: one
+that began without goes on without.
 """
 
 from collections.abc import Mapping
@@ -16,6 +19,7 @@ import msgspec
 
 from streamlearn.learning.learner import Learning
 from streamlearn.pipelines.fingerprint import fingerprint, stable_name
+from streamlearn.stream.lineage import WHOLE_NUMBERS
 
 _FORMAT = 2
 _CODE = "code "
@@ -32,6 +36,7 @@ def describe(
         "definition_format": _FORMAT,
         "learning": learning.kind,
         "parameters": dict(parameters),
+        WHOLE_NUMBERS: True,
     }
     for name, value in {"record": record, **learning.definition()}.items():
         if _is_code(name, value):
@@ -53,6 +58,8 @@ def find_changes(
     `learning` and `record` are those that `now` describes. A definition of format 1 named functions by their
     modules' paths, which tells nothing of an edit: of those only the names are compared.
     """
+    now = {name: part for name, part in now.items() if name != WHOLE_NUMBERS}
+    before = {name: part for name, part in before.items() if name != WHOLE_NUMBERS}
     if "definition_format" in before:
         before, now = _flatten(before), _flatten(now)
     else:
@@ -62,6 +69,11 @@ def find_changes(
         for name in {**before, **now}
         if before.get(name) != now.get(name)
     }
+
+
+def carry_on(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the definition with which a lineage goes on: as it is now, but numbers are read as they were."""
+    return {**now, WHOLE_NUMBERS: bool(before.get(WHOLE_NUMBERS))}
 
 
 def _flatten(definition: Mapping[str, Any]) -> dict[str, Any]:

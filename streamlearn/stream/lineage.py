@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 
+WHOLE_NUMBERS = "whole_numbers"
+"""The name in a definition under which stands that a field of type int takes 7.0 for 7."""
+
 
 class Lineage(msgspec.Struct, frozen=True, rename={"definition": "settled"}):
     """One state of a pipeline's lineage, as it stands in the register."""
@@ -28,3 +31,8 @@ class Lineage(msgspec.Struct, frozen=True, rename={"definition": "settled"}):
     """Offsets of records that are set aside unread."""
     claim: str = ""
     """Which submission wrote this."""
+
+    @property
+    def takes_whole_numbers(self) -> bool:
+        """Whether a field of type int takes 7.0 for 7; in a lineage from before, it is a dead letter."""
+        return bool(self.definition.get(WHOLE_NUMBERS))

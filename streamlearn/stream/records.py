@@ -5,8 +5,9 @@ Which fields a pipeline's records have is in `pipelines/`; what each is answered
 """
 
 import base64
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from operator import is_
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +20,11 @@ MAX_RECORD_BYTES = 1 << 20
 """The largest record that a pipeline takes (1 MiB). Kafka's own limit is on what it gets compressed."""
 
 encode = msgspec.json.Encoder().encode
+
+T = TypeVar("T")
+
+MAX_EXACT = 2**53
+"""Up to here, floats hold every whole number."""
 
 _STAMP_FIELDS = ("partition", "offset", "model_version", "lineage")
 
@@ -96,8 +102,11 @@ class Codec:
             rename=attributes,
         )
 
-    def decode(self, value: bytes | None) -> Any:
+    def decode(self, value: bytes | None, *, whole_numbers: bool = True) -> Any:
         """Read one record.
+
+        `whole_numbers`: whether a field of type int takes 7.0 for 7. A lineage that has begun without goes on
+        without: see `stream/lineage.py`.
 
         Raises
         ------
@@ -107,7 +116,10 @@ class Codec:
         if value is None:
             raise BadRecord("the value is null")
         try:
-            return self._record.decode(check_size(value))
+            check_size(value)
+            if whole_numbers:
+                return decode_whole_numbers(value, self._record.decode)
+            return self._record.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRecord(str(error) or "the value cannot be decoded") from error
 
@@ -124,6 +136,69 @@ class Codec:
                 lineage=stamp.lineage,
             )
         )
+
+
+def decode_whole_numbers(value: bytes, decode: Callable[[bytes], T]) -> T:
+    """Decode JSON by `decode`, a decoder that checks types; where it wants an integer, 7.0 is one.
+
+    Raises
+    ------
+    msgspec.DecodeError, UnicodeDecodeError, RecursionError
+        The value is not JSON, or does not fit the type.
+
+    >>> decode_whole_numbers(b"[7.0, 8]", msgspec.json.Decoder(list[int]).decode)
+    [7, 8]
+    """
+    try:
+        return decode(value)
+    except msgspec.ValidationError as error:
+        try:
+            plain = msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise error from None
+        return retry_with_whole_numbers(error, plain, lambda whole: decode(encode(whole)))
+
+
+def retry_with_whole_numbers(error: msgspec.ValidationError, value: Any, attempt: Callable[[Any], T]) -> T:
+    """Call `attempt`, which has failed with `error` for a JSON value, with its whole floats as integers.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        It fails again. Of two errors at one place it is the first: that one names what was sent.
+    """
+    whole = make_whole(value)
+    if whole is value:
+        raise error
+    try:
+        return attempt(whole)
+    except msgspec.ValidationError as second:
+        raise (error if _find_place(error) == _find_place(second) else second) from None
+
+
+def _find_place(error: msgspec.ValidationError) -> str:
+    """Return where in a value an error is, such as `$.rooms`; empty for the value as a whole."""
+    _, separator, place = str(error).rpartition(" - at ")
+    return place if separator else ""
+
+
+def make_whole(value: Any) -> Any:
+    """Return a JSON value with an integer in place of each whole float; the value itself if it has none.
+
+    Beyond 2⁵³ floats stay: which integer was meant is not known.
+
+    >>> make_whole({"rooms": 3.0, "area": 61.5})
+    {'rooms': 3, 'area': 61.5}
+    """
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= MAX_EXACT else value
+    if isinstance(value, list):
+        items = [make_whole(item) for item in value]
+        return value if all(map(is_, items, value)) else items
+    if isinstance(value, dict):
+        fields = {name: make_whole(item) for name, item in value.items()}
+        return value if all(map(is_, fields.values(), value.values())) else fields
+    return value
 
 
 def _check_names(passthrough_fields: Sequence[str], answer_fields: Sequence[str]) -> None:
