@@ -1,11 +1,13 @@
 """Every error as JSON of one shape: a sentence, a stable code, and the field at fault where there is one.
 
 {"error": "the drawing is empty", "code": "bad_drawing", "field": "imgStr"}
+
+Only a browser that looks for a page which is not there is shown one that says so.
 """
 
 from functools import partial
 
-from flask import Flask, Response, current_app, jsonify, request
+from flask import Flask, Response, current_app, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from streamlearn.errors import (
@@ -36,6 +38,10 @@ _STATUS_AND_CODE: dict[type[StreamlearnError], tuple[int, str]] = {
 }
 
 
+_PROTOCOLS = ("/v1", "/v2")
+"""The beginnings of paths that programs ask for, whatever they accept."""
+
+
 def register(app: Flask) -> None:
     """Make the application answer errors in JSON; Flask picks the handler of the nearest base class."""
     for kind, (status, code) in _STATUS_AND_CODE.items():
@@ -64,11 +70,34 @@ def _answer_not_allowed(error: NotAllowed) -> tuple[Response, int]:
 
 def _answer_http_error(error: HTTPException) -> tuple[Response, int]:
     code = error.name.lower().replace(" ", "_")
-    response, status = _answer(error.code or 500, code, error.description or error.name)
+    if _wants_page():
+        status = error.code or 500
+        response = Response(
+            render_template(
+                "error.html",
+                status=status,
+                name=error.name,
+                error=None if status == 404 else error.description,
+            )
+        )
+    else:
+        response, status = _answer(error.code or 500, code, error.description or error.name)
+    response.vary.add("Accept")
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after"):
             response.headers[name] = value
     return response, status
+
+
+def _wants_page() -> bool:
+    """Whether a person looks for a page: a browser says that it prefers HTML."""
+    best = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    path = request.path.removesuffix("/")
+    return (
+        request.method in ("GET", "HEAD")
+        and best == "text/html"
+        and not any(path == prefix or path.startswith(f"{prefix}/") for prefix in _PROTOCOLS)
+    )
 
 
 def _answer_unexpected(error: Exception) -> tuple[Response, int]:

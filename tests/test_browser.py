@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from built_in import call, settle, teach
 from playwright.sync_api import expect
-from stacks import ROOT, Stack
+from stacks import ROOT, Server, Stack
 
 from streamlearn.local.processes import find_processes
 from streamlearn.local.supervisor import Supervisor
@@ -94,6 +94,34 @@ def test_the_description_of_every_route_can_be_browsed(open_page: Open) -> None:
     infer.click()
     expect(infer.get_by_role("button", name="Try it out")).to_be_visible()
     assert page.troubles == []
+
+
+BACKGROUND = "(name) => getComputedStyle(document.querySelector(name)).backgroundColor"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_description_and_a_page_that_is_not_there_have_the_colours_of_the_others(
+    browser: Any, start_server: Callable[..., Server], scheme: str
+) -> None:
+    server = start_server()
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto(server.url + "/")
+    background = page.evaluate(BACKGROUND, "body")
+    assert background == {"light": "rgb(246, 245, 241)", "dark": "rgb(20, 24, 29)"}[scheme]
+    assert page.goto(server.url + "/nowhere").status == 404
+    expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+    assert page.evaluate(BACKGROUND, "body") == background
+    page.goto(server.url + "/docs")
+    title = page.locator(".swagger-ui .info .title")
+    expect(title).to_be_visible()
+    assert page.evaluate(BACKGROUND, "html") == background
+    assert page.evaluate(BACKGROUND, ".swagger-ui") in (background, "rgba(0, 0, 0, 0)")
+    lightness = sum(
+        map(int, re.findall(r"\d+", title.evaluate("(title) => getComputedStyle(title).color"))[:3])
+    )
+    assert (lightness > 382) == (scheme == "dark"), "the text stands out"
+    context.close()
 
 
 def test_a_drawing_is_answered_corrected_and_answered_again_by_what_has_learned_it(open_page: Open) -> None:

@@ -148,7 +148,7 @@ def _show_page(page: str, name: str | None, has_page: Callable[[Learning], bool]
 @blueprint.errorhandler(UnknownPipeline)
 def show_not_found(error: UnknownPipeline) -> tuple[str, int]:
     """Show on a page that there is no such pipeline or page, with a link to those there are."""
-    return render_template("error.html", error=str(error)), 404
+    return render_template("error.html", status=404, error=str(error)), 404
 
 
 @blueprint.get("/live/<name>")
