@@ -11,7 +11,7 @@ from serving.drawing import digits
 from serving.jobs import JobMonitor
 from serving.model_cache import ModelCache
 from serving.pages import routes as pages
-from serving.protocol import v1, v2
+from serving.protocol import repository, v1, v2
 from serving.recent import RecentPredictions
 from streamlearn.learning.blas import pin_blas_threads
 from streamlearn.pipelines.registry import load_all
@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     pin_blas_threads()
     settings = settings or Settings.load()
     app = Flask(__name__)
+    app.url_map.strict_slashes = False  # some clients end their paths with a slash
     max_bytes = settings.http_body_mb << 20
     app.config.update(MAX_CONTENT_LENGTH=max_bytes, MAX_FORM_MEMORY_SIZE=max_bytes)
     app.wsgi_app = BodyReader(  # type: ignore[method-assign]
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     telemetry.register(app, metrics_dir)
     errors.register(app)
     access.register(app, settings)
-    for routes in (v2, v1, forecast, lags, versions, digits):
+    for routes in (v2, repository, v1, forecast, lags, versions, digits):
         app.register_blueprint(routes.blueprint)
     feedback.register(app, settings)
     pages.register(app)

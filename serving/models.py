@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 from flask import Response, current_app
 
 from serving import telemetry
 from serving.model_cache import ModelCache, Served
 from serving.recent import RecentPredictions
-from streamlearn.errors import BadRequest, UnknownPipeline, UnknownVersion
+from streamlearn.errors import BadRecord, BadRequest, UnknownPipeline, UnknownVersion
 from streamlearn.settings import Settings
 from streamlearn.stream.records import encode
 
@@ -51,8 +52,8 @@ def resolve_model(name: str, version: str | None = None) -> Served:
     return cache.current() if version is None else cache.load_version(_parse_version(name, version))
 
 
-def call_model(call: Callable[[], T]) -> T:
-    """Return what `call`, which calls a model, returns.
+def call_model(call: Callable[[], T], field: str = "inputs") -> T:
+    """Return what `call`, which calls a model, returns; `field` of the request holds the records.
 
     Raises
     ------
@@ -60,13 +61,17 @@ def call_model(call: Callable[[], T]) -> T:
         The records are valid, but the model cannot predict them.
     """
     try:
-        return call()
+        # What overflows is not finite, and refused: a warning in the log would help nobody.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return call()
+    except BadRecord as error:
+        raise BadRequest(str(error), field=field) from error
     except (ValueError, OverflowError) as error:
-        raise BadRequest(f"the model cannot predict these records: {error}", field="inputs") from error
+        raise BadRequest(f"the model cannot predict these records: {error}", field=field) from error
     except (TypeError, ArithmeticError, LookupError, AttributeError) as error:
         # Code of the pipeline's own may not have expected them, in the stream such records are set aside.
         reason = f"the model cannot predict these records: {type(error).__name__}: {error}"
-        raise BadRequest(reason, field="inputs") from error
+        raise BadRequest(reason, field=field) from error
 
 
 def _parse_version(name: str, text: str) -> int:

@@ -13,6 +13,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import hours
 import numpy as np
 import psutil
 import pytest
@@ -68,6 +69,8 @@ def test_tritonclient_works_unchanged(server: Server, binary: bool) -> None:
     assert not client.is_model_ready("digits", "5")
     assert not client.is_model_ready("pm25")
     assert client.get_server_metadata()["name"] == "streamlearn"
+    index = {entry["name"]: entry["state"] for entry in client.get_model_repository_index()}
+    assert index == {"digits": "READY", "pm25": "UNAVAILABLE"}
     metadata = client.get_model_metadata("digits")
     assert [entry["name"] for entry in metadata["inputs"]] == ["x"]
     names = [entry["name"] for entry in metadata["outputs"]]
@@ -96,6 +99,13 @@ def test_tritonclient_works_unchanged(server: Server, binary: bool) -> None:
         client.infer("digits", [triton.InferInput("y", [1, 64], "FP64").set_data_from_numpy(X[:1])])
     with pytest.raises(triton.InferenceServerException, match="no model is called 'other'"):
         client.infer("other", [rows()])
+    with pytest.raises(triton.InferenceServerException, match="there is no output 'other'"):
+        client.infer("digits", [rows()], outputs=[triton.InferRequestedOutput("other")])
+    classified = triton.InferRequestedOutput("probabilities", class_count=2)
+    with pytest.raises(triton.InferenceServerException, match="does not support the classification"):
+        client.infer("digits", [rows()], outputs=[classified])
+    with pytest.raises(triton.InferenceServerException, match="cannot be told to load"):
+        client.load_model("digits")
     client.close()
 
 
@@ -478,8 +488,14 @@ def test_a_mistake_in_the_settings_is_one_clear_line(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_description_holds_against_schemathesis(server: Server, tmp_path: Path) -> None:
+def test_the_description_holds_against_schemathesis(
+    store: Store, start_server: StartServer, tmp_path: Path
+) -> None:
     """No 5xx and nothing undocumented, whatever is sent; feedback is off, as there is no Kafka here."""
+    put(store, digits.pipeline, learner(TRAINED, cuts=range(256, TRAINED, 256)))
+    put(store, hours.PM25, hours.learned(hours.series(60))[0])
+    server = start_server(feedback="off")
+    wait_until(lambda: _is_ready(server), 20, "the models")
     done = subprocess.run(
         [
             ROOT / ".venv/bin/schemathesis",

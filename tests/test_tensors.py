@@ -10,14 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from serving.protocol.tensors import (
-    ALL_BINARY,
-    DTYPES,
-    InferRequest,
-    InferResponse,
-    encode_response,
-    parse_request,
-)
+from serving.protocol.outputs import InferResponse, encode_response
+from serving.protocol.signature import Tensor
+from serving.protocol.tensors import DTYPES, parse_request
 from streamlearn.errors import BadRequest
 
 repeatable = settings(derandomize=True, deadline=None, database=None, max_examples=60)
@@ -38,8 +33,10 @@ texts = arrays_of.arrays(object, shapes, elements=st.text(max_size=20))
 
 def send_back(array: np.ndarray, *, binary: bool) -> np.ndarray:
     """Encode an array as an output, and read the same bytes as an input."""
-    asked = InferRequest(parameters={ALL_BINARY: binary})
-    body, length = encode_response(InferResponse("m", "1", "i", {}, []), {"x": array}, asked)
+    datatype = next((name for name, dtype in DTYPES.items() if dtype == array.dtype), "BYTES")
+    tensor = Tensor("x", datatype, list(array.shape))
+    answer = InferResponse("m", "1", "i", {}, [])
+    body, length = encode_response(answer, {"x": array}, [tensor], {"x": binary})
     head = msgspec.json.decode(body[:length])
     assert (length is not None) == binary
     sent = msgspec.json.encode({"inputs": head["outputs"]})

@@ -229,6 +229,7 @@ def _find_records(pipeline: Pipeline, body: FeedbackRequest) -> list[dict[str, A
         return [body.inputs]
     if not body.inputs:
         raise BadRequest("send the `id` of a prediction, its `inputs`, or a whole `record`", field="inputs")
+    tensors.refuse_repeated_names([tensor.name for tensor in body.inputs], "inputs")
     arrays = {
         tensor.name: tensors.decode_tensor(tensor, f"inputs[{number}]")
         for number, tensor in enumerate(body.inputs)

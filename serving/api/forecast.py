@@ -9,7 +9,14 @@ from flask import Blueprint, Response, g, request
 from msgspec import Meta
 
 from serving.model_cache import Served
-from serving.models import find_cache, json_response, record_predictions, resolve_model, server_settings
+from serving.models import (
+    call_model,
+    find_cache,
+    json_response,
+    record_predictions,
+    resolve_model,
+    server_settings,
+)
 from serving.openapi import describe_route
 from serving.protocol.tensors import decode_body
 from streamlearn.errors import BadRecord, BadRequest, NotSupported
@@ -74,7 +81,7 @@ def forecast_from_records(name: str) -> Response:
         raise NotSupported(f"{name} does not forecast")
     records = _parse_records(name)
     served, learner = resolve_forecaster(name)
-    answer = learner.answer(records)[0]
+    answer = call_model(lambda: learner.answer(records)[0], "records")
     newest = max(records, key=series.step)
     record_predictions(name, g.request_id, served, records)
     return _make_response(name, served, getattr(newest, "ts", ""), answer)

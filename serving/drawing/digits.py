@@ -7,7 +7,7 @@ import msgspec
 from flask import Blueprint, Response, g, request
 
 from serving.drawing import drawing
-from serving.models import find_cache, json_response, record_predictions
+from serving.models import call_model, find_cache, json_response, record_predictions
 from serving.openapi import describe_route
 from streamlearn.errors import BadDrawing, BadRecord, BadRequest
 from streamlearn.pipelines import digits
@@ -46,7 +46,7 @@ def predict() -> Response:
     else:
         record = pipeline.record(x=drawing.make_picture(_decode_svg(request.form.get("imgStr"))).tolist())
     served = find_cache(pipeline.name).current()
-    outputs = served.learner.outputs([record])
+    outputs = call_model(lambda: served.learner.outputs([record]), "x")
     record_predictions(pipeline.name, g.request_id, served, [record])
     answer = DigitAnswer(
         success=True,

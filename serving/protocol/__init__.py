@@ -2,6 +2,8 @@
 
 v2.py          the routes of V2: health, readiness, the models, `infer`
 v1.py          the routes of V1: the models, `predict`
-tensors.py     parses a V2 request into arrays, and encodes a response of arrays, in JSON and in binary form
+repository.py  the routes that list models, as V2's and Triton's clients ask
+tensors.py     parses a V2 request into arrays, from JSON and from binary form
 signature.py   describes a pipeline's inputs and outputs, and turns arrays and JSON objects into its records
+outputs.py     chooses the outputs that a V2 request wants, and encodes them, in JSON and in binary form
 """

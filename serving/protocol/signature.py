@@ -16,16 +16,21 @@ from numpy.typing import NDArray
 
 from streamlearn.errors import BadRequest
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.stream.records import make_whole, retry_with_whole_numbers
 
 Array = NDArray[Any]
 
 
-class Tensor(msgspec.Struct):
-    """The form of a tensor; −1 in its shape stands for any number of records or elements."""
+class Tensor(msgspec.Struct, omit_defaults=True):
+    """The form of a tensor; −1 in its shape stands for any number of records or elements.
+
+    Where its columns stand for classes, `parameters` names them, in their order, as `classes`.
+    """
 
     name: str
     datatype: str
     shape: list[int]
+    parameters: dict[str, Any] = {}
 
 
 def describe_inputs(pipeline: Pipeline) -> list[Tensor]:
@@ -40,8 +45,20 @@ def describe_inputs(pipeline: Pipeline) -> list[Tensor]:
 
 def describe_outputs(pipeline: Pipeline) -> list[Tensor]:
     """Return the tensors of an answer."""
-    fields = pipeline.learning.output_fields(pipeline.parameters)
-    return [Tensor(field.name, field.datatype, list(field.shape)) for field in fields]
+    return [
+        Tensor(
+            field.name,
+            field.datatype,
+            list(field.shape),
+            {"classes": [_as_plain(label) for label in field.classes]} if field.classes else {},
+        )
+        for field in pipeline.output_fields
+    ]
+
+
+def _as_plain(label: Any) -> Any:
+    """Return a class as JSON can hold it: numpy's numbers and texts as Python's."""
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def find_label_field(pipeline: Pipeline) -> str | None:
@@ -94,7 +111,7 @@ def make_placeholder_label(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def convert_objects(pipeline: Pipeline, objects: Sequence[Any], field: str) -> list[Any]:
-    """Return JSON objects as the pipeline's records.
+    """Return JSON objects as the pipeline's records; where a field wants an integer, 7.0 is one.
 
     Raises
     ------
@@ -104,10 +121,17 @@ def convert_objects(pipeline: Pipeline, objects: Sequence[Any], field: str) -> l
     records = []
     for number, value in enumerate(objects):
         try:
-            records.append(msgspec.convert(value, pipeline.record))
+            records.append(_convert(value, pipeline.record))
         except (msgspec.ValidationError, ValueError, RecursionError) as error:
             raise BadRequest(f"{field}, record {number}: {error}", field=f"{field}[{number}]") from error
     return records
+
+
+def _convert(value: Any, record: type[Any]) -> Any:
+    try:
+        return msgspec.convert(value, record)
+    except msgspec.ValidationError as error:
+        return retry_with_whole_numbers(error, value, lambda whole: msgspec.convert(whole, record))
 
 
 def _read_column(tensor: Tensor, array: Array) -> list[Any]:
@@ -126,10 +150,25 @@ def _read_column(tensor: Tensor, array: Array) -> list[Any]:
         )
     if array.dtype.kind == "f" and not _is_finite(table, allow_nan=len(tensor.shape) == 1):
         raise BadRequest(f"input {tensor.name!r} holds infinite or missing numbers", field=tensor.name)
-    rows: list[Any] = (table.astype(np.float64) if tensor.datatype == "FP64" else table).tolist()
+    if tensor.datatype == "FP64":
+        table = table.astype(np.float64)
+    if tensor.datatype == "INT64" and table.dtype.kind == "f":
+        rows = [[_as_integer(value, tensor) for value in row] for row in table.tolist()]
+    else:
+        rows = table.tolist()
     if len(tensor.shape) == 1:
         return [None if value != value else value for (value,) in rows]
     return rows
+
+
+def _as_integer(value: float, tensor: Tensor) -> Any:
+    """Return a whole float as an integer; NaN, which stands for None, as it is."""
+    whole = make_whole(value)
+    if isinstance(whole, float) and not np.isnan(whole):
+        raise BadRequest(
+            f"input {tensor.name!r} is INT64: {value} is not a whole number of at most 2⁵³", field=tensor.name
+        )
+    return whole
 
 
 def _is_finite(array: Array, *, allow_nan: bool) -> bool:

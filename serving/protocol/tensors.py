@@ -1,9 +1,9 @@
-"""Converts between the Open Inference Protocol's tensors and numpy arrays, in JSON and in binary form.
+"""Parses a request of the Open Inference Protocol into numpy arrays, from JSON and from binary form.
 
 A request is JSON. With the header `Inference-Header-Content-Length`, the first so many bytes of it are JSON,
 and the bytes of its binary tensors follow, one tensor after the other; the parameter `binary_data_size` is
 the length of each. Their numbers are little-endian, in row-major order; before each element of a BYTES tensor
-stands its length as u32.
+stands its length as u32. How outputs are encoded, in the same forms, is in `outputs.py`.
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
@@ -11,7 +11,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ from msgspec import UNSET, Meta, UnsetType
 from numpy.typing import NDArray
 
 from streamlearn.errors import BadRequest
-from streamlearn.stream.records import encode
+from streamlearn.stream.records import decode_whole_numbers, make_whole
 
 T = TypeVar("T")
 
@@ -34,13 +34,20 @@ DTYPES = {
 }  # fmt: skip
 """The datatypes of numbers; the only other one is BYTES."""
 
-ALL_BINARY = "binary_data_output"
-"""The request parameter that asks for all outputs in binary form."""
+LENGTH = struct.Struct("<I")
+"""What stands before each element of a BYTES tensor in binary form: how many bytes it has."""
 
-_LENGTH = struct.Struct("<I")
 _MAX_NESTING = 9
+_SHOWN_CHARS = 40
 
-Parameters = dict[str, Any]
+_ELEMENT_TYPES: dict[str, set[type]] = {
+    "b": {bool},
+    "i": {int, float},
+    "u": {int, float},
+    "f": {int, float, type(None)},
+}
+"""What JSON may hold for a datatype, by numpy's kind."""
+
 Side = Annotated[int, Meta(ge=0, lt=1 << 31)]
 
 
@@ -54,36 +61,23 @@ class InputTensor(msgspec.Struct):
     parameters: dict[str, Any] | None = None
 
 
+class RequestedOutput(msgspec.Struct):
+    """An output that is wanted; `"binary_data": true` among its `parameters` asks for binary form."""
+
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
 class InferRequest(msgspec.Struct):
     """An inference request: inputs, and optionally an id, parameters and the wanted outputs.
 
-    Each of `outputs` has a `name`; `"binary_data": true` among its `parameters` asks for binary form.
+    The answer has the outputs that are named, in their order; all of them where none is.
     """
 
     inputs: list[InputTensor] | None = None
     id: str | None = None
-    parameters: Any = None
-    outputs: Any = None
-
-
-class OutputTensor(msgspec.Struct, omit_defaults=True):
-    """One output; without `data`, its bytes follow the JSON."""
-
-    name: str
-    shape: list[int]
-    datatype: str
-    parameters: dict[str, Any] = {}
-    data: list[Any] | UnsetType = UNSET
-
-
-class InferResponse(msgspec.Struct):
-    """The outputs and the version that made them; `parameters` repeats the request's and adds the lineage."""
-
-    model_name: str
-    model_version: str
-    id: str
-    parameters: dict[str, Any]
-    outputs: list[OutputTensor]
+    parameters: dict[str, Any] | None = None
+    outputs: list[RequestedOutput] | None = None
 
 
 def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest, dict[str, Array]]:
@@ -98,17 +92,21 @@ def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest,
     """
     length = _parse_header_length(body, header_length)
     parsed = decode_body(body[:length], InferRequest, "an inference request")
+    refuse_repeated_names([tensor.name for tensor in parsed.inputs or []], "inputs")
     arrays: dict[str, Array] = {}
     rest = memoryview(body)[length:]
     for number, tensor in enumerate(parsed.inputs or []):
         field = f"inputs[{number}]"
-        if tensor.name in arrays:
-            raise BadRequest(f"there are two inputs called {tensor.name!r}", field=field)
+        refuse_shared_memory(tensor.parameters, field)
         size = (tensor.parameters or {}).get("binary_data_size")
         if size is None:
             arrays[tensor.name] = decode_tensor(tensor, field)
             continue
-        if not isinstance(size, int) or not 0 <= size <= len(rest):
+        if tensor.data is not UNSET:
+            raise BadRequest(
+                f"input {tensor.name!r} has both data and binary_data_size; send one of them", field=field
+            )
+        if type(size) is not int or not 0 <= size <= len(rest):
             raise BadRequest(
                 "binary_data_size must be a number of bytes that follow the JSON in the body", field=field
             )
@@ -119,8 +117,27 @@ def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest,
     return parsed, arrays
 
 
+def refuse_repeated_names(names: Sequence[str], field: str) -> None:
+    """Raise `BadRequest` if a name is there twice; `field` holds the tensors of these names."""
+    seen: set[str] = set()
+    for number, name in enumerate(names):
+        if name in seen:
+            raise BadRequest(f"there are two {field} called {name!r}", field=f"{field}[{number}]")
+        seen.add(name)
+
+
+def refuse_shared_memory(parameters: dict[str, Any] | None, field: str) -> None:
+    """Raise `BadRequest` if a tensor is said to be in shared memory, an extension that is not supported."""
+    if parameters and "shared_memory_region" in parameters:
+        raise BadRequest(
+            "the server does not support shared memory; send tensors as JSON or in binary form", field=field
+        )
+
+
 def decode_body(body: bytes, kind: type[T], description: str, field: str | None = None) -> T:
     """Return a JSON body as a `kind`; `description` says in errors what is expected.
+
+    Where an integer is expected, 7.0 is one.
 
     Raises
     ------
@@ -128,9 +145,12 @@ def decode_body(body: bytes, kind: type[T], description: str, field: str | None 
         The body is not JSON, or is not a `kind`.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decode_whole_numbers(body, msgspec.json.Decoder(kind).decode)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the body is not {description}: {error}", field=field) from error
+        # Python's own encoder writes them.
+        no_json = next((name for name in ("NaN", "Infinity") if name.encode() in body), "")
+        hint = f"; JSON has no {no_json}, a missing number is null" if no_json else ""
+        raise BadRequest(f"the body is not {description}: {error}{hint}", field=field) from error
 
 
 def _parse_header_length(body: bytes, text: str | None) -> int:
@@ -151,7 +171,7 @@ def decode_tensor(tensor: InputTensor, field: str) -> Array:
     """
     if tensor.data is UNSET:
         raise BadRequest(f"input {tensor.name!r} has no data", field=f"{field}.data")
-    elements = _flatten(tensor.data, field)
+    elements = _flatten(tensor.data, tensor.shape, field)
     kinds = set(map(type, elements))
     if tensor.datatype == "BYTES":
         if not kinds <= {str}:
@@ -159,35 +179,53 @@ def decode_tensor(tensor: InputTensor, field: str) -> Array:
         return _reshape(np.array(elements, dtype=object), tensor, field)
     dtype = _find_dtype(tensor, field)
     # Checked before numpy sees it: one long text would make every element of the array as long.
-    if not kinds <= {bool, int, float, type(None)}:
+    if not kinds <= _ELEMENT_TYPES[dtype.kind]:
         raise BadRequest(f"the data is not {tensor.datatype}", field=f"{field}.data")
+    if dtype.kind in "iu":
+        elements = make_whole(elements) if float in kinds else elements
+        _check_integers(elements, dtype, tensor, field)
     try:
-        array = np.array(elements)
-        if array.dtype == object and dtype.kind == "f":
-            array = array.astype(np.float64)  # null becomes NaN
-    except (ValueError, TypeError, OverflowError) as error:
-        raise BadRequest(f"the data is not {tensor.datatype}", field=f"{field}.data") from error
-    return _reshape(_cast(array, dtype, tensor, field), tensor, field)
+        with np.errstate(over="ignore"):
+            array = np.array(elements, dtype=dtype)  # null becomes NaN
+    except OverflowError as error:
+        raise BadRequest(f"the data does not fit {tensor.datatype}", field=f"{field}.data") from error
+    return _reshape(array, tensor, field)
 
 
-def _cast(array: Array, dtype: np.dtype[Any], tensor: InputTensor, field: str) -> Array:
-    """Give an array the tensor's datatype; refuse it where that would change an integer or a truth value."""
-    if array.size and (array.dtype.kind not in "biuf" or (array.dtype.kind == "b") != (dtype.kind == "b")):
-        raise BadRequest(f"the data is not {tensor.datatype}", field=f"{field}.data")
-    with np.errstate(invalid="ignore", over="ignore"):
-        cast: Array = array.astype(dtype)
-    if dtype.kind in "iu" and not np.array_equal(cast, array):
-        raise BadRequest(f"the data does not fit {tensor.datatype}", field=f"{field}.data")
-    return cast
+def _check_integers(elements: list[Any], dtype: np.dtype[Any], tensor: InputTensor, field: str) -> None:
+    """Raise `BadRequest` unless all elements are integers that the datatype holds."""
+    limits = np.iinfo(dtype)
+    fits = set(map(type, elements)) <= {int}
+    if fits and limits.min <= min(elements, default=0) and max(elements, default=0) <= limits.max:
+        return
+    wrong = next(e for e in elements if isinstance(e, float) or not limits.min <= e <= limits.max)
+    raise BadRequest(f"{str(wrong)[:_SHOWN_CHARS]} does not fit {tensor.datatype}", field=f"{field}.data")
 
 
-def _flatten(data: list[Any], field: str) -> list[Any]:
-    """Return the elements of nested lists, in order."""
+def _flatten(data: list[Any], shape: list[int], field: str) -> list[Any]:
+    """Return the elements of nested lists, in order; the lists must divide them as the shape does."""
+    sides = [len(data)]
     for _ in range(_MAX_NESTING):
-        if list not in set(map(type, data)):
-            return data
-        data = [element for part in data for element in (part if isinstance(part, list) else (part,))]
-    raise BadRequest("the data is nested too deep", field=f"{field}.data")
+        kinds = set(map(type, data))
+        if list not in kinds:
+            break
+        lengths = {len(part) for part in data if isinstance(part, list)}
+        if len(kinds) > 1 or len(lengths) > 1:
+            raise BadRequest("the lists in the data are not of equal length and depth", field=f"{field}.data")
+        sides.append(lengths.pop())
+        data = [element for part in data for element in part]
+    else:
+        raise BadRequest("the data is nested too deep", field=f"{field}.data")
+    if len(data) == math.prod(shape) and not _block_sizes(sides) <= _block_sizes(shape):
+        raise BadRequest(
+            f"the data is nested as {sides}, not as the shape {shape} says", field=f"{field}.data"
+        )
+    return data
+
+
+def _block_sizes(shape: list[int]) -> set[int]:
+    """Return how many elements there are in a whole tensor, in each part of it, in each part of those, …"""
+    return {math.prod(shape[axis:]) for axis in range(len(shape) + 1)}
 
 
 def _decode_binary(tensor: InputTensor, data: bytes, field: str) -> Array:
@@ -205,10 +243,10 @@ def _read_texts(data: bytes, field: str) -> Iterable[str]:
     """Yield the elements of a BYTES tensor."""
     position = 0
     while position < len(data):
-        if position + _LENGTH.size > len(data):
+        if position + LENGTH.size > len(data):
             raise BadRequest("the data ends within the length of an element", field=field)
-        (length,) = _LENGTH.unpack_from(data, position)
-        position += _LENGTH.size
+        (length,) = LENGTH.unpack_from(data, position)
+        position += LENGTH.size
         if position + length > len(data):
             raise BadRequest("the data ends within an element", field=field)
         try:
@@ -234,66 +272,3 @@ def _reshape(array: Array, tensor: InputTensor, field: str) -> Array:
         )
     # numpy refuses some shapes without elements: those whose other sides are too long.
     return array.reshape(tensor.shape if array.size else [0])
-
-
-def request_parameters(request: InferRequest) -> Parameters:
-    """Return a request's parameters; empty where they are not a JSON object."""
-    return _dict_or_empty(request.parameters)
-
-
-def _dict_or_empty(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _name_datatype(array: Array) -> str:
-    """Return the protocol's name for an array's dtype."""
-    names = {dtype.newbyteorder("="): name for name, dtype in DTYPES.items()}
-    return names.get(array.dtype, "BYTES")
-
-
-def encode_response(
-    response: InferResponse, arrays: dict[str, Array], request: InferRequest
-) -> tuple[bytes, int | None]:
-    """Add the arrays that the request wants to a response, and encode it.
-
-    Returns
-    -------
-    body
-        The response's bytes.
-    json_length
-        How many of them are JSON, if binary tensors follow; otherwise None.
-    """
-    all_binary = request_parameters(request).get(ALL_BINARY) is True
-    tail = b""
-    for name, parameters in _find_wanted_outputs(request, arrays).items():
-        array = arrays[name]
-        tensor = OutputTensor(name, list(array.shape), _name_datatype(array))
-        if parameters.get("binary_data", all_binary) is True:
-            data = _encode_binary(array)
-            tensor.parameters = {"binary_data_size": len(data)}
-            tail += data
-        else:
-            tensor.data = array.ravel().tolist()
-        response.outputs.append(tensor)
-    head = encode(response)
-    has_binary = any("binary_data_size" in output.parameters for output in response.outputs)
-    return head + tail, len(head) if has_binary else None
-
-
-def _find_wanted_outputs(request: InferRequest, arrays: dict[str, Array]) -> dict[str, Parameters]:
-    """Return the parameters of each output that a request names; all outputs where it names none."""
-    entries = request.outputs if isinstance(request.outputs, list) else []
-    names = list(arrays)
-    wanted = {
-        entry["name"]: _dict_or_empty(entry.get("parameters"))
-        for entry in entries
-        if isinstance(entry, dict) and entry.get("name") in names
-    }
-    return wanted or {name: {} for name in arrays}
-
-
-def _encode_binary(array: Array) -> bytes:
-    if _name_datatype(array) != "BYTES":
-        return array.astype(array.dtype.newbyteorder("<")).tobytes()
-    elements = [str(element).encode() for element in array.ravel()]
-    return b"".join(_LENGTH.pack(len(element)) + element for element in elements)

@@ -4,10 +4,12 @@ https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protoc
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
+from werkzeug.exceptions import MethodNotAllowed
 
 from serving.models import (
     call_model,
@@ -64,6 +66,8 @@ def list_models() -> Response:
 @describe_route(ModelReady, errors=(404,), also={503: ModelReady}, tag="V1")
 def check_model_ready(name: str) -> Response:
     """Return whether a model is ready."""
+    if name.endswith(":predict"):
+        raise MethodNotAllowed(valid_methods=["POST"])
     try:
         find_cache(name).current()
     except NoModel:
@@ -91,9 +95,11 @@ def predict(name: str) -> Response:
     served = resolve_model(name)
     records = [record for window in windows for record in window]
     if signature.is_windowed(pipeline):
-        answers = call_model(lambda: [served.learner.answer(window)[0] for window in windows])
+        answers = []
+        for number, window in enumerate(windows):
+            answers += call_model(partial(served.learner.answer, window), f"instances[{number}]")
     else:
-        answers = call_model(lambda: served.learner.answer(records))
+        answers = call_model(lambda: served.learner.answer(records), "instances")
     record_predictions(name, g.request_id, served, records)
     fields = pipeline.learning.answer_fields
     only_field = fields[0] if len(fields) == 1 else None

@@ -20,14 +20,18 @@ from serving.models import (
     server_settings,
 )
 from serving.openapi import describe_route
-from serving.protocol import signature, tensors
+from serving.protocol import outputs, signature, tensors
+from serving.protocol.outputs import InferResponse
 from serving.protocol.signature import Tensor
-from serving.protocol.tensors import InferRequest, InferResponse
+from serving.protocol.tensors import InferRequest
 from streamlearn.errors import NoModel, StoreUnavailable
 
 blueprint = Blueprint("inference", __name__, url_prefix="/v2")
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+
+EXTENSIONS = ["binary_tensor_data", "model_repository"]
+"""Triton's names of the extensions that there are."""
 
 
 class ServerMetadata(msgspec.Struct):
@@ -78,9 +82,7 @@ class ModelMetadata(msgspec.Struct):
 @describe_route(ServerMetadata, tag="health")
 def describe_server() -> Response:
     """Describe the server."""
-    return json_response(
-        ServerMetadata("streamlearn", installed_version("streamlearn"), ["binary_tensor_data"])
-    )
+    return json_response(ServerMetadata("streamlearn", installed_version("streamlearn"), EXTENSIONS))
 
 
 @blueprint.get("/health/live")
@@ -95,11 +97,11 @@ def check_live() -> Response:
 def check_ready() -> Response:
     """Return whether the server is ready: at least one pipeline is served, and all that learn are."""
     caches: dict[str, ModelCache] = current_app.extensions["models"]
-    serving = [name for name in sorted(caches) if _is_ready(name)]
+    serving = [name for name in sorted(caches) if is_ready(name)]
     waiting = [name for name in sorted(caches) if caches[name].has_begun and name not in serving]
-    is_ready = bool(serving) and not waiting
+    ready = bool(serving) and not waiting
     jobs: JobMonitor = current_app.extensions["jobs"]
-    return json_response(Ready(is_ready, serving, waiting, jobs.list_troubles()), 200 if is_ready else 503)
+    return json_response(Ready(ready, serving, waiting, jobs.list_troubles()), 200 if ready else 503)
 
 
 @blueprint.get("/models/<name>/ready")
@@ -107,8 +109,8 @@ def check_ready() -> Response:
 @describe_route(ModelReady, errors=(404,), also={503: ModelReady}, tag="health")
 def check_model_ready(name: str, version: str | None = None) -> Response:
     """Return whether a pipeline has a trained model that is not too old."""
-    is_ready = _is_ready(name, version)
-    return json_response(ModelReady(name, is_ready), 200 if is_ready else 503)
+    ready = is_ready(name, version)
+    return json_response(ModelReady(name, ready), 200 if ready else 503)
 
 
 @blueprint.get("/models/<name>")
@@ -161,10 +163,12 @@ def infer(name: str, version: str | None = None) -> Response:
     if arrays or not signature.is_windowed(pipeline):
         records = signature.read_records(pipeline, arrays, server_settings().http_rows)
     served = resolve_model(name, version)
-    outputs = call_model(lambda: served.learner.outputs(records))
-    identity = parsed.id or g.request_id
-    parameters = tensors.request_parameters(parsed) | {"lineage": served.head.lineage}
-    parameters.pop(tensors.ALL_BINARY, None)
+    described = signature.describe_outputs(pipeline)
+    arrays = call_model(lambda: outputs.convert_outputs(served.learner.outputs(records), described))
+    chosen = outputs.choose_outputs(parsed, list(arrays))
+    identity = g.request_id if parsed.id is None else parsed.id
+    parameters = (parsed.parameters or {}) | {"lineage": served.head.lineage}
+    parameters.pop(outputs.ALL_BINARY, None)
     answer = InferResponse(
         model_name=name,
         model_version=str(served.head.version),
@@ -172,7 +176,7 @@ def infer(name: str, version: str | None = None) -> Response:
         parameters=parameters,
         outputs=[],
     )
-    body, json_length = tensors.encode_response(answer, outputs, parsed)
+    body, json_length = outputs.encode_response(answer, arrays, described, chosen)
     record_predictions(name, identity, served, records)
     if json_length is None:
         return Response(body, content_type="application/json")
@@ -189,7 +193,8 @@ def _list_versions(cache: ModelCache, served: Served) -> list[str]:
     return [str(served.head.version)]
 
 
-def _is_ready(name: str, version: str | None = None) -> bool:
+def is_ready(name: str, version: str | None = None) -> bool:
+    """Return whether a pipeline has a trained model that is not too old, or this version of it."""
     try:
         served = resolve_model(name, version)
     except (NoModel, StoreUnavailable):

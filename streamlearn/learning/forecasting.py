@@ -21,12 +21,13 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlearn.errors import BadLags, NoModel
+from streamlearn.errors import BadLags, BadRecord, NoModel
 from streamlearn.lags.lag_sets import LagSet
 from streamlearn.lags.running import RunningCorrelations
 from streamlearn.lags.windows import Window, empty_window, push
@@ -244,13 +245,20 @@ class ForecastLearner(Learner):
         seen = None if look.features is None else SeenStep(*look.features, forecast)
         self._window, self._newest_step = look.window, step
         self._seen = [*look.seen, seen][-self._spec.length :]
-        self.latest = LatestForecast(ts=getattr(record, "ts", str(step)), forecast=answer["forecast"])
+        self.latest = LatestForecast(ts=_name_time(record, step), forecast=answer["forecast"])
         self._looked_at = None
 
     def answer(self, records: Sequence[Any]) -> list[Answer]:
         """Forecast from a window of records of one's own; one answer, from the newest of them.
 
         With no records, from the stream's own state.
+
+        Raises
+        ------
+        NoModel
+            Nothing has been learned yet.
+        BadRecord
+            Two records are of the same step.
         """
         if not self.trained:
             raise NoModel("no forecast can be made yet: nothing has been learned")
@@ -259,10 +267,12 @@ class ForecastLearner(Learner):
                 raise NoModel("no forecast can be made yet: no record has come")
             return [{"forecast": self.latest["forecast"]}]
         spec = self._spec
+        ordered = sorted(records, key=spec.step)
+        self._check_times(ordered)
         window, before = empty_window(spec.length, spec.fields), None
-        for record in sorted(records, key=spec.step):
+        for record in ordered:
             step = spec.step(record)
-            window = push(window, self._readings(record, 1 if before is None else max(step - before, 1)))
+            window = push(window, self._readings(record, 1 if before is None else step - before))
             before = step
         assert before is not None
         return [{"forecast": self._by_horizon(self._forecast(self._features(window, before)))}]
@@ -404,9 +414,28 @@ class ForecastLearner(Learner):
         readings[-1] = self._spec.reading(record)
         return readings
 
+    def _check_times(self, ordered: Sequence[Any]) -> None:
+        """Raise `BadRecord` if two of these records, ordered by their steps, are of the same step."""
+        for earlier, later in pairwise(ordered):
+            step = self._spec.step(later)
+            if self._spec.step(earlier) == step:
+                first, second = _name_time(earlier, step), _name_time(later, step)
+                times = (
+                    f"the time {first!r} is"
+                    if first == second
+                    else f"the step of {first!r} and {second!r} is"
+                )
+                raise BadRecord(f"{times} there twice: send one record for each")
+
     def _steps_late(self, record: Any) -> int | None:
         """By how many steps the record is behind the newest one; negative if it is ahead."""
         return None if self._newest_step is None else self._newest_step - self._spec.step(record)
+
+
+def _name_time(record: Any, step: int) -> str:
+    """Return a record's own time as it stands in the record; the number of its step where it has none."""
+    name: str = getattr(record, "ts", str(step))
+    return name
 
 
 def _predict_one(model: Any, x: Floats) -> float:

@@ -74,6 +74,8 @@ class OutputField:
     """`FP64`, `INT64`, `BOOL` or `BYTES` (text)."""
     shape: tuple[int, ...]
     """−1 stands for the number of answers."""
+    classes: tuple[Any, ...] = ()
+    """What the columns stand for, in their order, where they are the classes of a classification."""
 
 
 @dataclass(frozen=True)

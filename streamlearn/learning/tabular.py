@@ -18,6 +18,9 @@ from streamlearn.learning.learner import (
 )
 from streamlearn.learning.metrics import Accuracy, Errors
 
+_DATATYPES = {"b": "BOOL", "i": "INT64", "u": "INT64", "f": "FP64"}
+"""numpy's kind of an array of classes → the datatype of a prediction; everything else is text."""
+
 
 class FeatureFunction(Protocol):
     """Records → what the estimator sees of them; the same call serves training and serving."""
@@ -93,10 +96,10 @@ class Tabular(Learning):
         """Return the prediction and, for classifiers that have them, the probabilities of the classes."""
         if self.classes is None:
             return [OutputField("predict_y", "FP64", (-1,))]
-        integers = all(isinstance(label, int) for label in self.classes)
-        outputs = [OutputField("predict_y", "INT64" if integers else "BYTES", (-1,))]
+        datatype = _DATATYPES.get(np.array(self.classes).dtype.kind, "BYTES")
+        outputs = [OutputField("predict_y", datatype, (-1,))]
         if hasattr(self.estimator(**parameters), "predict_proba"):
-            outputs.append(OutputField("probabilities", "FP64", (-1, len(self.classes))))
+            outputs.append(OutputField("probabilities", "FP64", (-1, len(self.classes)), self.classes))
         return outputs
 
 
@@ -158,13 +161,33 @@ class TabularLearner(Learner):
         return self._predict(self._features_of(records))
 
     def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
-        """`predict_y`, shape (n,), and `probabilities`, shape (n, n_classes), if the estimator has them."""
+        """`predict_y`, shape (n,), and `probabilities`, shape (n, n_classes), if the estimator has them.
+
+        The probabilities are in the order of the pipeline's `classes`.
+
+        Raises
+        ------
+        NoModel
+            Nothing has been learned yet.
+        BadRecord
+            A feature is not finite, or what the model says is not.
+        """
         self._check_trained()
         x = self._features_of(records)
         outputs = {"predict_y": np.asarray(self.model.predict(x))}
         if self._spec.classes is not None and hasattr(self.model, "predict_proba"):
-            outputs["probabilities"] = np.asarray(self.model.predict_proba(x))
+            outputs["probabilities"] = self._order(np.asarray(self.model.predict_proba(x)))
+        for array in outputs.values():
+            _check_finite(array)
         return outputs
+
+    def _order(self, probabilities: NDArray[Any]) -> NDArray[Any]:
+        """Put the columns, which scikit-learn's classifiers sort, into the order of `classes`."""
+        names = getattr(self.model, "classes_", None)
+        if names is None:
+            return probabilities
+        column_of = {name: column for column, name in enumerate(np.asarray(names).tolist())}
+        return probabilities[:, [column_of[label] for label in self._spec.classes or ()]]
 
     def is_finite(self) -> bool:
         """Return whether the estimator holds finite numbers only."""
@@ -204,8 +227,7 @@ class TabularLearner(Learner):
 
     def _predict(self, x: NDArray[Any]) -> list[Answer]:
         predicted = self.model.predict(x)
-        if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
-            raise BadRecord("the model predicts a number that is not finite")
+        _check_finite(predicted)
         return [{"predict_y": label} for label in predicted.tolist()]
 
     def _partial_fit(self, x: NDArray[Any], labels: NDArray[Any]) -> None:
@@ -228,3 +250,9 @@ class TabularLearner(Learner):
     def _check_trained(self) -> None:
         if self.model is None:
             raise NoModel("no labelled record has been learned yet")
+
+
+def _check_finite(array: NDArray[Any]) -> None:
+    """Raise `BadRecord` if a prediction holds a number that is not finite."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BadRecord("the model predicts a number that is not finite")

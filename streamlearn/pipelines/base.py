@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from streamlearn.datasets.base import DataSet
-from streamlearn.learning.learner import Learner, Learning
+from streamlearn.learning.learner import Learner, Learning, OutputField
 from streamlearn.pipelines import definition
 from streamlearn.pipelines.display import Display
 from streamlearn.stream.records import CONTROL_SUFFIX, DEAD_LETTER_SUFFIX, Codec
@@ -76,6 +76,11 @@ class Pipeline:
     def codec(self) -> Codec:
         """Reads this pipeline's records and writes its predictions."""
         return Codec(self.record, self.passthrough_fields, self.learning.answer_fields)
+
+    @cached_property
+    def output_fields(self) -> list[OutputField]:
+        """The arrays that the learner's `outputs` returns."""
+        return self.learning.output_fields(self.parameters)
 
     @property
     def definition(self) -> dict[str, Any]:
