@@ -20,7 +20,6 @@ from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
 from streamlearn.stream.lineage import Lineage
 
-
 _BATCHES_PER_BUNDLE = 16
 
 
