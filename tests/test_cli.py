@@ -22,6 +22,12 @@ def test_models_without_a_pipeline_or_a_command_says_what_is_missing(command: st
     assert f"streamlearn models {'PIPELINE list' if command == 'list' else 'digits list'}" in result.output
 
 
+def test_check_wants_a_file_of_records_not_a_folder(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["check", "--pipeline", "digits", "--records", str(tmp_path)])
+    assert result.exit_code == 2, result.output
+    assert "is a directory" in result.output
+
+
 def test_a_command_whose_package_is_missing_says_what_to_install() -> None:
     reason = describe_missing(ModuleNotFoundError(name="flink_jobs"))
     group = click.Group("streamlearn", commands=[_make_placeholder("train", reason)])

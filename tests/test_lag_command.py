@@ -70,7 +70,7 @@ def test_people_get_tables_and_sentences(file: Path) -> None:
     assert result.exit_code == 0
     assert re.search(r"^a leads b by 3 steps, r = 0\.8\d \(same way\)$", result.stdout, re.MULTILINE)
     assert re.search(r"│ a │ b │ +\+3 │ 0\.8\d │ +\+3 │ 0\.8\d │ 0\.0\d\d │", result.stdout)
-    assert "no times: each row is one step" in result.stdout
+    assert "no times: each row is one step, the first row the oldest" in result.stdout
     assert result.stderr == ""
     assert result.stdout == run_lags(file, "--x", "a", "--y", "b").stdout
 
@@ -216,6 +216,7 @@ def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path) -> None:
         (["a.csv", "--x", "a", "--y", "b", "--last", "5"], 2, "--last is for a topic"),
         (["a.csv", "--x", "a", "--y", "b", "--max-lag", "0"], 2, "'--max-lag'"),
         (["pm25", "--y", "rain"], 2, "a pipeline has its own --y"),
+        (["pm25", "--missing", "-999"], 2, "a pipeline has its own --y, times and missing values"),
         (["pm25", "--x", "moon"], 1, "pm25 has no series 'moon' that may lead; it has: dew,"),
         (["digits"], 1, "digits has no series whose lags could be looked for"),
     ],

@@ -48,11 +48,14 @@ def test_lags_are_found_in_a_topic(broker: Settings, topic: str) -> None:
 
 
 def test_a_topic_that_cannot_be_used_is_refused_in_one_line(broker: Settings, topic: str) -> None:
+    large = create_topic(broker.kafka, f"{topic}-large")
+    send(broker.kafka, large, [b'{"a": 1, "b": 2}', b'{"a": ' + b"9" * 400 + b', "b": 2}'])
     several = create_topic(broker.kafka, f"{topic}-several", 2)
     columns = ["--x", "a", "--y", "b"]
     for name, options, message in (
         ("no-such-topic", columns, "there is no topic no-such-topic"),
         (several, columns, f"{several} has 2 partitions, and so no order"),
+        (large, columns, f"offset 1 of topic {large}: a is 9999"),
         (topic, ["--x", "a", "--y", "c"], f"topic {topic} has no column 'c'; it has: ts, a, b"),
     ):
         result = run_lags(broker, "--topic", name, *options)

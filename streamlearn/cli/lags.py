@@ -1,6 +1,8 @@
 """`streamlearn lags`: which series leads which, by how many steps."""
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import msgspec
 from rich.console import Console
 
 from streamlearn.errors import BadSeries, FileError
+from streamlearn.lags.readers import ReadingOptions, parse_table, read_csv
+from streamlearn.lags.readers.time_numbers import EPOCH_UNITS
 from streamlearn.lags.series import Table
 from streamlearn.pipelines.registry import load, registered_names
 from streamlearn.settings import Settings
@@ -27,6 +31,9 @@ class _Options:
     xs: tuple[str, ...]
     y: str | None
     time: str | None
+    time_format: str | None
+    no_times: bool
+    missing: tuple[str, ...]
     last: int | None
     max_lag: int | None
     figure: Path | None
@@ -47,6 +54,11 @@ class _Options:
         """The columns that are read: every x, then y."""
         return [*self.xs, *([self.y] if self.y else [])]
 
+    @property
+    def reading(self) -> ReadingOptions:
+        """How the rows are read."""
+        return ReadingOptions(self.time, self.time_format, self.missing, self.no_times)
+
     def check(self) -> None:
         """Raise `UsageError` unless the options fit together."""
         if (self.source is None) == (self.topic is None):
@@ -55,10 +67,12 @@ class _Options:
             )
         if self.last is not None and self.topic is None:
             raise click.UsageError("--last is for a topic")
+        if self.no_times and (self.time or self.time_format):
+            raise click.UsageError("--no-times goes with neither --time nor --time-format")
         if self.names_pipeline:
-            if self.y is not None or self.time is not None:
+            if self.y is not None or self.reading != ReadingOptions():
                 raise click.UsageError(
-                    "a pipeline has its own --y and --time; --x chooses among what may lead"
+                    "a pipeline has its own --y, times and missing values; --x chooses among what may lead"
                 )
         elif not self.xs or self.y is None:
             raise click.UsageError("name the columns: --x COLUMN --y COLUMN")
@@ -77,6 +91,21 @@ class _Selection:
     """Steps to look at, both ways; None: as many as the table's length suggests."""
 
 
+def _check_time_format(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Raise `BadParameter` where no text could have times of this format."""
+    if value is None or value in EPOCH_UNITS:
+        return value
+    try:
+        datetime.strptime(datetime(2026, 1, 25).strftime(value), value)
+    except (ValueError, re.error) as error:
+        raise click.BadParameter(f"{value!r} is no format of times ({error})") from None
+    if "%" not in value:
+        raise click.BadParameter(
+            f"{value!r} is no format of times; one is '%d.%m.%Y %H:%M', or one of {', '.join(EPOCH_UNITS)}"
+        )
+    return value
+
+
 @click.command()
 @click.argument("source", metavar="[PIPELINE|FILE]", required=False)
 @click.option("--topic", metavar="NAME", help="Read the JSON records of this Kafka topic instead.")
@@ -85,7 +114,24 @@ class _Selection:
 )
 @click.option("--y", metavar="COLUMN", help="The series that may follow.")
 @click.option(
-    "--time", metavar="COLUMN", help="The column with the times.  [default: the first with ISO dates]"
+    "--time", metavar="COLUMN", help="The column with the times.  [default: found by values and names]"
+)
+@click.option(
+    "--time-format",
+    metavar="F",
+    callback=_check_time_format,
+    help="How the times are written, as in '%d/%m/%Y %H:%M', or s, ms, us or ns since 1970.",
+)
+@click.option(
+    "--no-times",
+    is_flag=True,
+    help="Each row is one step, the first row the oldest, whatever columns there are.",
+)
+@click.option(
+    "--missing",
+    metavar="VALUE",
+    multiple=True,
+    help="A value that means missing, such as -999, besides the usual marks; give it again for more.",
 )
 @click.option(
     "--last", metavar="N", type=click.IntRange(min=1), help="Only the newest N offsets of the topic."
@@ -164,24 +210,21 @@ def _read_pipeline(options: _Options) -> _Selection:
 
 
 def _read_file(options: _Options) -> Table:
-    from streamlearn.lags.readers import read_csv
-
     path = Path(options.source_name)
     if not path.exists():
         raise FileError(
             f"there is no file {path}, and no pipeline of that name ({', '.join(registered_names())})"
         )
-    return read_csv(path, options.columns, options.time)
+    return read_csv(path, options.columns, options.reading)
 
 
 def _read_topic(options: _Options) -> Table:
     from streamlearn.broker.broker import Broker
     from streamlearn.broker.rows import read_rows
-    from streamlearn.lags.readers import parse_table
 
     with Broker(Settings.load()) as broker:
         rows = read_rows(broker, options.source_name, options.last)
-    return parse_table(rows, options.columns, options.time)
+    return parse_table(rows, options.columns, options.reading)
 
 
 commands = [lags]

@@ -13,7 +13,7 @@ from streamlearn.pipelines.base import Pipeline
 @takes_pipeline
 @click.option(
     "--records",
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Try the records in this file, a JSON object a line.",
 )
 @click.option("--limit", default=500, show_default=True, help="Most records to try.")

@@ -2,8 +2,9 @@
 
 Offline, on whole series (`streamlearn lags`):
 
-readers.py           CSV files and other raw tables → series
-series.py            series side by side on one grid of steps
+readers/             CSV files and other raw tables → series
+grid.py              times → the steps of a grid
+series.py            series side by side on one grid
 gaps.py              missing steps: short gaps filled, the longest complete run
 correlations.py      cross-correlations of two series
 prewhitening.py      … with x's own past taken out of both
