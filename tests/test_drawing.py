@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from drawn import SVG, Drawing, make_drawings
 
-from serving.drawing import drawing
+from serving.drawing import drawing, pages, vectors
 from streamlearn.datasets.digits import records
 from streamlearn.errors import BadDrawing
 from streamlearn.learning.learner import Learner, predict_then_learn
@@ -102,15 +102,16 @@ def test_scripts_images_links_and_styles_are_left_out(tmp_path) -> None:  # type
         (SVG.format(""), "empty"),
         (SVG.format('<image href="/etc/passwd" width="9" height="9"/>'), "empty"),
         (SVG.format("<g>"), "not an SVG"),
-        (SVG.replace('width="200"', 'width="1000000"').format(""), "at most 10000"),
+        (SVG.replace('width="200"', 'width="1000001"').format(""), "at most 1000000"),
+        (SVG.replace('width="200"', 'width="100000"').format(""), "differ more than 100 times"),
         (SVG.replace('width="200"', 'width="0"').format(""), "at least"),
-        (SVG.replace('width="200"', 'width="nan"').format(""), "not a size"),
-        (SVG.replace('width="200"', 'viewBox="0 0 1e99 1"').format(""), "at most 10000"),
-        (SVG.format('<path stroke="black" d="M0 0' + "L9 9" * 9000 + '"/>'), "longer than 30000"),
+        (SVG.replace('width="200"', 'width="nan"').format(""), "empty"),
+        (SVG.replace('width="200"', 'viewBox="0 0 1e99 1"').format(""), "at most 1000000"),
+        (SVG.format('<path stroke="black" d="M0 0' + "L9 9" * 9000 + '"/>'), "more than 20000 coordinates"),
         (SVG.replace('width="200" height="200"', 'width="1e-320" height="1e-320"').format(""), "at least"),
         (SVG.format("<g/>" * 3000), "more than 2000 shapes"),
-        (SVG.format("<g>" * 30 + "</g>" * 30), "more than 20 deep"),
-        (SVG.format("<g>" * 500 + '<rect width="9" height="9"/>' + "</g>" * 500), "more than 20 deep"),
+        (SVG.format("<g>" * 40 + "</g>" * 40), "more than 32 deep"),
+        (SVG.format("<g>" * 500 + '<rect width="9" height="9"/>' + "</g>" * 500), "more than 32 deep"),
         ('<!DOCTYPE s [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + SVG.format("&e;"), "Entities"),
         ('<!DOCTYPE s [<!ENTITY e "eeee">]>' + SVG.format("&e;"), "Entities"),
         ('<!DOCTYPE s [<!ENTITY % e SYSTEM "http://localhost:1/">%e;]>' + SVG.format(""), "Entities"),
@@ -141,12 +142,10 @@ def test_what_would_take_long_is_refused_before_the_work(svg: str, monkeypatch: 
 
         return noting
 
-    parse, render = drawing.ElementTree.fromstring, drawing.resvg_py.svg_to_bytes
-    monkeypatch.setattr(drawing.ElementTree, "fromstring", note("parsed", parse))
-    monkeypatch.setattr(
-        drawing, "_NUMBER", SimpleNamespace(fullmatch=note("matched", drawing._NUMBER.fullmatch))
-    )
-    monkeypatch.setattr(drawing.resvg_py, "svg_to_bytes", note("rendered", render))
+    parse, render = vectors.ElementTree.fromstring, pages.resvg_py.svg_to_bytes
+    monkeypatch.setattr(vectors.ElementTree, "fromstring", note("parsed", parse))
+    monkeypatch.setattr(pages, "_LENGTH", SimpleNamespace(fullmatch=note("matched", pages._LENGTH.fullmatch)))
+    monkeypatch.setattr(pages.resvg_py, "svg_to_bytes", note("rendered", render))
     make_picture(ring())
     assert 0 < longest["matched"] <= 40
     assert longest["rendered"] > 0
@@ -155,21 +154,21 @@ def test_what_would_take_long_is_refused_before_the_work(svg: str, monkeypatch: 
         make_picture(svg)
     assert longest["parsed"] <= 256 << 10
     assert longest["matched"] <= 40
-    assert longest["rendered"] == before
+    assert longest["rendered"] <= before
 
 
-def test_see_through_shapes_are_rendered_solid(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_see_through_shapes_cost_no_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """To render opacity is costly: it grows with the number of shapes one upon the other."""
-    rendered, render = [], drawing.resvg_py.svg_to_bytes
+    rendered, render = [], pages.resvg_py.svg_to_bytes
 
     def note(svg_string: str, **options: Any) -> Any:
         rendered.append(svg_string)
         return render(svg_string=svg_string, **options)
 
-    monkeypatch.setattr(drawing.resvg_py, "svg_to_bytes", note)
+    monkeypatch.setattr(pages.resvg_py, "svg_to_bytes", note)
     assert make_picture(SVG.format(SEE_THROUGH * 900)).max() == 16
-    assert len(rendered) == 3
-    assert not any("opacity" in svg for svg in rendered)
+    assert rendered
+    assert not any(" opacity" in svg for svg in rendered)
     with pytest.raises(BadDrawing, match="empty"):
         make_picture(SVG.format('<circle cx="50" cy="50" r="40" opacity="0"/>'))
 

@@ -1,6 +1,7 @@
 """The server with a real Redis and models written by the real store, without Flink."""
 
 import base64
+import io
 import threading
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from drawn import SVG
 from flask.testing import FlaskClient
 from helpers import MakeApp, serve, version, write
+from PIL import Image, ImageDraw
 from redis.connection import AbstractConnection
 
 from streamlearn.storage.store import Store
@@ -57,6 +59,16 @@ def test_a_drawing_is_answered_as_the_tutorial_expects(
     assert (body["model_version"], body["lineage"], len(body["picture"])) == (1797, "aaaa", 64)
     assert client.get("/v2/health/ready").status_code == 200
     assert client.get("/v2/models/digits/ready").status_code == 200
+
+
+def test_a_drawing_in_lines_of_76_or_as_a_png_is_answered(client: FlaskClient, store: Store) -> None:
+    serve(client, store, 1797)
+    picture = Image.new("L", (200, 200), "white")
+    ImageDraw.Draw(picture).ellipse((60, 30, 140, 170), outline="black", width=8)
+    picture.save(png := io.BytesIO(), "PNG")
+    for data in (SVG.format(ZERO).encode(), png.getvalue()):
+        answer = client.post("/predict", data={"imgStr": base64.encodebytes(data).decode()})
+        assert (answer.status_code, answer.get_json()["predict_result"]) == (201, 0)
 
 
 def test_a_newer_version_is_taken_over_and_an_older_head_followed(client: FlaskClient, store: Store) -> None:

@@ -1,6 +1,11 @@
 """Recognises a drawn digit, in the order in which a drawing is processed.
 
 digits.py    the tutorial's route `POST /predict`: a drawing or 64 numbers in, a digit out
-drawing.py   parses a stranger's SVG, crops it to its ink and renders it with a standard pen
+decoding.py  decodes the form's text: base64, a data URL, or SVG as it is
+drawing.py   makes a picture of a drawing, by the steps below
+vectors.py   copies what is harmless of a stranger's SVG; styles.py reads its CSS, costs.py bounds the work
+rasters.py   reads a stranger's PNG, JPEG, WebP or GIF
+pages.py     renders any part of either
+ink.py       tells the ink from its ground, whatever their colours, and widens strokes to a standard pen
 picture.py   turns the ink into the 8×8 picture that the model knows, by the steps that made UCI's digits
 """

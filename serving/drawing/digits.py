@@ -1,12 +1,12 @@
 """The tutorial's route `POST /predict`: which digit a drawing is."""
 
-import base64
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, g, request
 
 from serving.drawing import drawing
+from serving.drawing.decoding import decode_drawing
 from serving.models import call_model, find_cache, json_response, record_predictions
 from serving.openapi import describe_route
 from streamlearn.errors import BadDrawing, BadRecord, BadRequest
@@ -18,7 +18,7 @@ pipeline = digits.pipeline
 
 
 class Drawing(msgspec.Struct):
-    """A drawing as SVG in base64, with or without `data:image/svg+xml;base64,` before it."""
+    """A drawing in base64 (SVG, PNG, JPEG, WebP or GIF), with or without `data:…;base64,` before it."""
 
     imgStr: str  # noqa: N815 (the tutorial's name)
 
@@ -40,11 +40,11 @@ class DigitAnswer(msgspec.Struct):
     DigitAnswer, status=201, errors=(403, 408, 413, 415, 503), tag="digits", form=Drawing, json=digits.Digit
 )
 def predict() -> Response:
-    """Classify a digit: a form whose `imgStr` is an SVG drawing in base64, or JSON with 64 numbers."""
+    """Classify a digit: a form whose `imgStr` is a drawing in base64, or JSON with 64 numbers."""
     if request.is_json:
         record = _parse_record(request.get_data())
     else:
-        record = pipeline.record(x=drawing.make_picture(_decode_svg(request.form.get("imgStr"))).tolist())
+        record = pipeline.record(x=_read_picture(request.form.get("imgStr")))
     served = find_cache(pipeline.name).current()
     outputs = call_model(lambda: served.learner.outputs([record]), "x")
     record_predictions(pipeline.name, g.request_id, served, [record])
@@ -67,12 +67,8 @@ def _parse_record(body: bytes) -> Any:
         raise BadRequest(f'the body is not {{"x": [64 numbers, 0 to 16]}}: {error}', field="x") from error
 
 
-def _decode_svg(text: str | None) -> bytes:
+def _read_picture(text: str | None) -> list[float]:
     if not text:
         raise BadDrawing("the form has no field imgStr: put the drawing there, as SVG in base64")
-    encoded = text.rpartition("base64,")[2]
-    try:
-        # In a form, a + that is not escaped arrives as a space.
-        return base64.b64decode(encoded.replace(" ", "+"), validate=True)
-    except ValueError as error:
-        raise BadDrawing(f"imgStr is not base64: {error}") from error
+    picture: list[float] = drawing.make_picture(decode_drawing(text)).tolist()
+    return picture
