@@ -75,6 +75,26 @@ def resolve_jars(name: str, settings: Settings, echo: Callable[[str], None] = pr
     return sorted(path for key, path in present.items() if key in expected)
 
 
+def library_folder(settings: Settings) -> Path:
+    """Return the folder of the jars on the class path of everything of Flink that runs here."""
+    return settings.home.absolute() / "flink" / "lib"
+
+
+def link_libraries(settings: Settings, echo: Callable[[str], None] = print) -> None:
+    """Fill `library_folder` with links: Flink's own jars, its Python, and those that jobs need.
+
+    A job's own jars are loaded anew at each start and restart, and few of their classes are ever unloaded:
+    one that fails again and again would end the TaskManager, and with it every other job.
+    """
+    flink, folder = find_flink_home(), library_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    python = (flink / "opt").glob("flink-python*.jar")
+    for jar in (*(flink / "lib").glob("*.jar"), *python, *resolve_jars("flink", settings, echo)):
+        (folder / jar.name).symlink_to(jar)
+
+
 def _read_lock(name: str) -> set[tuple[str, str]]:
     """Return the file name and the SHA-256 of each jar."""
     lock = tomllib.loads((COORDINATES / name / "jgo.lock.toml").read_text())

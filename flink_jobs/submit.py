@@ -20,13 +20,12 @@ from flink_jobs.lock import lock_submission
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.broker.topics import ensure_topics
-from streamlearn.errors import JobError, LineageError, StorageError
+from streamlearn.errors import JobError, LineageError
 from streamlearn.operations import flink_api
 from streamlearn.operations.flink_api import job_name
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.user_code import find_user_code
 from streamlearn.settings import Settings, inherit_env
-from streamlearn.storage.store import Store
 from streamlearn.stream.lineage import Lineage
 
 _LEARN = Path(__file__).parent / "learn.py"
@@ -85,13 +84,18 @@ def submit(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
             + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {start}")
         )
-        starts = _count_starts(settings, pipeline)
+        before = register.resume_at(lineage)
+        has_input = not broker.is_hole(pipeline.topic, before, broker.stable_end(pipeline.topic))
         _call_flink_run(settings, pipeline, lineage, start, checkpoint, lock, echo)
         echo(f"{job_name(pipeline.name)} submitted")
-        if wait_s:
-            end = broker.stable_end(pipeline.topic)
-            has_input = not broker.is_hole(pipeline.topic, register.resume_at(lineage), end)
-            _wait_until_begun(settings, pipeline, starts if has_input else None, wait_s, echo)
+    if wait_s:
+        with Broker(settings) as broker:
+            register = LineageRegister(broker, pipeline)
+
+            def has_answered() -> bool:
+                return not has_input or register.resume_at(lineage) > before
+
+            echo(_wait_until_begun(settings, pipeline, has_answered, wait_s))
 
 
 def _check_configured(settings: Settings) -> None:
@@ -105,49 +109,34 @@ def _check_configured(settings: Settings) -> None:
         )
 
 
-def _count_starts(settings: Settings, pipeline: Pipeline) -> int:
-    """Count how often the job's worker has begun; 0 if Redis does not answer."""
-    store = Store.of(settings)
-    try:
-        return len(store.restores(pipeline.name))
-    except StorageError:
-        return 0
-    finally:
-        store.close()
-
-
 def _wait_until_begun(
-    settings: Settings, pipeline: Pipeline, starts: int | None, wait_s: float, echo: Callable[[str], None]
-) -> None:
-    """Wait until the worker has begun once more than `starts` times; None: until all of the job runs.
+    settings: Settings, pipeline: Pipeline, has_answered: Callable[[], bool], wait_s: float
+) -> str:
+    """Wait until all of the job runs and, as `has_answered` tells, learns; return that in words.
 
     Raises
     ------
     JobError
-        The job is restarted, or Flink has no slot for it.
+        Python code fails in it, or it does not run in time.
     """
     name, deadline = job_name(pipeline.name), time.monotonic() + wait_s
-    while time.monotonic() < deadline:
+    while True:
         job = flink_api.newest_job(settings, name)
         trouble = flink_api.find_trouble(settings, job) if job else None
-        if job and trouble:
+        is_late = time.monotonic() >= deadline
+        if job and trouble and (trouble.is_python or is_late or not job.live):
             state = "is tried again and again" if job.live else "has failed"
             page = f"{settings.flink}/#/job/running/{job.id}/exceptions"
             raise JobError(f"{name} {state}: {trouble.reason}; all of it: {page}")
-        if job and (
-            flink_api.runs_whole(settings, job)
-            if starts is None
-            else _count_starts(settings, pipeline) > starts
-        ):
-            echo(f"{name} runs" if starts is None else f"{name} learns")
-            return
+        runs = job is not None and flink_api.runs_whole(settings, job)
+        if runs and has_answered():
+            return f"{name} runs"
+        if is_late and runs:
+            return f"{name} runs, but has not answered anything within {wait_s:.0f} s: `streamlearn status`"
+        if is_late:
+            advice = f"has Flink a free task slot? See {settings.flink}"
+            raise JobError(f"{name} does not run yet after {wait_s:.0f} s; {advice}")
         time.sleep(_POLL_S)
-    job = flink_api.newest_job(settings, name)
-    if job and not flink_api.runs_whole(settings, job):
-        raise JobError(
-            f"{name} does not run yet after {wait_s:.0f} s; has Flink a free task slot? See {settings.flink}"
-        )
-    echo(f"{name} runs, but has not begun to learn within {wait_s:.0f} s; `streamlearn status` tells why")
 
 
 def _check_resumable(settings: Settings, register: LineageRegister, pipeline: Pipeline) -> None:
@@ -207,6 +196,7 @@ def flink_environment(settings: Settings) -> dict[str, str]:
         "JAVA_HOME": str(distribution.find_java_home()),
         "FLINK_HOME": str(distribution.find_flink_home()),
         "FLINK_CONF_DIR": str(folder / "conf"),
+        "FLINK_LIB_DIR": str(distribution.library_folder(settings)),
         "FLINK_LOG_DIR": str(folder / "log"),
         "FLINK_PID_DIR": str(folder / "pid"),
     }

@@ -190,7 +190,7 @@ class Trial:
     @contextmanager
     def running_server(self, home: Path) -> Iterator["Server"]:
         """Start a server of this pipeline alone, and end it."""
-        names = ("kafka", "redis", "checkpoint_key", "pipelines")
+        names = ("kafka", "redis", "flink", "checkpoint_key", "pipelines")
         with running_server(home, **{name: getattr(self.settings, name) for name in names}) as server:
             yield server
 

@@ -83,6 +83,6 @@ def test_a_record_that_ends_the_process_is_skipped_and_the_model_kept(stack: Sta
         assert (refused.returncode, "is answered already" in refused.stderr) == (1, True)
         done = trial.streamlearn("skip", "--offset", str(offset))
         assert f"skips the record at offset {offset}" in done.stdout
-        assert "fatal: learn learns" in done.stdout
+        assert "fatal: learn runs" in done.stdout
         report = trial.verify()
         assert (report["start"], report["predictions"], report["dead_letters"]) == (0, 100, 1)

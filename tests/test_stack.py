@@ -30,6 +30,10 @@ def test_up_again_leaves_what_runs_as_it_is(stack: Stack) -> None:
 
 
 def test_status_names_every_service_and_what_answers(stack: Stack) -> None:
+    def is_well() -> bool:
+        return stack.streamlearn("status", check=False).returncode == 0
+
+    wait_until(is_well, 120, "what other tests have killed to be whole again")
     done = stack.streamlearn("status")
     for name in ("redis", "kafka", "jobmanager", "taskmanager", "submit-digits", "server"):
         assert name in done.stdout

@@ -38,6 +38,8 @@ logger.bundles.level = OFF
 """
 
 
+_QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
 _ROTATED = """
 appender.rolling.policies.size.size = {mb}MB
 appender.rolling.strategy.max = 1
@@ -163,10 +165,16 @@ def build_flink_options(settings: Settings, folder: Path) -> dict[str, str]:
         **({"taskmanager.host": host} if local else {}),
         "taskmanager.bind-host": bind,
         "taskmanager.memory.process.size": "1984m",
-        # Every submission loads its classes anew, and few are ever unloaded. When they no longer fit, the
-        # process must end, or it would refuse every further job; the supervisor starts a new one.
+        # What jobs need stands on the class path (`distribution.link_libraries`). What a job loads all the
+        # same is hardly ever unloaded; when it no longer fits, the process must end, or it would refuse every
+        # further job: the supervisor starts a new one.
+        "classloader.resolve-order": "parent-first",
         "taskmanager.memory.jvm-metaspace.size": "512m",
         "taskmanager.jvm-exit-on-oom": "true",
+        # These two run little code, and must start quickly.
+        "env.java.opts.jobmanager": _QUICK_JVM,
+        "env.java.opts.client": _QUICK_JVM,
+        "blob.service.cleanup.interval": "300",
         # A job stopped by hand writes its savepoint here, unless another folder is given.
         "execution.checkpointing.savepoint-dir": savepoint_folder(settings).as_uri(),
         "taskmanager.numberOfTaskSlots": str(settings.flink_slots),

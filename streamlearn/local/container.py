@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from flink_jobs import distribution
 from flink_jobs.keep import keep_running
 from flink_jobs.submit import flink_environment
 from streamlearn.learning.blas import ONE_BLAS_THREAD
@@ -43,6 +44,7 @@ def run_flink(part: str) -> None:
     """Replace this process by Flink's `jobmanager` or `taskmanager`."""
     settings = Settings.load()
     prepare_flink(settings)
+    distribution.link_libraries(settings)
     command = next(service.command for service in build_flink(settings) if service.name == part)
     os.execve(command[0], command, inherit_env({**flink_environment(settings), **ONE_BLAS_THREAD}))  # noqa: S606
 
@@ -51,6 +53,7 @@ def submit(echo: Callable[[str], None]) -> None:
     """Keep the jobs of all pipelines running, for ever."""
     settings = Settings.load()
     prepare_flink(settings)
+    distribution.link_libraries(settings)
     keep_running(settings, load_all(settings), echo)
 
 

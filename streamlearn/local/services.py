@@ -52,7 +52,7 @@ def prepare_services(settings: Settings, echo: Callable[[str], None]) -> list[Se
     configuration.write_redis(home / "conf" / "redis.conf", settings, home / "redis")
     configuration.write_kafka(home / "conf" / "kafka.properties", settings, home / "kafka" / "data")
     configuration.write_flink(home / "flink" / "conf", settings)
-    distribution.resolve_jars("flink", settings, echo)
+    distribution.link_libraries(settings, echo)
     return [
         _build_redis(settings, home),
         build_kafka(settings, home, echo),

@@ -42,6 +42,8 @@ class Trouble:
     """In one line; of a Python error, the last line of its traceback."""
     lasts: bool
     """False where the job runs again, and has failed only once in the last minute."""
+    is_python: bool = False
+    """Whether Python code has raised it, and not a part of Flink that ended or was away."""
 
 
 def job_name(pipeline: str) -> str:
@@ -99,9 +101,9 @@ def find_trouble(settings: Settings, job: Job) -> Trouble | None:
         return None
     trace = str(entries[0].get("stacktrace", "")).strip()
     first_line = (trace or entries[0].get("exceptionName", "unknown")).splitlines()[0]
-    return Trouble(
-        _find_python_error(trace) or first_line, job.state != "RUNNING" or all([*recent, len(recent) > 1])
-    )
+    python_error = _find_python_error(trace)
+    lasts = job.state != "RUNNING" or (len(recent) > 1 and all(recent))
+    return Trouble(python_error or first_line, lasts, python_error is not None)
 
 
 def _find_python_error(trace: str) -> str | None:
