@@ -1,5 +1,6 @@
 """Records as they are read: where an integer is wanted, a whole float is one; reasons stay as they were."""
 
+import base64
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 from msgspec import Meta
 
 from streamlearn.errors import BadRecord
-from streamlearn.stream.records import Codec
+from streamlearn.stream.records import Codec, explain_reason
 
 
 class Room(msgspec.Struct):
@@ -69,3 +70,14 @@ def test_what_does_not_fit_has_the_same_reason_as_ever(value: bytes) -> None:
 def test_the_reason_is_what_is_wrong_beside_a_whole_float() -> None:
     with pytest.raises(BadRecord, match=r"Expected `str`, got `int` - at `\$.name`"):
         CODEC.decode(b'{"number": 7.0, "name": 5}')
+
+
+@pytest.mark.parametrize(
+    ("value", "is_explained"),
+    [(b"\0\0\0\0\7{}", True), (b"{}", False), (b"", False), (b"\0", False), (b"\1\0\0\0\0\0\0", False)],
+)
+def test_what_a_schema_registry_puts_before_a_record_is_explained(value: bytes, is_explained: bool) -> None:
+    explained = explain_reason("malformed", base64.b64encode(value).decode())
+    assert explained.startswith("malformed")
+    assert ("schema registry" in explained) is is_explained
+    assert explain_reason("the value is null", None) == "the value is null"

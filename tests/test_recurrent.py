@@ -160,4 +160,4 @@ def test_another_process_learns_the_same_bytes() -> None:
 def test_the_pipeline_passes_every_check(pm25_csv: str) -> None:
     findings = list(check.check(GRU, check.sample(GRU, 100)))
     assert [finding for finding in findings if not finding.passed] == []
-    assert findings[-1].what == "results do not depend on how records arrive"
+    assert "results do not depend on how records arrive" in [finding.what for finding in findings]

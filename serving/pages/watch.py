@@ -24,6 +24,7 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import Restore, VersionInfo
+from streamlearn.stream.records import explain_reason
 
 _log = logging.getLogger(__name__)
 
@@ -48,10 +49,11 @@ _LEAST_RATE_S = 5.0
 
 
 class DeadLetter(msgspec.Struct):
-    """A dead letter without its bytes."""
+    """A dead letter; its bytes are dropped once it has been read."""
 
     offset: int
     reason: str
+    value: str | None = None
 
 
 class _OffsetOnly(msgspec.Struct):
@@ -182,7 +184,8 @@ class Watch:
             flow.answers.append(answer)
         decode_letter = msgspec.json.Decoder(DeadLetter).decode
         for record in seen.records[self.pipeline.dead_letter_topic]:
-            flow.dead_letters.append(decode_letter(record.value))
+            letter = decode_letter(record.value)
+            flow.dead_letters.append(DeadLetter(letter.offset, explain_reason(letter.reason, letter.value)))
         flow.count += sum(map(len, seen.records.values()))
         decode_offset = msgspec.json.Decoder(_OffsetOnly).decode
         offsets = [decode_offset(records[-1].value).offset for records in seen.records.values() if records]

@@ -66,5 +66,10 @@ def map_exceptions() -> Iterator[None]:
         if "EMPTIED" in str(error):
             raise StoreEmptied("Redis has lost what it held of this pipeline") from error
         raise StoreUnavailable(f"Redis refused: {error}") from error
+    except redis.AuthenticationError as error:
+        raise StoreUnavailable(
+            f"Redis wants a password ({error}): the one in STREAMLEARN_REDIS, or in the file secrets.env of"
+            " STREAMLEARN_HOME"
+        ) from error
     except FAILURES as error:
         raise StoreUnavailable(f"Redis does not answer: {error}") from error
