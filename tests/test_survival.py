@@ -188,11 +188,12 @@ def kill_between_precommit_and_commit(flow: Flow) -> None:
 def kill_before_the_commit(flow: Flow) -> bool:
     """Kill Flink between a checkpoint and the commit of its transaction; return whether that was hit."""
     lineage = flow.lineage()
-    root = checkpoint_folder(lineage, flow.settings) / str(lineage.epoch)
-    before, broker = set(root.glob("*/chk-*/_metadata")), flow.trial.stack.find_service("kafka")
+    # Of any submission: the job may be submitted again before the next checkpoint.
+    root = checkpoint_folder(lineage, flow.settings)
+    before, broker = set(root.glob("*/*/chk-*/_metadata")), flow.trial.stack.find_service("kafka")
     starts = flow.trial.count_restores()
     wait_until(
-        lambda: set(root.glob("*/chk-*/_metadata")) - before, PATIENCE_S, "a checkpoint", every_s=0.0005
+        lambda: set(root.glob("*/*/chk-*/_metadata")) - before, PATIENCE_S, "a checkpoint", every_s=0.0005
     )
     broker.suspend()
     flow.kill("taskmanager", "jobmanager")
