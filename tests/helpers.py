@@ -101,6 +101,8 @@ class ListStream:
         self.records: list[Input] = []
         self.answers: list[Output] = []
         self.first = 0
+        self.first_answered = 0
+        """The first record whose answer Kafka still holds."""
         self.commit: int | None = None
 
     def oldest(self) -> int:
@@ -131,10 +133,13 @@ class ListStream:
 
     @contextmanager
     def journal(self, lineage: str, start: int) -> Iterator[ListJournal]:
+        first = max(start, self.first_answered)
         entries = (read_entry(output.value, output.topic) for output in self.answers)
-        yield ListJournal(
-            [entry for entry in entries if entry and entry.lineage == lineage and entry.offset >= start]
+        journal = ListJournal(
+            [entry for entry in entries if entry and entry.lineage == lineage and entry.offset >= first]
         )
+        journal.cut_off = start < first
+        yield journal
 
 
 def commit(stream: ListStream, worker: Worker, rows: list[Input], *cuts: int) -> list[dict[str, object]]:

@@ -1,13 +1,10 @@
 """The containers: Flink's configuration, the probes, and the submitter of all jobs."""
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flink_answers import serve_answers
 
 from flink_jobs import keep
 from streamlearn.errors import FlinkUnavailable, JobError
@@ -15,30 +12,6 @@ from streamlearn.local import container, health, probe
 from streamlearn.pipelines import digits, pm25
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
-
-
-@contextmanager
-def serve_answers(answers: dict[str, object]) -> Iterator[int]:
-    """Serve these answers by HTTP, the path → a text or what is written as JSON; give the port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path in answers else 404)
-            self.end_headers()
-            answer = answers.get(self.path)
-            self.wfile.write((answer if isinstance(answer, str) else json.dumps(answer)).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def list_jobs(**states: str) -> dict[str, object]:

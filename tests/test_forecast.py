@@ -1,6 +1,7 @@
 """Forecasting a series: what is learned when, gaps, late hours, wild dates, and cuts that do not matter."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -10,9 +11,10 @@ import plain_forecast
 import pytest
 from hours import PM25, decode, hour, learned, series
 
-from streamlearn.errors import BadRecord, NoModel
+from streamlearn.errors import BadRecord, ChangeRefused, NoModel
+from streamlearn.estimators.least_squares import RecursiveLeastSquares
 from streamlearn.learning.learner import predict_then_learn
-from streamlearn.pipelines.pm25 import Hour, step
+from streamlearn.pipelines.pm25 import LAGS, Hour, step
 from streamlearn.storage import snapshot
 
 
@@ -25,6 +27,38 @@ def test_it_forecasts_as_a_plain_numpy_loop() -> None:
         assert [value is None for value in forecast.values()] == [value is None for value in plain.values()]
         known = [h for h, value in forecast.items() if value is not None]
         np.testing.assert_allclose([forecast[h] for h in known], [plain[h] for h in known], rtol=1e-9)
+
+
+class Plain:
+    """The same estimator, by scikit-learn's two methods alone."""
+
+    def __init__(self, **parameters: Any) -> None:
+        self.model = RecursiveLeastSquares(**parameters)
+
+    def partial_fit(self, x: Any, y: Any) -> None:
+        self.model.partial_fit(x, y)
+
+    def predict(self, x: Any) -> Any:
+        return self.model.predict(x)
+
+
+def test_an_estimator_without_quick_ways_forecasts_the_same() -> None:
+    plain = replace(PM25.learning, estimator=Plain).new_learner(PM25.parameters, 0)  # type: ignore[type-var]
+    quick = PM25.new_learner()
+    for number, record in enumerate(decode(series(120))):
+        [expected] = predict_then_learn(quick, [record], number + 1)
+        [answer] = predict_then_learn(plain, [record], number + 1)
+    assert all(value is not None for value in answer["forecast"].values())
+    assert answer == expected
+    assert plain.score == quick.score
+
+
+def test_a_series_without_lags_to_choose_refuses_other_settings_and_lags() -> None:
+    learner = replace(PM25.learning, lags=None, names=None).new_learner(PM25.parameters, 0)  # type: ignore[type-var]
+    with pytest.raises(ChangeRefused, match="does not choose its lags"):
+        learner.change_setting("lags", {"pollution": [0]})
+    with pytest.raises(ChangeRefused, match="does not choose its pace"):
+        PM25.new_learner().change_setting("pace", 1)
 
 
 @pytest.mark.parametrize("cut", [1, 7, 256])
@@ -123,8 +157,9 @@ def test_repeated_and_late_hours_are_refused_and_change_nothing() -> None:
         [record] = decode([hour(number)])
         assert "time runs forward" in str(learner.rejection_reason(record))
     assert snapshot.dumps(learner, PM25, "a") == before
-    [record] = decode([hour(100)])
-    assert learner.rejection_reason(record) is None
+    for number in (100, 99 - LAGS):
+        [record] = decode([hour(number)])
+        assert learner.rejection_reason(record) is None
 
 
 def test_a_wild_date_costs_a_window_and_not_the_model() -> None:

@@ -14,7 +14,8 @@ from sklearn.linear_model import SGDRegressor
 from sklearn.naive_bayes import GaussianNB
 
 from streamlearn.engine.answering import Answering, cut_into_chunks
-from streamlearn.errors import LineageError, PipelineFails
+from streamlearn.engine.isolation import describe
+from streamlearn.errors import BadRecord, LineageError, PipelineFails, StoreUnavailable
 from streamlearn.learning.learner import Learner
 from streamlearn.learning.tabular import Tabular
 from streamlearn.pipelines.base import Pipeline
@@ -91,6 +92,14 @@ def test_the_reason_is_told(value: Any, reason: str) -> None:
     assert reason in letter["reason"]
 
 
+def test_of_several_records_each_is_told_with_its_own_reason() -> None:
+    values = [GOOD, POISON[3], GOOD, POISON[2], GOOD, POISON[0], GOOD, POISON[1]]
+    letters = read_answers([o for o in answer(POINTS, values)[1] if o.topic == POINTS.dead_letter_topic])
+    reasons = ["TypeError", "ZeroDivisionError", "the label 2", "feature 1 is -inf"]
+    assert [letter["offset"] for letter in letters] == [1, 3, 5, 7]
+    assert [reason in letter["reason"] for reason, letter in zip(reasons, letters, strict=True)] == [True] * 4
+
+
 def test_true_and_false_are_labels_like_1_and_0() -> None:
     values = [{"a": n % 2, "b": 1.0, "y": bool(n % 2)} for n in range(50)]
     learner, outputs = answer(POINTS, values, size=10)
@@ -131,13 +140,52 @@ def spread(points: Any) -> Any:
     return np.array([[1e10 * point.a] for point in points])
 
 
-def test_what_is_no_records_fault_is_raised() -> None:
-    def fail(points: Any) -> Any:
-        raise OSError("the disk is full")
+def fail_by(*errors: Exception) -> Pipeline:
+    """Return a pipeline whose features fail at the first calls, by one of these errors each."""
+    remaining = list(errors)
 
-    pipeline = replace(POINTS, learning=replace(POINTS.learning, features=fail))  # type: ignore[type-var]
-    with pytest.raises(OSError, match="disk is full"):
-        answer(pipeline, [GOOD])
+    def features(points: Any) -> Any:
+        if remaining:
+            raise remaining.pop(0)
+        return np.array([[point.a] for point in points])
+
+    return replace(POINTS, learning=replace(POINTS.learning, features=features))  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("error", [OSError("full"), MemoryError("full"), StoreUnavailable("full")])
+@pytest.mark.parametrize("earlier", [0, 1, 2], ids=["at once", "in the search", "in the rest"])
+def test_what_is_no_records_fault_is_raised(error: Exception, earlier: int) -> None:
+    """Also when it comes while the record at fault is looked for, or left out."""
+    pipeline = fail_by(*[ValueError("poison")] * earlier, error)
+    with pytest.raises(type(error), match="full"):
+        answer(pipeline, [GOOD, GOOD])
+
+
+def test_a_reason_is_the_same_in_every_process_and_one_line() -> None:
+    assert describe(ValueError(f"\n{object()!r} is no number\nmore")) == (
+        "ValueError: <object object at 0x…> is no number"
+    )
+    assert describe(ValueError()) == "ValueError"
+    assert describe(BadRecord("told by the pipeline")) == "told by the pipeline"
+    assert len(describe(ValueError("x" * 5000))) < 400
+
+
+def test_failures_in_a_row_are_counted_over_chunks_until_a_record_goes_well() -> None:
+    """What the pipeline itself refuses, and bytes that are no record, neither count nor go well."""
+    good, bad, refused = (msgspec.json.encode({**GOOD, "b": b}) for b in (2.0, -1, 0.0))
+    answering, learner, counts, offset = (
+        Answering(POINTS, "aaaa", "", _no_version),
+        POINTS.new_learner(),
+        [],
+        0,
+    )
+    chunks = [[good], [bad, bad], [b"broken"], [refused], [bad], [bad, good], [bad], [good], [bad]]
+    for values in [*chunks, [good, bad, bad]]:
+        rows = [Input(0, offset + number, value) for number, value in enumerate(values)]
+        learner, _ = answering.answer(learner, rows)
+        counts.append(answering.isolation.in_a_row)
+        offset += len(rows)
+    assert counts == [0, 2, 2, 2, 3, 0, 1, 0, 1, 2]
 
 
 def test_code_that_fails_on_every_record_stops_and_does_not_go_on_after_a_restart(

@@ -1,20 +1,27 @@
 """Lag sets: as text, and changed by a control record while a learner learns."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
-from hours import PM25, decode, learned, series
+from helpers import learner as learn_digits
+from hours import PM25, decode, hour, learned, series
 
+from streamlearn.datasets.base import DataSet
+from streamlearn.engine.answering import Answering, cut_into_chunks
 from streamlearn.engine.verify import verify
 from streamlearn.errors import BadLags
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
+from streamlearn.lags.choice import choose_lags, leading_lag
+from streamlearn.lags.correlations import Correlations, cross_correlation
 from streamlearn.lags.lag_sets import LagSet, format_lags, parse_lags
 from streamlearn.learning.learner import Learner, predict_then_learn
-from streamlearn.operations.lag_choice import evaluate_with_lags, parse_choice
+from streamlearn.operations.lag_choice import describe, evaluate_with_lags, parse_choice
+from streamlearn.pipelines.digits import pipeline as digits
 from streamlearn.pipelines.pm25 import FIRST_LAGS, LAGS, SERIES
 from streamlearn.storage import snapshot
 from streamlearn.storage.store import Store
@@ -163,6 +170,31 @@ def test_it_is_learned_again_after_redis_has_lost_everything(
     assert snapshot.dumps(again, PM25, "aaaa", KEY) == expected
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_lags_that_were_changed_stay_when_a_record_fails_after_them() -> None:
+    """It is set aside as if it had been no record at all."""
+
+    def read(record: Any) -> Any:
+        if record.wnd_spd == 77.7:
+            raise ValueError("a bug of the author")
+        return PM25.learning.reading(record)  # type: ignore[attr-defined]
+
+    def answer(unusable: bytes) -> bytes:
+        rows = encode_hours(150)
+        rows[100], rows[120] = change_lags(100, OTHER), rows[120]._replace(value=unusable)
+        answering, learner = Answering(pipeline, "aaaa", KEY, lambda version: learner), pipeline.new_learner()
+        for chunk in cut_into_chunks(rows, 50):
+            learner, outputs = answering.answer(learner, chunk)
+            if chunk[0].offset == 101:
+                assert outputs[19].topic == "pm25.dead_letter"
+        assert learner.lags is not None
+        assert learner.lags.chosen == OTHER
+        return snapshot.dumps(learner, pipeline, "aaaa")
+
+    pipeline = replace(PM25, learning=replace(PM25.learning, reading=read))  # type: ignore[type-var]
+    assert answer(encode(hour(120, wnd_spd=77.7))) == answer(b"broken")
+
+
 def test_a_snapshot_carries_its_lags() -> None:
     learner, _ = learned(series(100))
     learner.use_lags(OTHER)
@@ -197,19 +229,63 @@ def test_a_pipeline_without_lags_refuses_them(make: Make, stream: ListStream) ->
     assert answers[2]["reason"] == "this pipeline does not choose its lags"
 
 
-def test_what_leads_is_chosen_from_what_has_come() -> None:
-    """The wind leads the dust by four hours here, and nothing else does."""
+def windy(count: int) -> list[dict[str, Any]]:
+    """Return hours in which the wind leads the dust by four, and nothing else leads."""
     random = np.random.default_rng(8)
-    wind = random.integers(0, 60, size=3004).astype(float).tolist()
-    records: list[dict[str, Any]] = series(3000)
+    wind = random.integers(0, 60, size=count + 4).astype(float).tolist()
+    records: list[dict[str, Any]] = series(count)
     for number, record in enumerate(records):
         record["wnd_spd"] = wind[number + 4]
         record["pollution"] = round(300 - 2 * wind[number] + random.normal(), 3)
-    learner, _ = learned(records)
+    return records
+
+
+def test_what_leads_is_chosen_from_what_has_come() -> None:
+    learner, _ = learned(windy(3000))
     chosen = parse_choice(PM25, "chosen", lambda: learner)
     assert chosen == {"pollution": list(range(LAGS)), "wnd_spd": [0, 1, 3]}
     with pytest.raises(BadLags, match="too little has come"):
         parse_choice(PM25, "chosen", PM25.new_learner)
+    in_use, value, *drivers, suggestion = describe(PM25, learner)
+    assert in_use == f"in use at version 3000: {format_lags(FIRST_LAGS.chosen)}"
+    assert value == "what leads PM2.5, over 3000 steps so far, pre-whitened:"
+    assert suggestion == f"chosen by that: {format_lags(chosen)}"
+    assert sum("no lag stands out" in driver for driver in drivers) == len(drivers) - 1
+    [wind] = [driver for driver in drivers if "no lag" not in driver]
+    assert wind.lower().lstrip().startswith("wind speed")
+    assert " 4 h, r = -0.9" in wind
+
+
+def test_without_enough_to_choose_by_that_is_what_is_shown() -> None:
+    assert [*describe(PM25, PM25.new_learner())][-1] == (
+        "chosen by that: too little has come yet to choose lags by"
+    )
+
+
+def test_what_has_no_drivers_or_no_lags_has_none_to_choose_by_or_to_show() -> None:
+    alone = replace(PM25, learning=replace(PM25.learning, drivers=()))  # type: ignore[type-var]
+    with pytest.raises(BadLags, match="pm25 has no drivers"):
+        parse_choice(alone, "chosen", alone.new_learner)
+    assert len([*describe(alone, alone.new_learner())]) == 1
+    with pytest.raises(BadLags, match="digits does not choose its lags"):
+        [*describe(digits, learn_digits())]
+
+
+def test_chosen_lags_always_fit_the_window() -> None:
+    """A driver that leads by much is looked up within it, and now, as older lags need lag 0."""
+    leads_by_10 = Correlations(np.eye(41)[30] * 0.5, 1000)
+    names = ["dust", "wind", "no driver"]
+    chosen = choose_lags({"wind": leads_by_10}, names, horizons=[1, 3, 6], length=7)
+    assert chosen == {"dust": [0, 1, 2, 3, 4, 5, 6], "wind": [0, 4]}
+    assert LagSet.of(names, chosen, 7).chosen == chosen
+
+
+def test_series_that_were_never_known_at_the_same_step_lead_nothing() -> None:
+    x, even = np.random.default_rng(4).normal(size=400), np.arange(400) % 2 == 0
+    pair = cross_correlation(np.where(even, x, np.nan), np.where(even, np.nan, np.roll(x, 1)), 5)
+    assert not np.isnan(pair.at(1))
+    assert pair.n == 0
+    assert leading_lag(pair) is None
 
 
 def test_lags_that_are_named_need_no_learner() -> None:
@@ -264,3 +340,27 @@ def test_an_evaluation_takes_other_lags(pm25_csv: str) -> None:
         evaluate_with_lags(PM25, lags="chosen")
     with pytest.raises(BadLags, match="does not choose"):
         evaluate_with_lags(replace(PM25, learning=replace(PM25.learning, lags=None)), lags="*=0")  # type: ignore[type-var]
+
+
+def test_an_evaluation_chooses_by_the_records_that_are_skipped_and_scores_the_others() -> None:
+    records = windy(500)
+
+    def repeat(*, seed: int = 0, passes: int | None = None) -> Any:
+        for number in range(passes or 1):
+            for record in records:
+                time = datetime.fromisoformat(record["ts"]) + number * timedelta(hours=500)
+                yield {**record, "ts": str(time)}
+
+    pipeline = replace(PM25, dataset=DataSet(repeat, size=500))
+    learner = PM25.new_learner()
+    for number, record in enumerate(decode([*repeat(passes=2)])):
+        if number == 300:
+            learner.change_setting("lags", parse_choice(PM25, "chosen", lambda: learner))
+            assert learner.lags.chosen["wnd_spd"] == [0, 1, 3]
+            learner.score = PM25.new_learner().score
+        predict_then_learn(learner, [record], number + 1)
+    assert evaluate_with_lags(pipeline, passes=2, skip=300, lags="chosen") == learner.score
+    own = evaluate_with_lags(pipeline, passes=2, skip=300)
+    assert own == evaluate_with_lags(pipeline, passes=2, skip=300, lags="default")
+    assert own.samples == learner.score.samples
+    assert own != learner.score

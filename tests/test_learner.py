@@ -1,11 +1,15 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
 from helpers import learner, records
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
-from streamlearn.errors import NoModel
-from streamlearn.learning.learner import predict_then_learn
+from streamlearn.errors import BadRecord, ChangeRefused, NoModel
+from streamlearn.learning.learner import Answer, Learner, has_finite_numbers, predict_then_learn
 from streamlearn.learning.tabular import Tabular
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.digits import pipeline
@@ -79,19 +83,28 @@ class Point(msgspec.Struct):
     y: float | None = None
 
 
+LINE = Pipeline(
+    name="line",
+    topic="line",
+    prediction_topic="line_predict",
+    record=Point,
+    learning=Tabular(
+        features=lambda records: np.array([[record.x] for record in records]),
+        label="y",
+        estimator=SGDRegressor,
+    ),
+    parameters={"random_state": 1},
+    passthrough_fields=("x",),
+)
+
+
 def test_a_regression_is_scored_beside_the_label_that_came_last() -> None:
     """Against the same in plain numpy and scikit-learn; every fifth record has no label."""
     random = np.random.default_rng(3)
     points = [
         Point(x, None if n % 5 == 4 else 3 * x + 1) for n, x in enumerate(random.normal(size=60).tolist())
     ]
-    learning = Tabular(
-        features=lambda records: np.array([[record.x] for record in records]),
-        label="y",
-        estimator=SGDRegressor,
-    )
-    line = Pipeline("line", "line", "line_predict", Point, learning, {"random_state": 1}, ("x",))
-    subject, plain = line.new_learner(), SGDRegressor(random_state=1)
+    subject, plain = LINE.new_learner(), SGDRegressor(random_state=1)
     errors, baseline, last = [], [], None
     for start in range(0, 60, 10):
         chunk = points[start : start + 10]
@@ -112,5 +125,107 @@ def test_a_regression_is_scored_beside_the_label_that_came_last() -> None:
     assert subject.score.samples == len(errors) == 40
     assert figures["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))))
     assert figures["baseline_mae"] == pytest.approx(np.mean(np.abs(baseline)))
-    back = snapshot.loads(snapshot.dumps(subject, line, "a"), line, "a")
-    assert snapshot.dumps(back, line, "a") == snapshot.dumps(subject, line, "a")
+    back = snapshot.loads(snapshot.dumps(subject, LINE, "a"), LINE, "a")
+    assert snapshot.dumps(back, LINE, "a") == snapshot.dumps(subject, LINE, "a")
+    following = [Point(0.5, 100.0)]
+    assert predict_then_learn(back, following, 61) == predict_then_learn(subject, following, 61)
+    assert back.score == subject.score, "the label that came last comes back as well"
+
+
+class Unsorted:
+    """A classifier that takes missing values, and names no order of its probabilities."""
+
+    def partial_fit(self, x: Any, y: Any, classes: Any) -> None:
+        self.sums_ = np.nansum(x, axis=0)
+
+    def predict(self, x: Any) -> Any:
+        return np.zeros(len(x), dtype=int)
+
+    def predict_proba(self, x: Any) -> Any:
+        return np.tile([0.25, 0.75], (len(x), 1))
+
+
+def test_an_estimator_of_ones_own_sees_what_is_missing_and_keeps_its_order() -> None:
+    learning = replace(LINE.learning, estimator=Unsorted, classes=(1, 0))  # type: ignore[type-var]
+    subject = learning.new_learner({}, 0)
+    predict_then_learn(subject, [Point(np.nan, 1), Point(2.0, 0)], 2)
+    assert subject.model.sums_ == [2.0]
+    assert subject.outputs([Point(np.nan)])["probabilities"].tolist() == [[0.25, 0.75]]
+
+
+def test_a_feature_that_is_not_finite_is_told_before_anything_is_learned_and_after() -> None:
+    subject = LINE.new_learner()
+    for version in (1, 3):
+        with pytest.raises(BadRecord, match="feature 0 is inf, not a finite number"):
+            predict_then_learn(subject, [Point(1.0, 1.0), Point(np.inf, 1.0)], version)
+        predict_then_learn(subject, [Point(1.0, 1.0)], version + 1)
+
+
+def test_a_label_that_cannot_be_learned_is_told() -> None:
+    subject = LINE.new_learner()
+    assert subject.rejection_reason(Point(1.0, np.inf)) == "the label inf is not a finite number"
+    assert subject.rejection_reason(Point(1.0, 2.0)) is None
+    assert subject.rejection_reason(Point(1.0)) is None
+    classified = replace(LINE.learning, classes=(0, 1)).new_learner({}, 0)  # type: ignore[type-var]
+    reason = classified.rejection_reason(Point(1.0, [1]))  # type: ignore[arg-type]
+    assert reason == "the label [1] is none of the classes: 0, 1"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "finite"),
+    [([1.0, np.nan], False), ([1e200, -1e200], True), ([np.inf, -np.inf], False), ([], True)],
+)
+def test_a_model_is_finite_where_all_its_numbers_are(numbers: list[float], finite: bool) -> None:
+    """Very large ones are finite, though their squares are not."""
+    model = SGDRegressor()
+    model.coef_ = np.array(numbers)
+    assert has_finite_numbers(model) == finite
+
+
+class Mean(Learner):
+    """The smallest learner of one's own: answers the mean of what came."""
+
+    total = 0.0
+
+    @property
+    def trained(self) -> bool:
+        return self.version > 0
+
+    def predict(self, records: Sequence[Any]) -> list[Answer]:
+        return [{"mean": self.total / max(1, self.version), "count": self.version} for _ in records]
+
+    def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
+        self.total += sum(record.x for record in records)
+
+    def answer(self, records: Sequence[Any]) -> list[Answer]:
+        return self.predict(records)
+
+    def state(self) -> dict[str, Any]:
+        return {"total": self.total}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.total = state["total"]
+
+
+def test_a_learner_of_ones_own_needs_no_more_than_what_is_abstract() -> None:
+    subject = Mean({}, 0)
+    predict_then_learn(subject, [Point(1.0), Point(2.0)], 2)
+    arrays = subject.outputs([Point(0.0)] * 3)
+    assert {name: array.tolist() for name, array in arrays.items()} == {"mean": [1.5] * 3, "count": [2] * 3}
+    assert subject.is_finite()
+    assert subject.rejection_reason(Point(np.inf)) is None
+    with pytest.raises(ChangeRefused, match="does not choose its pace"):
+        subject.change_setting("pace", 1)
+
+
+def test_a_learner_that_takes_few_records_at_a_time_is_given_no_more() -> None:
+    subject = Mean({}, 0)
+    subject.max_chunk_rows = 2
+    lengths: list[int] = []
+
+    def predict(learner: Learner, records: Sequence[Any]) -> list[Answer]:
+        lengths.append(len(records))
+        return learner.predict(records)
+
+    assert len(predict_then_learn(subject, [Point(1.0)] * 5, 5, predict)) == 5
+    assert (lengths, subject.total) == ([2, 2, 1], 5.0)

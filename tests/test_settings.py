@@ -6,7 +6,7 @@ from stacks import ROOT
 
 from streamlearn.errors import BadSetting
 from streamlearn.local import secrets
-from streamlearn.settings import Settings, locate_home, variable_name
+from streamlearn.settings import Settings, inherit_env, locate_home, variable_name
 
 
 def test_a_process_started_with_the_environment_loads_the_same_settings(tmp_path: Path) -> None:
@@ -27,6 +27,11 @@ def test_a_value_that_is_no_number_is_named() -> None:
         ("KAFKA", "broker", "localhost:9092"),
         ("REDIS", "localhost:6379", "redis://localhost"),
         ("FLINK", "localhost:8081", "http://localhost:8081"),
+        ("HTTP_PORT", "0", "is not at least 1"),
+        ("HTTP_PORT", "65536", "is more than 65535"),
+        ("REPLAY_RATE", "fast", "='fast' is not a number; the default is 10.0"),
+        ("LOST_INPUT", "maybe", "is none of stop, continue"),
+        ("KAFKA", "one:1,two:2", "does not have the right form"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_at_once(name: str, text: str, reason: str) -> None:
@@ -36,6 +41,20 @@ def test_a_value_that_cannot_work_is_refused_at_once(name: str, text: str, reaso
 
 def test_the_password_in_the_redis_url_is_not_shown() -> None:
     assert "hush" not in repr(Settings(redis="redis://:hush@localhost:6379/0"))
+    with pytest.raises(BadSetting) as refused:
+        Settings.load({"STREAMLEARN_REDIS": "localhost:6379/0?password=hush"})
+    assert "hush" not in str(refused.value)
+
+
+def test_addresses_are_told_by_their_parts() -> None:
+    settings = Settings(
+        kafka="broker:7", redis="rediss://me:a%40b@store/0", flink="https://jobs:8443", checkpoint_dir="kept"
+    )
+    assert (settings.kafka_port, settings.flink_host, settings.flink_port) == (7, "jobs", 8443)
+    assert (settings.redis_port, settings.redis_password) == (6379, "a@b")
+    assert settings.checkpoints == Path.cwd() / "kept"
+    assert Settings(redis="redis://store:7/0").redis_port == 7
+    assert Settings(home=Path("here")).checkpoints == Path.cwd() / "here" / "flink"
 
 
 def test_what_the_environment_lacks_is_read_from_the_homes_secrets(tmp_path: Path) -> None:
@@ -43,6 +62,37 @@ def test_what_the_environment_lacks_is_read_from_the_homes_secrets(tmp_path: Pat
     (tmp_path / "secrets.env").write_text("# kept\nSTREAMLEARN_REDIS=redis://:a@localhost:1/0\n")
     assert Settings.load(home).redis_password == "a"
     assert Settings.load({**home, "STREAMLEARN_REDIS": "redis://localhost:2/0"}).redis_password == ""
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    (tmp_path / "secrets.env").write_text("STREAMLEARN_API_TOKEN=kept\n\nno setting\n")
+    home = {"STREAMLEARN_HOME": str(tmp_path)}
+    assert Settings.load({**home, "STREAMLEARN_API_TOKEN": ""}).api_token == "kept"
+
+
+def test_the_file_of_secrets_may_be_elsewhere(tmp_path: Path) -> None:
+    """Also where only the running stack was told where it is."""
+    elsewhere, run = tmp_path / "elsewhere.env", tmp_path / "run"
+    elsewhere.write_text("STREAMLEARN_API_TOKEN=kept\n")
+    named = {"STREAMLEARN_SECRETS_FILE": str(elsewhere)}
+    home = {"STREAMLEARN_HOME": str(tmp_path)}
+    assert Settings.load({**home, **named}).api_token == "kept"
+    run.mkdir()
+    (run / "settings.env").write_text(f"STREAMLEARN_SECRETS_FILE={elsewhere}\n")
+    assert Settings.load(home).api_token == "kept"
+
+
+def test_a_file_of_secrets_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secrets.env").mkdir()
+    with pytest.raises(BadSetting, match=r"secrets\.env cannot be read: Is a directory"):
+        Settings.load({"STREAMLEARN_HOME": str(tmp_path)})
+
+
+def test_a_process_that_is_started_inherits_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMLEARN_HOME", "there")
+    inherited = inherit_env({"STREAMLEARN_KAFKA": "broker:1"})
+    assert (inherited["STREAMLEARN_HOME"], inherited["STREAMLEARN_KAFKA"]) == ("there", "broker:1")
+    assert inherit_env()["STREAMLEARN_HOME"] == "there"
 
 
 def test_passwords_are_made_once_for_the_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ import pytest
 from streamlearn.errors import Fenced, StoreUnavailable
 from streamlearn.storage.redis_client import retry
 from streamlearn.storage.store import Store
-from streamlearn.storage.versions import VersionInfo
+from streamlearn.storage.versions import Restore, VersionInfo
+from streamlearn.storage.writer import Writer
 
 
 def test_a_saved_version_is_the_head_and_can_be_read(store: Store) -> None:
@@ -31,6 +32,86 @@ def test_versions_are_kept_until_they_are_dropped(store: Store) -> None:
     assert writer.read(1000) is None
 
 
+def save(writer: Writer, *versions: int, head: bool = True) -> None:
+    for version in versions:
+        writer.save(version, str(version).encode(), VersionInfo(f"d{version}", version, {}), head=head)
+
+
+def test_of_versions_that_are_dropped_nothing_is_left(store: Store, redis_url: str) -> None:
+    import redis
+
+    writer = store.admit("digits", "aaaa", 1)
+    save(writer, 9, 10, 100, 1000)
+    writer.delete([9, 10])
+    assert writer.roll_back(100) == 1
+    assert list(store.versions("digits", "aaaa")) == writer.versions() == [100]
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.keys("*snapshot*") == [b"streamlearn:digits:snapshot:aaaa:100"]
+    assert writer.roll_back(50) == 1
+    assert list(store.versions("digits", "aaaa")) == writer.versions() == []
+    assert writer.roll_back(50) == 0
+
+
+def test_going_back_serves_the_newest_that_is_left_and_announces_it(store: Store, redis_url: str) -> None:
+    import redis
+
+    writer = store.admit("digits", "aaaa", 1)
+    save(writer, 10, 20, 30)
+    with redis.Redis.from_url(redis_url) as client, client.pubsub() as announcements:
+        announcements.subscribe("streamlearn:digits:head")
+        assert announcements.get_message(timeout=5)["type"] == "subscribe"
+        assert writer.roll_back(20) == 1
+        assert announcements.get_message(timeout=5)["data"] == b"d20"
+    served = store.served("digits")
+    assert served is not None
+    head, data = served
+    assert (head.version, head.digest, head.samples, data) == (20, "d20", 20, b"20")
+
+
+def test_a_version_that_is_only_kept_is_not_served(store: Store) -> None:
+    """A worker that learns again keeps what it has so far; going back beyond it must not serve it."""
+    writer = store.admit("digits", "aaaa", 1)
+    save(writer, 10)
+    save(writer, 20, head=False)
+    assert writer.roll_back(30) == 0
+    newest = store.newest("digits")
+    assert newest is not None
+    assert newest.version == 10
+    assert writer.versions() == [10, 20]
+
+
+def test_a_version_is_stamped_by_the_clock_of_redis(store: Store, redis_url: str) -> None:
+    import redis
+
+    with redis.Redis.from_url(redis_url) as client:
+        before = client.time()[0]
+        save(store.admit("digits", "aaaa", 1), 10)
+        after = client.time()[0]
+    info, newest = store.version_info("digits", "aaaa", 10), store.newest("digits")
+    assert info is not None
+    assert newest is not None
+    assert before <= info.time_s == newest.time_s <= after
+
+
+def test_what_the_last_thousand_workers_found_is_kept(store: Store) -> None:
+    writer = store.admit("digits", "aaaa", 1)
+    for offset in range(1003):
+        writer.record_restore(Restore("aaaa", offset, None, 0, 0, {}, 0.0))
+    assert [restore.offset for restore in store.restores("digits")] == list(range(3, 1003))
+
+
+def test_progress_that_is_not_renewed_expires(store: Store, redis_url: str) -> None:
+    """So that a worker that was killed does not seem to be learning again for ever."""
+    import redis
+
+    writer = store.admit("digits", "aaaa", 1)
+    writer.show_progress("half way")
+    with redis.Redis.from_url(redis_url) as client:
+        assert 0 < client.ttl("streamlearn:digits:recovery") <= 60
+    writer.show_progress(None)
+    assert store.recovery_progress("digits") is None
+
+
 def test_of_two_live_writers_the_older_can_do_nothing(store: Store) -> None:
     old = store.admit("digits", "aaaa", 1)
     old.save(10, b"ten", VersionInfo("d", 0, {}))
@@ -39,6 +120,7 @@ def test_of_two_live_writers_the_older_can_do_nothing(store: Store) -> None:
         lambda: old.save(20, b"x", VersionInfo("d", 0, {})),
         lambda: old.roll_back(0),
         lambda: old.delete([10]),
+        lambda: old.record_restore(Restore("aaaa", 0, None, 0, 0, {}, 0.0)),
     ):
         with pytest.raises(Fenced):
             act()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
@@ -178,9 +178,10 @@ def test_a_row_answered_in_both_topics_is_found(honest: ListStream, verify: Veri
     assert list_kinds(verify()) == [(700, "doubled")]
 
 
-def test_an_input_that_is_gone_is_found(honest: ListStream, verify: Verify) -> None:
-    del honest.records[700]
-    assert (700, "doubled") in list_kinds(verify())
+@pytest.mark.parametrize("offset", [700, 499, 500], ids=["within", "the last of", "the first of"])
+def test_an_input_that_is_gone_from_a_chunk_is_found(honest: ListStream, verify: Verify, offset: int) -> None:
+    del honest.records[offset]
+    assert (offset, "doubled") in list_kinds(verify())
 
 
 def test_a_wrong_version_is_found(honest: ListStream, verify: Verify) -> None:
@@ -229,6 +230,23 @@ def next_float(value: float) -> float:
     return float(np.nextafter(value, 1))
 
 
+def test_a_snapshot_that_other_libraries_wrote_is_equal_where_its_state_is(
+    honest: ListStream, verify: Verify, store: Store, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import redis
+
+    data = store.snapshot("digits", "aaaa", 500)
+    assert data is not None
+    learner = snapshot.loads(data, pipeline, "aaaa", KEY)
+    with monkeypatch.context() as earlier, redis.Redis.from_url(redis_url) as client:
+        earlier.setattr(snapshot, "_libraries", lambda: {"numpy": "1.26.0"})
+        other = snapshot.dumps(learner, pipeline, "aaaa", KEY)
+        client.set("streamlearn:digits:snapshot:aaaa:500", other)
+    assert other != data
+    report = verify()
+    assert (report.differences, report.snapshots) == ([], 6)
+
+
 def test_a_snapshot_where_no_step_ended_is_found(honest: ListStream, verify: Verify, redis_url: str) -> None:
     snapshots = {450: b"x"}
     assert (450, "snapshot") in list_kinds(run(pipeline, LINEAGE, honest, snapshots, key=KEY, wait_s=0))
@@ -246,9 +264,22 @@ class LearnsWhilePredicting(TabularLearner):
         return super().predict(records)
 
 
+class LearnsWhilePredictingOnceTrained(TabularLearner):
+    def predict(self, records) -> list[Answer]:  # type: ignore[no-untyped-def]
+        if self.trained:
+            self.learn(records, [{"predict_y": None}] * len(records))
+        return super().predict(records)
+
+
 class Cheating(Tabular):
+    learner: ClassVar[type[TabularLearner]] = LearnsWhilePredicting
+
     def new_learner(self, parameters, version: int) -> TabularLearner:  # type: ignore[no-untyped-def]
-        return LearnsWhilePredicting(self, parameters, version)
+        return self.learner(self, parameters, version)
+
+
+class CheatingOnceTrained(Cheating):
+    learner = LearnsWhilePredictingOnceTrained
 
 
 def test_a_job_that_trains_before_it_predicts_is_found(
@@ -262,15 +293,14 @@ def test_a_job_that_trains_before_it_predicts_is_found(
     assert list_kinds(report)[0] == (0, "prediction")
 
 
+@pytest.mark.parametrize("kind", [Cheating, CheatingOnceTrained])
 def test_a_learner_that_learns_while_it_predicts_is_found(
-    make: Make,
-    stream: ListStream,
-    verify: Verify,
+    make: Make, stream: ListStream, verify: Verify, kind: type[Cheating]
 ) -> None:
     learning = pipeline.learning
     assert isinstance(learning, Tabular)
     cheating = replace(
-        pipeline, learning=Cheating(learning.features, learning.label, learning.estimator, learning.classes)
+        pipeline, learning=kind(learning.features, learning.label, learning.estimator, learning.classes)
     )
     commit(stream, make(pipeline=cheating), inputs(600), 100, 200)
     report = verify(cheating)
@@ -292,6 +322,30 @@ def test_a_stream_that_was_rolled_back_is_equal(make: Make, stream: ListStream, 
     assert list_kinds(verify()) == [(450, "control")]
 
 
+def test_a_stream_that_was_rolled_back_to_its_very_beginning_is_equal(
+    make: Make, stream: ListStream, verify: Verify
+) -> None:
+    rows, worker = inputs(300), make()
+    rows[150] = rollback(150, 0)
+    commit(stream, worker, rows[:150], 100)
+    answers = commit(stream, worker, rows[150:])
+    assert answers[1]["predict_y"] is None
+    assert verify().differences == []
+
+
+def test_a_control_record_that_was_obeyed_where_no_step_had_ended_is_found(
+    make: Make, stream: ListStream, verify: Verify
+) -> None:
+    rows = inputs(300)
+    rows[150] = rollback(150, 100)
+    commit(stream, make(), rows, 100)
+    stream.records[150] = rollback(150, 90)
+    change_answer(stream, 150, control={"kind": "rollback", "lineage": "aaaa", "version": 90})
+    first = verify().differences[0]
+    assert (first.offset, first.kind) == (150, "control")
+    assert first.detail == "answered in handwritten_digit.control, expected in handwritten_digit.dead_letter"
+
+
 def test_the_newest_records_alone_are_compared_from_a_version_before_them(
     honest: ListStream, verify: Verify
 ) -> None:
@@ -300,6 +354,9 @@ def test_the_newest_records_alone_are_compared_from_a_version_before_them(
     change_answer(honest, 800)
     assert verify(last=500).exit_code == 1
     assert verify(last=50).start == 500
+    assert verify(last=400).start == 500
+    honest.commit = 0
+    assert verify(last=500).start == 302, "also where Flink does not know how far it has come"
 
 
 def test_a_backlog_that_waits_does_not_hide_what_is_answered(honest: ListStream, verify: Verify) -> None:
@@ -310,9 +367,14 @@ def test_a_backlog_that_waits_does_not_hide_what_is_answered(honest: ListStream,
     assert (report.exit_code, report.start, report.end, report.unanswered) == (0, 500, 900, 900)
 
 
-def test_a_kept_version_is_compared_however_few_records_are(honest: ListStream, verify: Verify) -> None:
+def test_a_kept_version_is_compared_however_few_records_are(
+    honest: ListStream, verify: Verify, store: Store
+) -> None:
     report = verify(last=1)
-    assert (report.exit_code, report.snapshots) == (0, 1)
+    assert (report.exit_code, report.start, report.snapshots) == (0, 500, 1)
+    store.delete("streamlearn:digits:snapshot:aaaa:900")
+    report = verify(last=100)
+    assert (report.exit_code, report.start, report.snapshots) == (0, 302, 1)
 
 
 def test_it_begins_before_the_version_that_a_control_record_goes_back_to(
@@ -322,6 +384,8 @@ def test_it_begins_before_the_version_that_a_control_record_goes_back_to(
     rows[700] = rollback(700, 200)
     worker = make()
     commit(stream, worker, rows, 200, 400, 600, 800)
+    kept = verify(last=250)
+    assert (kept.differences, kept.start, kept.controls, kept.notes) == ([], 600, 1, [])
     worker.admit().delete([200])
     report = verify(last=250)
     assert (report.differences, report.start, report.controls) == ([], 0, 1)
@@ -337,6 +401,17 @@ def test_where_kafka_has_lost_the_start_it_begins_at_a_version_that_goes_on(
     report = verify()
     assert (report.exit_code, report.start, report.begun_from) == (0, 131, 131)
     assert "Kafka no longer holds what follows on version 0" in report.notes[0]
+
+
+def test_where_kafka_has_lost_the_first_answers_it_begins_at_a_version_that_goes_on(
+    honest: ListStream, verify: Verify
+) -> None:
+    honest.first_answered = 120
+    report = verify()
+    assert (report.exit_code, report.start, report.begun_from) == (0, 131, 131)
+    assert report.notes == [
+        f"Kafka no longer holds the answers that follow on version {version}" for version in (0, 100)
+    ]
 
 
 def test_it_does_not_begin_at_a_version_that_cannot_be_read(

@@ -165,7 +165,10 @@ def test_records_that_kafka_lost_cannot_be_learned_again(
     stream.first = 20
     with pytest.raises(LineageError, match=r"resumes at offset 200.*up to 0.*from 20 on.*--fresh"):
         make().answer(rows[200:])
-    stream.first, stream.records = 0, stream.records[:50] + stream.records[60:]
+    stream.first, stream.first_answered = 0, 20
+    with pytest.raises(LineageError, match="no longer holds the answers that follow on that version"):
+        make().answer(rows[200:])
+    stream.first_answered, stream.records = 0, stream.records[:50] + stream.records[60:]
     with pytest.raises(LineageError, match="offset 50 was answered, but Kafka holds it no more"):
         make().answer(rows[200:])
 
@@ -195,6 +198,7 @@ def test_offsets_that_kafka_does_not_hold_are_no_gap(make: Make, stream: ListStr
     commit(stream, make(), rows[:100])
     later = [row._replace(offset=row.offset + 1) for row in rows[100:]]
     stream.records += later
+    stream.first_answered = 101  # nor need it hold the answers so far
     assert len(answer(make(), later)) == 200
 
 

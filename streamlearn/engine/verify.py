@@ -62,7 +62,7 @@ def verify(
         Kafka holds neither the lineage's start nor what a snapshot would be continued with.
     """
     # In this order: what is committed now must be answered below.
-    committed = max(lineage.start, stream.committed() or 0)
+    committed = stream.committed() or 0
     end = stream.end()
     with ExitStack() as journals:
         wanted = _choose_beginning(lineage, snapshots, committed if committed > lineage.start else end, last)
@@ -232,7 +232,7 @@ def _choose_beginning(lineage: Lineage, versions: Iterable[int], answered: int, 
     if last is None:
         return lineage.start
     newest = max((version for version in versions if version <= answered), default=answered)
-    return max(lineage.start, min(answered - last, newest - 1))
+    return min(answered - last, newest - 1)
 
 
 def _find_beginning(

@@ -1,6 +1,7 @@
 """Why a pipeline's job does not learn, as Flink and Kafka tell it, in a sentence for people."""
 
-import msgspec
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.tail import Tail
@@ -8,15 +9,10 @@ from streamlearn.operations import flink_api
 from streamlearn.operations.flink_api import Job, Trouble, job_name
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
+from streamlearn.stream.journal import read_entry
 
 _LOOK_BACK = 5_000
 """How many offsets of answers are looked through for one that is missing."""
-
-
-class _OffsetOnly(msgspec.Struct):
-    """Of any answer, the offset of the record that it answers."""
-
-    offset: int
 
 
 def describe_trouble(settings: Settings, pipeline: str) -> Trouble | None:
@@ -63,17 +59,36 @@ def find_missing_answer(settings: Settings, pipeline: Pipeline) -> int | None:
         Kafka does not answer.
     """
     answers = (pipeline.prediction_topic, pipeline.dead_letter_topic, pipeline.control_topic)
-    decode = msgspec.json.Decoder(_OffsetOnly).decode
     with Broker(settings) as broker:
         tail = Tail(broker, dict.fromkeys(answers, _LOOK_BACK))
         try:
             seen = tail.look()
         finally:
             tail.close()
-        by_topic = [[decode(record.value).offset for record in seen.records[topic]] for topic in answers]
-        answered = {offset for offsets in by_topic for offset in offsets}
-        if not by_topic[0]:
-            return None
-        first, last = min(by_topic[0]), max(answered)
-        missing = (offset for offset in range(first, last) if offset not in answered)
-        return next((n for n in missing if not broker.is_hole(pipeline.topic, n, n + 1)), None)
+        return find_gap(seen.records, lambda offset: broker.is_hole(pipeline.topic, offset, offset + 1))
+
+
+def find_gap(answers: Mapping[str, Sequence[Any]], is_hole: Callable[[int], bool]) -> int | None:
+    """Return the first record that has no answer although a later one has; None where there is none.
+
+    Parameters
+    ----------
+    answers
+        The newest records (`offset`, `value`) of each topic of answers, the oldest first.
+    is_hole
+        Whether no record ever stood at an offset of the input topic.
+    """
+    answered: set[int] = set()
+    known_from: list[int] = []
+    for topic, records in answers.items():
+        entries = (read_entry(record.value or b"", topic) for record in records)
+        offsets = [entry.offset for entry in entries if entry]
+        answered.update(offsets)
+        # A topic that is not looked at from its beginning may hold answers to all records before these.
+        if offsets and records[0].offset > 0:
+            known_from.append(offsets[0])
+    if not answered:
+        return None
+    first = max(known_from, default=min(answered))
+    missing = (offset for offset in range(first, max(answered)) if offset not in answered)
+    return next((offset for offset in missing if not is_hole(offset)), None)

@@ -24,7 +24,6 @@ if newest < tonumber(ARGV[1]) then return redis.error_reply('EMPTIED') end
 _POINT = """
 local function point(head, lineage, version, about)
   local known = cjson.decode(about)
-  redis.call('DEL', head)
   redis.call('HSET', head, 'lineage', lineage, 'version', version, 'digest', known.digest,
              'samples', known.samples, 'time', known.time_s)
   redis.call('PUBLISH', head, known.digest)
