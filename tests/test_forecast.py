@@ -150,6 +150,27 @@ def test_missing_readings_are_neither_learned_nor_scored() -> None:
     assert set(forecasts[119].values()) == {None}, "nothing was known for a whole window"
 
 
+@pytest.mark.parametrize("horizon", ["1", "24"])
+def test_where_persistence_had_nothing_to_say_neither_is_scored(horizon: str) -> None:
+    """A missing reading is no label, and nothing that was forecast from its hour counts."""
+    readings = [100.0 + n % 7 for n in range(120)]
+    complete, _ = learned([hour(n, reading) for n, reading in enumerate(readings)])
+    gap, _ = learned([hour(n, None if n == 80 else reading) for n, reading in enumerate(readings)])
+    assert gap.score.horizons[horizon].samples == complete.score.horizons[horizon].samples - 2
+
+
+def test_a_series_is_finite_where_its_models_and_its_newest_forecast_are() -> None:
+    learner, _ = learned(series(10))
+    assert learner.latest["forecast"]["24"] is None
+    assert learner.is_finite()
+    forecast = learner.latest["forecast"]
+    learner.latest = {**learner.latest, "forecast": {**forecast, "1": np.inf}}
+    assert not learner.is_finite()
+    learner.latest = {**learner.latest, "forecast": forecast}
+    learner._models[1].coef_[0] = np.nan
+    assert not learner.is_finite()
+
+
 def test_repeated_and_late_hours_are_refused_and_change_nothing() -> None:
     learner, _ = learned(series(100))
     before = snapshot.dumps(learner, PM25, "a")

@@ -20,6 +20,7 @@ from streamlearn.learning.learner import Learner
 from streamlearn.learning.tabular import Tabular
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
 from streamlearn.stream.ports import Input, Output
 
 # A job only logs what numpy warns of.
@@ -188,8 +189,9 @@ def test_failures_in_a_row_are_counted_over_chunks_until_a_record_goes_well() ->
     assert counts == [0, 2, 2, 2, 3, 0, 1, 0, 1, 2]
 
 
+@pytest.mark.parametrize("emptied", [False, True], ids=["", "and an empty Redis"])
 def test_code_that_fails_on_every_record_stops_and_does_not_go_on_after_a_restart(
-    make: Make, stream: ListStream
+    make: Make, store: Store, stream: ListStream, emptied: bool
 ) -> None:
     """Otherwise a job that is restarted again and again would empty its topic into the dead letters."""
 
@@ -203,6 +205,8 @@ def test_code_that_fails_on_every_record_stops_and_does_not_go_on_after_a_restar
         commit(stream, worker, [row])
     with pytest.raises(PipelineFails, match="6 in a row: ValueError: a bug"):
         worker.answer(rows[5:6])
+    if emptied:
+        store.clear("digits")
     again = make(pipeline=pipeline, set_aside_in_a_row=5, lineage=msgspec.structs.replace(LINEAGE, epoch=2))
     with pytest.raises(PipelineFails, match="6 in a row"):
         again.answer(rows[5:6])

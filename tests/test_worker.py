@@ -7,6 +7,7 @@ import pytest
 from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, learner, rollback
 from msgspec.structs import replace
 
+from streamlearn.engine.recovery import Progress
 from streamlearn.engine.worker import Worker
 from streamlearn.errors import BadSetting, Fenced, LineageError, StoreEmptied
 from streamlearn.pipelines.digits import pipeline
@@ -171,6 +172,52 @@ def test_records_that_kafka_lost_cannot_be_learned_again(
     stream.first_answered, stream.records = 0, stream.records[:50] + stream.records[60:]
     with pytest.raises(LineageError, match="offset 50 was answered, but Kafka holds it no more"):
         make().answer(rows[200:])
+
+
+def test_answers_of_another_version_than_what_is_learned_again_are_named(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    rows = inputs(300)
+    commit(stream, make(), rows[:200], 100)
+    stream.answers[100:] = [
+        answer._replace(value=answer.value.replace(b'"model_version":100', b'"model_version":99'))
+        for answer in stream.answers[100:]
+    ]
+    store.clear("digits")
+    with pytest.raises(
+        LineageError, match=r"offset 100 was answered by version 99, but .* makes version 100"
+    ):
+        make().answer(rows[200:])
+
+
+def test_an_answer_that_is_there_twice_does_not_keep_it_from_learning_again(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    """`verify` tells of it; the model is the same."""
+    commit(stream, make(), inputs(300), 100, 200)
+    expected = read_snapshot(store, 300)
+    for place, offset in ((250, 199), (150, 50), (100, 99)):
+        stream.answers.insert(place, stream.answers[offset])
+    store.clear("digits")
+    assert snapshot.dumps(make()._resume(300), pipeline, "aaaa", KEY) == expected
+
+
+def test_a_record_that_is_skipped_is_skipped_again_when_it_must_be_learned_again(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    lineage = replace(LINEAGE, skipped=(150,))
+    answers = commit(stream, make(lineage=lineage), inputs(300), 100)
+    assert answers[150]["reason"] == "skipped on request"
+    expected = read_snapshot(store, 300)
+    store.clear("digits")
+    assert snapshot.dumps(make(lineage=lineage)._resume(300), pipeline, "aaaa", KEY) == expected
+
+
+def test_progress_is_told_from_where_learning_again_begins() -> None:
+    progress = Progress(start=100, end=300, report=lambda progress, learner: None)
+    progress.count(learner(150))
+    assert progress.records == 50
+    assert str(progress).endswith("offset 150 of 100 to 300, 25 %")
 
 
 def test_a_rebuild_that_is_broken_off_goes_on_where_it_was(
