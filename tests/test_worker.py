@@ -359,6 +359,7 @@ def test_a_rollback_is_done_again_when_it_must_be_learned_again(
         (rollback(100, 101), "not there yet"),
         (rollback(100, 33), "no step ended there"),
         (rollback(100, -1), "begins at 0"),
+        (Input(0, 100, (rollback(100, 50).value or b"")[:-1] + b',"unsigned":1}'), "cannot be understood"),
         (Input(0, 100, b'{"streamlearn_control":{"kind":"explode"},"mac":"00"}'), "signature"),
         (Input(0, 100, b'{"streamlearn_control":'), "cannot be understood"),
         (Input(0, 100, b'{"streamlearn_control":{},"mac":"\xff"}'), "cannot be understood"),
@@ -384,3 +385,10 @@ def test_without_a_key_no_control_record_is_obeyed_or_sent(make: Make) -> None:
     assert "no STREAMLEARN_CHECKPOINT_KEY is set" in str(outputs[1]["reason"])
     with pytest.raises(BadSetting, match="STREAMLEARN_CHECKPOINT_KEY"):
         rollback(1, 0, key="")
+
+
+def test_a_control_record_has_the_bytes_that_it_has_always_had() -> None:
+    """Those that stand in a topic are obeyed again whenever it is learned again."""
+    mac = b"e4f49bc2ac7445a24f9c38cd892083bff903f2496f175acaf3b43c50c8902fce"
+    body = b'{"kind":"rollback","lineage":"aaaa","version":200}'
+    assert rollback(450, 200).value == b'{"streamlearn_control":' + body + b',"mac":"' + mac + b'"}'
