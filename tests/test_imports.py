@@ -14,7 +14,7 @@ ONLY_IN = {
     "kafka": ("streamlearn/broker/", "serving/api/feedback.py"),
     "pyflink": ("flink_jobs/",),
     "redis": ("streamlearn/storage/redis_client.py",),
-    "skops": ("streamlearn/storage/snapshot.py",),
+    "skops": tuple(f"streamlearn/storage/{name}.py" for name in ("snapshot", "archive", "direct_archive")),
     "pickle": (),
     "cloudpickle": (),
 }

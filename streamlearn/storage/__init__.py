@@ -1,9 +1,11 @@
 """Model versions: their bytes, and where they are kept.
 
-snapshot.py      learner ⇄ bytes, signed, without pickle
-versions.py      what describes a version
-redis_client.py  the connection to Redis, in our own errors
-store.py         versions in Redis: reading, pinning, deleting all; admitting the writer
-writer.py        saving them, by the one live worker
-retention.py     which versions are worth keeping
+snapshot.py        learner ⇄ bytes, signed, without pickle
+archive.py         the state in them: the same bytes in any process
+direct_archive.py  the same, many times faster, for most states
+versions.py        what describes a version
+redis_client.py    the connection to Redis, in our own errors
+store.py           versions in Redis: reading, pinning, deleting all; admitting the writer
+writer.py          saving them, by the one live worker
+retention.py       which versions are worth keeping
 """

@@ -13,10 +13,8 @@ and their class: both are found by the class's name, so code can be moved. In fo
 lacks lags and correlations: it goes on with its pipeline's lags, and its correlations begin there. Format 1
 also lacks the HMAC. With a key set, what is not signed with it is refused.
 
-The same state gives the same bytes in any process: skops names parts by memory address and stamps its zip
-with the time, so `_canonicalize` renumbers the parts in reading order and fixes the stamp. Arrays that are
-one object stay one object. No part is a pickle, and nothing is decoded before digest and signature have
-been checked.
+The same state gives the same bytes in any process: see `archive.py`. No part is a pickle, and nothing is
+decoded before digest and signature have been checked.
 
 Raise the format version when a reader of the old one could misread the new; `loads` keeps reading every
 older format, or says that the snapshot must be rebuilt.
@@ -24,11 +22,8 @@ older format, or says that the snapshot must be rebuilt.
 
 import hashlib
 import hmac
-import io
-import json
 import logging
 import struct
-import zipfile
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version as installed
@@ -42,6 +37,7 @@ from streamlearn import estimators
 from streamlearn.errors import SnapshotRefused
 from streamlearn.learning.learner import Learner
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.storage import archive
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +45,6 @@ MAGIC = b"slsnap"
 FORMAT = 4
 _PREFIX = struct.Struct("<6sHI")
 _DIGEST_BYTES = 32
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-_OWN_MODULE = "streamlearn"
-"""The module by which snapshots name estimators of streamlearn's own."""
 
 
 class Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -78,7 +71,7 @@ def dumps(learner: Learner, pipeline: Pipeline, lineage: str, key: str = "") -> 
         ),
         order="sorted",
     )
-    payload = _canonicalize(skops.io.dumps(learner.state()))
+    payload = archive.dumps(learner.state())
     body = _PREFIX.pack(MAGIC, FORMAT, len(header)) + header + payload
     body += _mac(body, key) if key else bytes(_DIGEST_BYTES)
     return body + hashlib.sha256(body).digest()
@@ -106,7 +99,7 @@ def loads(data: bytes, pipeline: Pipeline, lineage: str, key: str = "") -> Learn
         )
     learner = pipeline.new_learner(header.parameters, header.version)
     try:
-        state = skops.io.loads(_locate_types(payload), trusted=_trusted_types(pipeline))
+        state = skops.io.loads(archive.locate_types(payload), trusted=_trusted_types(pipeline))
         learner.score = msgspec.convert(header.score, type(learner.score))
         learner.restore(state)
     except Exception as error:  # skops raises many kinds, all of which mean the same to us
@@ -208,75 +201,3 @@ def _check_and_split(data: bytes, key: str) -> tuple[Header, bytes]:
 
 def _mac(body: bytes, key: str) -> bytes:
     return hmac.digest(key.encode(), b"streamlearn snapshot\0" + body, "sha256")
-
-
-def _canonicalize(archive: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(archive)) as source:
-        schema = json.loads(source.read("schema.json"))
-        parts = {name: source.read(name) for name in source.namelist() if name != "schema.json"}
-    numbers: dict[Any, int] = {}
-    renamed: dict[str, str] = {}
-    _renumber(schema, numbers, renamed)
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
-        for name, new in renamed.items():
-            copy.writestr(zipfile.ZipInfo(new, _ZIP_TIME), parts[name])
-        copy.writestr(zipfile.ZipInfo("schema.json", _ZIP_TIME), json.dumps(schema, separators=(",", ":")))
-    return target.getvalue()
-
-
-def _renumber(node: Any, numbers: dict[Any, int], renamed: dict[str, str]) -> None:
-    """Replace memory addresses by numbers in reading order, and own modules by one name, in place."""
-    if isinstance(node, list):
-        for child in node:
-            _renumber(child, numbers, renamed)
-    elif isinstance(node, dict):
-        if "__id__" in node:
-            # Whether two equal numbers or strings are one object is chance, so each gets its own number.
-            shared = node["__id__"] if node.get("__loader__") != "JsonNode" else object()
-            node["__id__"] = numbers.setdefault(shared, len(numbers))
-        if _names_own_type(node):
-            node["__module__"] = _OWN_MODULE
-        if isinstance(node.get("file"), str):
-            renamed.setdefault(node["file"], f"{len(renamed)}{node['file'][node['file'].rindex('.') :]}")
-            node["file"] = renamed[node["file"]]
-        for child in node.values():
-            _renumber(child, numbers, renamed)
-
-
-def _locate_types(archive: bytes) -> bytes:
-    """Return an archive in which types of streamlearn's own are named by where they are now."""
-    with zipfile.ZipFile(io.BytesIO(archive)) as source:
-        schema = source.read("schema.json")
-        if b'"streamlearn' not in schema:
-            return archive
-        parts = {name: source.read(name) for name in source.namelist()}
-    tree = json.loads(schema)
-    _locate(tree)
-    parts["schema.json"] = json.dumps(tree).encode()
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
-        for name, part in parts.items():
-            copy.writestr(name, part)
-    return target.getvalue()
-
-
-def _locate(node: Any) -> None:
-    """Name the modules where types of streamlearn's own are now, in place."""
-    if isinstance(node, list):
-        for child in node:
-            _locate(child)
-    elif isinstance(node, dict):
-        if _names_own_type(node):
-            node["__module__"] = estimators.KNOWN[node["__class__"]].__module__
-        for child in node.values():
-            _locate(child)
-
-
-def _names_own_type(node: dict[str, Any]) -> bool:
-    module = node.get("__module__")
-    return (
-        isinstance(module, str)
-        and module.partition(".")[0] == _OWN_MODULE
-        and node.get("__class__") in estimators.KNOWN
-    )
