@@ -21,6 +21,7 @@ from streamlearn.broker.register import LineageRegister
 from streamlearn.engine.worker import Worker
 from streamlearn.errors import BrokerUnavailable
 from streamlearn.learning.blas import pin_blas_threads
+from streamlearn.learning.collector import relieve_collector
 from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
@@ -61,6 +62,7 @@ class Learn(ScalarFunction):  # type: ignore[misc]
         )
         self._worker.admit()
         self._metrics = LearningMetrics(function_context.get_metric_group(), pipeline, self._worker)
+        relieve_collector()
 
     def close(self) -> None:
         """Stop polling the committed offset."""

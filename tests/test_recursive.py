@@ -89,3 +89,17 @@ def test_a_year_many_times_over_stays_finite(
     asymmetry = np.abs(model.covariance_ - model.covariance_.T).max()
     assert asymmetry <= 1e-9 * np.abs(model.covariance_).max()
     assert np.mean([abs(model.predict_one(x) - change) for x, change in year]) < 30
+
+
+@pytest.mark.parametrize("forgetting", [1.0, 0.97])
+def test_a_row_is_learned_bit_for_bit_by_the_formula(forgetting: float) -> None:
+    """Snapshots and answers of years hang on the last bit, whatever is done to be quicker."""
+    x, y = make_data()
+    model = RecursiveLeastSquares(forgetting=forgetting).partial_fit(x[:1], y[:1])
+    for row, target in zip(x[1:], y[1:], strict=True):
+        p, w = model.covariance_, model.coef_
+        gain = p @ row
+        scale = forgetting + row @ gain
+        model.learn_one(row, target)
+        assert model.coef_.tobytes() == (w + gain * ((target - row @ w) / scale)).tobytes()
+        assert model.covariance_.tobytes() == ((p - np.outer(gain, gain) / scale) / forgetting).tobytes()

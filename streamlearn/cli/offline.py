@@ -58,9 +58,11 @@ def evaluate(pipeline: Pipeline, passes: int, skip: int, lags: str | None) -> No
     """  # noqa: D301 (click wants the character)
     from streamlearn.engine.evaluate import format_table
     from streamlearn.learning.blas import pin_blas_threads
+    from streamlearn.learning.collector import relieve_collector
     from streamlearn.operations.lag_choice import evaluate_with_lags
 
     pin_blas_threads()
+    relieve_collector()
     for line in format_table(evaluate_with_lags(pipeline, passes=passes, skip=skip, lags=lags)):
         click.echo(line)
 

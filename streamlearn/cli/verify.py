@@ -33,9 +33,11 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
     from streamlearn.broker.broker import Broker
     from streamlearn.engine.verify import verify as compare
     from streamlearn.learning.blas import pin_blas_threads
+    from streamlearn.learning.collector import relieve_collector
     from streamlearn.operations import verification
 
     pin_blas_threads()
+    relieve_collector()
     settings = Settings.load()
     start = time.monotonic()
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from streamlearn.engine.isolation import Isolation, describe
 from streamlearn.errors import BadRecord, ChangeRefused, LineageError, PipelineFails
-from streamlearn.learning.learner import Answer, Learner, Predict, predict_then_learn
+from streamlearn.learning.learner import Learner, Predict, predict_then_learn
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream import control, records
 from streamlearn.stream.journal import AnsweredRecord
@@ -78,21 +78,24 @@ class Answering:
         valid = [(row, record) for row, record in decoded if not isinstance(record, BadRecord)]
         end = chunk[-1].offset + 1
 
+        encode_prediction, topic = self._pipeline.codec.encode, self._pipeline.prediction_topic
+
         def attempt(learner: Learner, rows: Sequence[tuple[Input, Any]]) -> list[Output]:
             answers = predict_then_learn(learner, [record for _, record in rows], end, self._predict)
             return [
-                self._prediction(row, answer, version) for (row, _), answer in zip(rows, answers, strict=True)
+                Output(encode_prediction(row.value or b"", answer, self._stamp(row, version)), topic)
+                for (row, _), answer in zip(rows, answers, strict=True)
             ]
 
         try:
             learner, results = self.isolation.run(learner, valid, attempt)
         except PipelineFails as error:
             raise PipelineFails(f"at offset {chunk[0].offset} to {chunk[-1].offset}, {error}") from error
-        answers = iter(results)
-        outcomes = [(row, r if isinstance(r, BadRecord) else next(answers)) for row, r in decoded]
+        in_order = iter(results)
+        outcomes = [record if isinstance(record, BadRecord) else next(in_order) for _, record in decoded]
         return learner, [
             self._dead_letter(row, version, outcome) if isinstance(outcome, BadRecord) else outcome
-            for row, outcome in outcomes
+            for row, outcome in zip(chunk, outcomes, strict=True)
         ]
 
     def answer_again(
@@ -150,11 +153,6 @@ class Answering:
         except Exception as error:  # the code that reads a record may be the pipeline's own
             return BadRecord(describe(error))
         return BadRecord(reason) if reason else record
-
-    def _prediction(self, row: Input, answer: Answer, version: int) -> Output:
-        assert row.value is not None
-        value = self._pipeline.codec.encode(row.value, answer, self._stamp(row, version))
-        return Output(value, self._pipeline.prediction_topic)
 
     def _dead_letter(self, row: Input, version: int, error: BadRecord) -> Output:
         stamp = self._stamp(row, version)

@@ -100,6 +100,11 @@ class _Pass:
         self._key = key
         self._report = report
         self._rollback_targets = {version for _, version in _rollbacks(stream, lineage)}
+        self._kinds = {
+            pipeline.prediction_topic: ("prediction", "predictions"),
+            pipeline.dead_letter_topic: ("dead letter", "dead_letters"),
+            pipeline.control_topic: ("control", "controls"),
+        }
         self._own_snapshots: dict[int, bytes] = {}
         self._reached: set[int] = set()
         self._answering = Answering(
@@ -157,12 +162,7 @@ class _Pass:
         if entry is None:
             report.add_difference(row.offset, "missing", "the record has no answer")
             return
-        kinds = {
-            self._pipeline.prediction_topic: ("prediction", "predictions"),
-            self._pipeline.dead_letter_topic: ("dead letter", "dead_letters"),
-            self._pipeline.control_topic: ("control", "controls"),
-        }
-        kind, counter = kinds[entry.output.topic]
+        kind, counter = self._kinds[entry.output.topic]
         setattr(report, counter, getattr(report, counter) + 1)
         if entry.output != expected:
             report.add_difference(row.offset, kind, _describe_difference(entry.output, expected))

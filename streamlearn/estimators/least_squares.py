@@ -12,6 +12,7 @@ The update of P is symmetric by construction. Rounding may still make it indefin
 a number on its diagonal is not positive, P begins again from the ridge, and the coefficients stay.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,13 +61,17 @@ class RecursiveLeastSquares(RowRegressor):
     def learn_one(self, x: NDArray[np.float64], target: float) -> None:
         """Learn one row of shape (n_features,), after `begin`; a row that is not finite is left out."""
         gain = self.covariance_ @ x
-        scale = self.forgetting + x @ gain
-        if not np.isfinite(scale):
+        scale = self.forgetting + float(x @ gain)
+        if not math.isfinite(scale):
             return
-        self.coef_ = self.coef_ + gain * ((target - x @ self.coef_) / scale)
-        self.covariance_ = (self.covariance_ - np.outer(gain, gain) / scale) / self.forgetting
-        if not self.covariance_.diagonal().min() > 0:
-            self.covariance_ = self._prior()
+        self.coef_ = self.coef_ + gain * ((target - float(x @ self.coef_)) / scale)
+        # P ← (P − k kᵀ / scale) / λ, in one new array: it is what takes the time.
+        covariance = gain[:, None] * gain
+        covariance /= scale
+        np.subtract(self.covariance_, covariance, out=covariance)
+        if self.forgetting != 1:
+            covariance /= self.forgetting
+        self.covariance_ = covariance if np.minimum.reduce(covariance.diagonal()) > 0 else self._prior()
 
     def reselect(self, kept: Sequence[int | None]) -> None:
         """Change the features: the new feature i is the present feature `kept[i]`, or one never seen if None.

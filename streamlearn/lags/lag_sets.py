@@ -90,8 +90,8 @@ class LagSet:
         if known is None:
             return None
         now, (lags, columns) = window[-1], self._since
-        changes: Floats = np.nan_to_num(now[columns] - window[-1 - lags, columns])
-        return Lagged(known[self._own], np.nan_to_num(now[self._now]), changes, float(known[-1]))
+        changes = _fill(now[columns] - window[-1 - lags, columns])
+        return Lagged(known[self._own], _fill(now[self._now]), changes, float(known[-1]))
 
     @cached_property
     def _own(self) -> NDArray[np.int64]:
@@ -106,6 +106,11 @@ class LagSet:
         """Lags above 0 and their columns, shape (2, n), ordered by lag."""
         pairs = [(lag, c) for c, lags in enumerate(self.lags) if c for lag in lags if lag]
         return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
+
+
+def _fill(values: Floats) -> Floats:
+    """Return values in which missing ones are 0; where none is, `nan_to_num` is not worth its time."""
+    return values if np.isfinite(values).all() else np.nan_to_num(values)
 
 
 def parse_lags(text: str, series: Sequence[str]) -> dict[str, list[int]]:

@@ -48,11 +48,14 @@ class LaggedSums:
         """Add the values of the next step, shape (drivers + 1,); what is not finite counts as missing."""
         known = np.isfinite(values)
         first = known & np.isnan(self._first_values)
-        self._first_values[first] = values[first]
-        newest = np.stack([known, np.where(known, values - self._first_values, 0.0)])[:, None, :]
+        if first.any():
+            self._first_values[first] = values[first]
         recent = self._recent
         recent[:, 1:] = recent[:, :-1]
-        recent[:, :1] = newest
+        newest = recent[:, :1]
+        newest[0] = known
+        newest[1] = 0.0
+        np.subtract(values, self._first_values, out=newest[1, 0], where=known)
         self._run_length += 1
         self.steps[: self._run_length] += 1
         self._leading += recent[:, None, :, :-1] * newest[None, :, :, -1:]

@@ -47,7 +47,8 @@ class RunningCorrelations:
         self._levels = LaggedSums(drivers, max_lag, 0)
         self._changes = LaggedSums(drivers, max_lag + ORDER, ORDER)
         self._newest_step: int | None = None
-        self._newest_values = np.full(drivers + 1, np.nan)
+        self._missing = np.full(drivers + 1, np.nan)
+        self._newest_values = self._missing
 
     @property
     def steps(self) -> int:
@@ -61,15 +62,14 @@ class RunningCorrelations:
         than `max_lag` + `ORDER`, begins another run: no step of it makes a pair with one before it.
         """
         gap = None if self._newest_step is None else step - self._newest_step
-        missing = np.full(len(self._newest_values), np.nan)
         if gap is None or not 0 < gap <= self.max_lag + ORDER:
             self._levels.begin_run()
             self._changes.begin_run()
-            self._newest_values = missing
+            self._newest_values = self._missing
         else:
             for _ in range(gap - 1):
-                self._push(missing)
-        self._push(np.append(x, y))
+                self._push(self._missing)
+        self._push(np.concatenate([x, [y]]))
         self._newest_step = step
 
     def _push(self, values: Floats) -> None:

@@ -12,7 +12,9 @@ Window = NDArray[np.float64]
 
 def empty_window(length: int, fields: int) -> Window:
     """Return a window in which everything is missing."""
-    return np.full((length, fields), np.nan)
+    window = np.empty((length, fields))
+    window.fill(np.nan)
+    return window
 
 
 def push(window: Window, rows: NDArray[np.float64]) -> Window:
@@ -33,9 +35,12 @@ def carry_forward(series: NDArray[np.float64]) -> NDArray[np.float64] | None:
     >>> carry_forward(np.array([np.nan, 1.0, np.nan, 3.0])).tolist()
     [1.0, 1.0, 1.0, 3.0]
     """
-    known = np.flatnonzero(~np.isnan(series))
-    if not known.size:
+    missing = np.isnan(series)
+    if not missing.any():
+        return series.copy()
+    first = int(missing.argmin())
+    if missing[first]:
         return None
-    before = np.searchsorted(known, np.arange(len(series)), side="right") - 1
-    filled: NDArray[np.float64] = series[known[np.maximum(before, 0)]]
+    newest_known = np.maximum.accumulate(np.where(missing, first, np.arange(len(series))))
+    filled: NDArray[np.float64] = series[newest_known]
     return filled

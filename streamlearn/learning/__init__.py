@@ -7,6 +7,7 @@ forecasting.py  a series, several steps ahead
 metrics.py      prequential scores
 curves.py       rolling metrics, made from committed answers
 blas.py         one BLAS thread
+collector.py    less garbage collection
 """
 
 from streamlearn.learning.drivers import Driver

@@ -386,7 +386,7 @@ class ForecastLearner(Learner):
             if seen is None:
                 continue
             forecast = seen.forecast[number]
-            if forecast is not None and not np.isnan(look.window[-1 - horizon, 0]):
+            if forecast is not None and not math.isnan(look.window[-1 - horizon, 0]):
                 errors = self.score.horizons[str(horizon)]
                 errors.add(truth=value, predicted=forecast, baseline=seen.base)
             if self._models[number] is None:
@@ -410,7 +410,7 @@ class ForecastLearner(Learner):
 
     def _readings(self, record: Any, gap: int) -> Floats:
         """The record's reading, after `gap − 1` missing ones."""
-        readings = np.full((min(gap, self._spec.length), self._spec.fields), np.nan)
+        readings = empty_window(min(gap, self._spec.length), self._spec.fields)
         readings[-1] = self._spec.reading(record)
         return readings
 

@@ -13,6 +13,7 @@ between them, is decided in `engine/`; how a learner is stored is in `storage/sn
 a clock or an unseeded random source.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -275,11 +276,11 @@ def has_finite_numbers(estimator: Any) -> bool:
     False
     """
     for values in getattr(estimator, "__dict__", {}).values():
-        if isinstance(values, np.ndarray) and values.dtype.kind == "f":
-            flat = values.ravel()
-            # The sum of squares is quick, and finite wherever all are but for very large numbers.
-            if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(flat).all():
-                return False
+        if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+            continue
+        # The sum of squares is quick, and finite wherever all are but for very large numbers.
+        if not math.isfinite(np.vdot(values, values)) and not np.isfinite(values).all():
+            return False
     return True
 
 

@@ -66,7 +66,8 @@ class Accuracy(msgspec.Struct):
     def add(self, truths: Iterable[Any], predictions: Iterable[Any]) -> None:
         """Count a chunk. `predictions[i]` is the prediction of `truths[i]`, or None if there was none."""
         for truth, prediction in zip(truths, predictions, strict=True):
-            self.labels[str(truth)] = self.labels.get(str(truth), 0) + 1
+            label = str(truth)
+            self.labels[label] = self.labels.get(label, 0) + 1
             if prediction is not None:
                 self.samples += 1
                 self.right += truth == prediction

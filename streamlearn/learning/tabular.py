@@ -1,7 +1,8 @@
 """Learning records that stand for themselves: rows of a table, classified or regressed on."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -120,6 +121,8 @@ class TabularLearner(Learner):
         self._last_label: float | None = None
         self._predicted: tuple[Sequence[Any], NDArray[Any]] | None = None
         self._class_of = None if spec.classes is None else {label: label for label in spec.classes}
+        self._label_of = attrgetter(spec.label) if isinstance(spec.label, str) else spec.label
+        self._shown_classes = ", ".join(map(repr, spec.classes or ()))
 
     @property
     def trained(self) -> bool:
@@ -128,13 +131,15 @@ class TabularLearner(Learner):
 
     def rejection_reason(self, record: Any) -> str | None:
         """Return why a record's label cannot be learned."""
-        label = self._spec.label_of(record)
+        label = self._label_of(record)
         if label is None:
             return None
         if self._class_of is not None:
-            known = isinstance(label, Hashable) and label in self._class_of
-            shown = ", ".join(map(repr, self._class_of))
-            return None if known else f"the label {label!r} is none of the classes: {shown}"
+            try:
+                known = label in self._class_of
+            except TypeError:  # it is a list, say
+                known = False
+            return None if known else f"the label {label!r} is none of the classes: {self._shown_classes}"
         if not np.isfinite(label):
             return f"the label {label!r} is not a finite number"
         return None
@@ -222,7 +227,7 @@ class TabularLearner(Learner):
 
     def _label(self, record: Any) -> Any:
         """Return a record's label as the classes have it: True may stand for 1."""
-        label = self._spec.label_of(record)
+        label = self._label_of(record)
         return label if label is None or self._class_of is None else self._class_of[label]
 
     def _predict(self, x: NDArray[Any]) -> list[Answer]:

@@ -1,5 +1,6 @@
 """digits: which digit is this 8×8 picture? A linear classifier, learned by stochastic gradient descent."""
 
+import struct
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -21,7 +22,11 @@ INK = 16.0
 Pixel = Annotated[float, Meta(ge=0, le=INK)]
 
 
-class Digit(msgspec.Struct):
+_PIXELS = struct.Struct("64d")
+"""Packing numbers takes less than half of the time in which numpy reads lists of them."""
+
+
+class Digit(msgspec.Struct, gc=False):
     """One digit: 64 pixels, row by row from the top left, 0 (paper) to 16 (ink), and perhaps its label."""
 
     x: Annotated[list[Pixel], Meta(min_length=64, max_length=64)]
@@ -31,7 +36,8 @@ class Digit(msgspec.Struct):
 
 def features(records: Sequence[Digit]) -> NDArray[np.float64]:
     """The pixels as they are, shape (n, 64)."""
-    return np.array([record.x for record in records], dtype=np.float64).reshape(-1, 64)
+    packed = bytearray().join([_PIXELS.pack(*record.x) for record in records])
+    return np.frombuffer(packed, dtype=np.float64).reshape(-1, 64)
 
 
 pipeline = Pipeline(

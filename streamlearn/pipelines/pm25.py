@@ -57,7 +57,7 @@ Celsius = Annotated[float, Meta(ge=-60, le=60)]
 Hours = Annotated[float, Meta(ge=0, le=1000)]
 
 
-class Hour(msgspec.Struct):
+class Hour(msgspec.Struct, gc=False):
     """One hour. Readings outside of what the weather of a city can be are refused, not clipped."""
 
     ts: str

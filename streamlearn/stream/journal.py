@@ -10,7 +10,7 @@ AnsweredRecord = tuple[Input, Entry | None]
 """A record and its answer; None where the journal has none."""
 
 
-class _Stamped(msgspec.Struct, rename={"version": "model_version"}):
+class _Stamped(msgspec.Struct, rename={"version": "model_version"}, gc=False):
     offset: int
     version: int
     lineage: str

@@ -60,7 +60,7 @@ class DeadLetter(msgspec.Struct, rename={"version": "model_version"}):
     lineage: str
 
 
-class Stamp(msgspec.Struct, rename={"version": "model_version"}):
+class Stamp(msgspec.Struct, rename={"version": "model_version"}, gc=False):
     """Where a record stood and which model answered it; every answer carries these fields."""
 
     partition: int
@@ -85,21 +85,17 @@ class Codec:
     def __init__(
         self, record: type[Any], passthrough_fields: Sequence[str], answer_fields: Sequence[str]
     ) -> None:
-        self._record = msgspec.json.Decoder(record)
+        self._decode_strictly = msgspec.json.Decoder(record).decode
         _check_names(passthrough_fields, answer_fields)
         # A field's name in JSON, such as "PM2.5", need not be one in Python.
         attributes = {f"field_{number}": name for number, name in enumerate(passthrough_fields)}
         fields = [(attribute, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for attribute in attributes]
-        self._passthrough = msgspec.json.Decoder(msgspec.defstruct("Passthrough", fields, rename=attributes))
-        self._attributes = tuple(attributes)
+        self._passthrough = msgspec.json.Decoder(
+            msgspec.defstruct("Passthrough", fields, rename=attributes, gc=False)
+        )
+        names = (*attributes, *answer_fields, *_STAMP_FIELDS)
         self._prediction = msgspec.defstruct(
-            "Prediction",
-            [
-                *[(name, Any, msgspec.UNSET) for name in (*attributes, *answer_fields)],
-                *[(name, Any) for name in _STAMP_FIELDS],
-            ],
-            kw_only=True,
-            rename=attributes,
+            "Prediction", [(name, Any, msgspec.UNSET) for name in names], rename=attributes, gc=False
         )
 
     def decode(self, value: bytes | None, *, whole_numbers: bool = True) -> Any:
@@ -115,20 +111,22 @@ class Codec:
         """
         if value is None:
             raise BadRecord("the value is null")
+        check_size(value)
         try:
-            check_size(value)
-            if whole_numbers:
-                return decode_whole_numbers(value, self._record.decode)
-            return self._record.decode(value)
+            try:
+                return self._decode_strictly(value)
+            except msgspec.ValidationError:
+                if not whole_numbers:
+                    raise
+                return decode_whole_numbers(value, self._decode_strictly)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRecord(str(error) or "the value cannot be decoded") from error
 
     def encode(self, value: bytes, answer: dict[str, Any], stamp: Stamp) -> bytes:
         """Write the prediction for a record that `decode` has accepted."""
-        raw = self._passthrough.decode(value)
         return encode(
             self._prediction(
-                **{attribute: getattr(raw, attribute) for attribute in self._attributes},
+                *msgspec.structs.astuple(self._passthrough.decode(value)),
                 **answer,
                 partition=stamp.partition,
                 offset=stamp.offset,

@@ -1,0 +1,279 @@
+"""What learning and verifying cost, in memory: no Kafka, no Flink, no Redis. `scripts/bench engine`.
+
+Each contender learns the same records, in chunks of 256 for digits and of 1 for pm25, and its CPU time is
+divided by their number. They take turns within every round, so that whatever else the machine does meets all
+of them; what is compared is the ratio within a round.
+
+estimator   predict and partial_fit of scikit-learn's SGDClassifier, on arrays that are there already
+json        msgspec decodes each record and encodes it again, and nothing else
+bare        the two above: what cannot be had for less, and what the ratios are to
+engine      streamlearn: decode, check, predict, score, learn, stamp, encode; bad records set aside
+snapshots   the engine, and a snapshot after every call of 1,024 records (pm25: 256)
+verify      everything that `snapshots` has answered and stored learned again and compared
+river       River's one-vs-rest logistic regression, record by record, where River is installed
+"""
+
+import json
+import platform
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+
+from streamlearn.engine.answering import Answering, cut_into_chunks
+from streamlearn.engine.verify import verify
+from streamlearn.errors import LineageError
+from streamlearn.learning.blas import pin_blas_threads
+from streamlearn.learning.collector import relieve_collector
+from streamlearn.learning.learner import Learner
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.registry import load
+from streamlearn.storage import snapshot
+from streamlearn.stream.control import Obeyed
+from streamlearn.stream.journal import read_entry
+from streamlearn.stream.lineage import Lineage
+from streamlearn.stream.ports import Entry, Input, Journal, Output
+from streamlearn.stream.records import encode
+
+RESULTS = Path(__file__).parent / "results" / "engine.json"
+
+_CHUNK_ROWS = 256
+_LINEAGE = "benchmark"
+_CALL_ROWS = {"digits": 1024, "pm25": 256}
+_ROWS = {"digits": 8192, "pm25": 2048}
+
+Contender = Callable[[], object]
+
+
+class MemoryJournal:
+    """A `Journal` in memory."""
+
+    cut_off = False
+
+    def __init__(self, entries: Iterator[Entry]) -> None:
+        self.strays: list[Entry] = []
+        self._entries = entries
+        self._next = next(entries, None)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether there are later answers."""
+        return self._next is not None
+
+    def take(self, offset: int, wait_s: float) -> Entry | None:
+        """Return the answer to the record at `offset`."""
+        while self._next and self._next.offset < offset:
+            self.strays.append(self._next)
+            self._next = next(self._entries, None)
+        if self._next is None or self._next.offset > offset:
+            return None
+        entry, self._next = self._next, next(self._entries, None)
+        return entry
+
+
+class MemoryStream:
+    """A `Stream` in memory: records at the offsets from 0 on, and their answers."""
+
+    def __init__(self, rows: list[Input], outputs: list[Output]) -> None:
+        self._rows, self._outputs = rows, outputs
+
+    def oldest(self) -> int:
+        """Return 0."""
+        return 0
+
+    def end(self) -> int:
+        """Return the number of records."""
+        return len(self._rows)
+
+    def committed(self) -> int | None:
+        """Return the number of records: all are answered."""
+        return len(self._rows)
+
+    def offsets(self, start: int, end: int) -> list[int]:
+        """Return the offsets from `start` to `end`."""
+        return [row.offset for row in self._rows[start:end]]
+
+    def is_hole(self, start: int, end: int) -> bool:
+        """Return whether `start` is `end`: there are no holes."""
+        return start >= end
+
+    def rows(self, start: int, end: int) -> Iterator[Input]:
+        """Yield the records from `start` to `end`."""
+        return iter(self._rows[start:end])
+
+    def obeyed_controls(self, lineage: str) -> list[Obeyed]:
+        """Return none."""
+        return []
+
+    @contextmanager
+    def journal(self, lineage: str, start: int) -> Iterator[Journal]:
+        """Open the journal; answers are read as from Kafka."""
+        entries = (read_entry(output.value, output.topic) for output in self._outputs[start:])
+        yield MemoryJournal(entry for entry in entries if entry)
+
+
+def learn(pipeline: Pipeline, rows: list[Input]) -> Iterator[tuple[Learner, list[Output]]]:
+    """Answer the records; after each call yield the learner and the call's answers."""
+    answering = Answering(pipeline, _LINEAGE, "", _refuse_version)
+    learner, call_rows = pipeline.new_learner(), _CALL_ROWS[pipeline.name]
+    for start in range(0, len(rows), call_rows):
+        outputs: list[Output] = []
+        for chunk in cut_into_chunks(rows[start : start + call_rows], pipeline.chunk_limit(_CHUNK_ROWS)):
+            learner, answers = answering.answer(learner, chunk)
+            outputs += answers
+        yield learner, outputs
+
+
+def _refuse_version(version: int) -> Learner:
+    raise LineageError(f"version {version} is not kept")
+
+
+def list_contenders(pipeline: Pipeline, rows: list[Input]) -> dict[str, Contender]:
+    """Return what is measured for a pipeline, by name."""
+    stored = {
+        learner.version: (snapshot.dumps(learner, pipeline, _LINEAGE), outputs)
+        for learner, outputs in learn(pipeline, rows)
+    }
+    snapshots = {version: data for version, (data, _) in stored.items()}
+    stream = MemoryStream(rows, [output for _, outputs in stored.values() for output in outputs])
+    lineage = Lineage(
+        pipeline=pipeline.name,
+        reference=pipeline.name,
+        id=_LINEAGE,
+        parameters=dict(pipeline.parameters),
+        start=0,
+        epoch=1,
+        definition=pipeline.definition,
+    )
+
+    def verify_all() -> None:
+        report = verify(pipeline, lineage, stream, snapshots, wait_s=0)
+        if report.exit_code or report.snapshots != len(snapshots) or report.predictions != len(rows):
+            raise AssertionError(f"the benchmark's own stream does not verify: {report}")
+
+    contenders: dict[str, Contender] = {
+        "json": lambda: _decode_and_encode(pipeline, rows),
+        "engine": lambda: deque(learn(pipeline, rows), maxlen=0),
+        "snapshots": lambda: [
+            len(snapshot.dumps(learner, pipeline, _LINEAGE)) for learner, _ in learn(pipeline, rows)
+        ],
+        "verify": verify_all,
+    }
+    if pipeline.name == "digits":
+        records = [pipeline.codec.decode(row.value) for row in rows]
+        x, y = pipeline.learning.features_of(records), np.array([record.actual_y for record in records])
+        contenders = {"estimator": lambda: _predict_and_learn(pipeline, x, y), **contenders}
+        if find_spec("river"):
+            few = records[: len(records) // 8]
+            contenders["river"] = lambda: _learn_by_river(few)
+    return contenders
+
+
+def _decode_and_encode(pipeline: Pipeline, rows: list[Input]) -> None:
+    decode = msgspec.json.Decoder(pipeline.record).decode
+    for row in rows:
+        encode(decode(row.value or b""))
+
+
+def _predict_and_learn(pipeline: Pipeline, x: Any, y: Any) -> None:
+    estimator = getattr(pipeline.learning, "estimator")(**pipeline.parameters)  # noqa: B009 (it is a Tabular)
+    classes = np.array(pipeline.learning.classes)
+    for start in range(0, len(x), _CHUNK_ROWS):
+        if start:
+            estimator.predict(x[start : start + _CHUNK_ROWS])
+        estimator.partial_fit(x[start : start + _CHUNK_ROWS], y[start : start + _CHUNK_ROWS], classes=classes)
+
+
+def _learn_by_river(records: list[Any]) -> None:
+    from river import linear_model, multiclass  # type: ignore[import-not-found, unused-ignore]
+
+    model = multiclass.OneVsRestClassifier(linear_model.LogisticRegression())
+    for record in records:
+        x = dict(enumerate(record.x))
+        model.predict_one(x)
+        model.learn_one(x, record.actual_y)
+
+
+def measure(contenders: dict[str, Contender], rows: int, rounds: int) -> dict[str, list[float]]:
+    """Return each contender's CPU time in microseconds a record, one number a round."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, contender in contenders.items():
+            start = time.process_time()
+            contender()
+            count = rows // 8 if name == "river" else rows
+            times[name].append(1e6 * (time.process_time() - start) / count)
+    return times
+
+
+def summarize(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Return each contender's median, spread and ratio to the first, from the times of each round."""
+    if "estimator" in times:
+        bare = [sum(pair) for pair in zip(times["estimator"], times["json"], strict=True)]
+        times = {**times, "bare": bare}
+    reference = times.get("bare", times["engine"])
+    return {
+        name: {
+            "median_us": round(statistics.median(values), 2),
+            "lowest_us": round(min(values), 2),
+            "highest_us": round(max(values), 2),
+            "ratio": round(statistics.median(a / b for a, b in zip(values, reference, strict=True)), 3),
+        }
+        for name, values in times.items()
+    }
+
+
+def print_table(name: str, summary: dict[str, dict[str, float]]) -> None:
+    """Print a pipeline's results."""
+    click.echo(f"\n{name}: CPU time in µs a record; ratio to {'bare' if 'bare' in summary else 'engine'}")
+    click.echo(f"{'':12}{'median':>9}{'lowest':>9}{'highest':>9}{'ratio':>9}")
+    for contender, figures in summary.items():
+        click.echo(f"{contender:12}" + "".join(f"{value:9.2f}" for value in figures.values()))
+
+
+@click.command(help=__doc__.replace("\n\nestimator", "\n\n\b\nestimator"))
+@click.option("--quick", is_flag=True, help="Half of the records, three rounds: some ten seconds.")
+@click.option("--rounds", type=click.IntRange(min=1), help="How often each contender runs; 9, or 3 if quick.")
+@click.option("--pipeline", "names", multiple=True, type=click.Choice(list(_ROWS)), help="Only this one.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=RESULTS,
+    show_default=True,
+    help="The results as JSON.",
+)
+def main(quick: bool, rounds: int | None, names: tuple[str, ...], output: Path) -> None:
+    """Measure and print."""
+    rounds = rounds or (3 if quick else 9)
+    pin_blas_threads()
+    relieve_collector()
+    results: dict[str, Any] = {
+        "unit": "CPU time in microseconds a record",
+        "rounds": rounds,
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+    }
+    for name in names or _ROWS:
+        pipeline, count = load(name), _ROWS[name] // (2 if quick else 1)
+        assert pipeline.dataset is not None
+        pipeline.dataset.prepare()
+        records = islice(pipeline.dataset.records(seed=0, passes=10), count)
+        rows = [Input(0, number, encode(record)) for number, record in enumerate(records)]
+        summary = summarize(measure(list_contenders(pipeline, rows), len(rows), rounds))
+        print_table(name, summary)
+        results[name] = {"records": count, "contenders": summary}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(results, indent=2) + "\n")
+    click.echo(f"\nwritten to {output}")
+
+
+if __name__ == "__main__":
+    main()
