@@ -8,11 +8,11 @@ answers.
 import hmac
 import re
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, current_app, request
+from flask import Flask, Response, current_app, request
 from flask_cors import CORS
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -27,6 +27,9 @@ _LOCAL_ORIGIN = re.compile(r"\Ahttps?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _REDIS_TIMEOUT_S = 1
 
+LIMITED = "feedback.send_feedback"
+"""The endpoint that has a rate limit."""
+
 Route = TypeVar("Route", bound=Callable[..., Any])
 
 limiter = Limiter(
@@ -34,13 +37,30 @@ limiter = Limiter(
 )
 
 
-@limiter.request_filter
-def _is_exempt() -> bool:
-    """Return whether a request has no rate limit: only feedback has one.
+class _Hooks:
+    """An application to an extension whose hooks are to run for some requests only.
 
-    Without this, the limiter would ask Redis for every request, and wait for it where it hangs.
+    Each extension asks for every request whether it concerns it, which takes as long as a prediction.
     """
-    return request.endpoint != "feedback.send_feedback"
+
+    def __init__(self, app: Flask, applies: Callable[[], bool]) -> None:
+        self._app = app
+        self._applies = applies
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._app, name)
+
+    def before_request(self, hook: Callable[[], Any]) -> None:
+        """Add a hook before requests to which it applies."""
+        self._app.before_request(lambda: hook() if self._applies() else None)
+
+    def after_request(self, hook: Callable[[Response], Response]) -> None:
+        """Add a hook after requests to which it applies."""
+        self._app.after_request(lambda response: hook(response) if self._applies() else response)
+
+    def teardown_request(self, hook: Callable[[BaseException | None], Any]) -> None:
+        """Add a hook at the end of requests to which it applies."""
+        self._app.teardown_request(lambda error: hook(error) if self._applies() else None)
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -49,8 +69,16 @@ def register(app: Flask, settings: Settings) -> None:
     app.config["API_TOKEN"] = settings.api_token
     app.config["RATELIMIT_STORAGE_URI"] = settings.redis
     app.config["RATELIMIT_STORAGE_OPTIONS"] = _make_storage_options(settings)
-    limiter.init_app(app)
-    CORS(app, origins=_LOCAL_ORIGIN, expose_headers="*", send_wildcard=False, vary_header=True)
+    # Only feedback has a limit. The limiter would ask Redis for every request, and wait for one that hangs.
+    limiter.init_app(_Hooks(app, lambda: request.endpoint == LIMITED))  # type: ignore[arg-type]
+    CORS(
+        _Hooks(app, lambda: "HTTP_ORIGIN" in request.environ),  # type: ignore[arg-type]
+        origins=_LOCAL_ORIGIN,
+        expose_headers="*",
+        send_wildcard=False,
+        vary_header=True,
+        intercept_exceptions=False,  # hooks see the answers to errors, too
+    )
     app.before_request(_check_host)
     app.before_request(_check_origin)
     app.before_request(_check_body)
@@ -75,12 +103,8 @@ def _parse_hosts(settings: Settings) -> frozenset[str]:
 
 def _check_host() -> None:
     """Refuse requests under other names: a site can point its own name here, to become of the same origin."""
-    hosts, header = current_app.config["HOSTS"], request.headers.get("Host", "")
-    try:
-        name = urlsplit(f"//{header}").hostname
-    except ValueError:
-        name = None
-    if hosts and name not in hosts:
+    header = request.environ.get("HTTP_HOST", "")
+    if not is_own_name(header, current_app.config["HOSTS"]):
         raise NotAllowed(
             f"the server does not answer under the name {header[:80]!r}; add it to STREAMLEARN_HTTP_HOSTS",
             code="unknown_host",
@@ -88,9 +112,19 @@ def _check_host() -> None:
         )
 
 
+@lru_cache
+def is_own_name(header: str, hosts: frozenset[str]) -> bool:
+    """Return whether a header `Host` is one of the names, of which none stands for any."""
+    try:
+        name = urlsplit(f"//{header}").hostname
+    except ValueError:
+        name = None
+    return not hosts or name in hosts
+
+
 def _check_origin() -> None:
     """Refuse everything but reading to pages of other sites."""
-    origin = request.headers.get("Origin")
+    origin = request.environ.get("HTTP_ORIGIN")
     if request.method in _SAFE or origin is None or _LOCAL_ORIGIN.match(origin):
         return
     try:

@@ -1,8 +1,10 @@
 """create_app: settings in, Flask application out."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from flask import Flask, Response
+from flask import Flask
 
 from serving import access, errors, files, openapi, telemetry
 from serving.api import feedback, forecast, lags, versions
@@ -12,13 +14,14 @@ from serving.jobs import JobMonitor
 from serving.model_cache import ModelCache
 from serving.pages import routes as pages
 from serving.protocol import repository, v1, v2
+from serving.protocol.direct import DirectInference
 from serving.recent import RecentPredictions
 from streamlearn.learning.blas import pin_blas_threads
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
 
-_HEADERS = {
+_SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none';"
     " form-action 'self'; frame-ancestors 'none'; object-src 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -41,13 +44,10 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     """
     pin_blas_threads()
     settings = settings or Settings.load()
-    app = Flask(__name__)
+    app = _Application(__name__)
     app.url_map.strict_slashes = False  # some clients end their paths with a slash
     max_bytes = settings.http_body_mb << 20
     app.config.update(MAX_CONTENT_LENGTH=max_bytes, MAX_FORM_MEMORY_SIZE=max_bytes)
-    app.wsgi_app = BodyReader(  # type: ignore[method-assign]
-        app.wsgi_app, max_bytes, settings.http_timeout_s
-    )
     store = Store.of(settings)
     app.extensions["settings"] = settings
     app.extensions["store"] = store
@@ -66,7 +66,9 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     feedback.register(app, settings)
     pages.register(app)
     openapi.register(app)
-    app.after_request(_add_security_headers)
+    direct = DirectInference(app.wsgi_app, app)
+    reader = BodyReader(direct, max_bytes, settings.http_timeout_s)
+    app.wsgi_app = _SecurityHeaders(reader)  # type: ignore[method-assign]
     return app
 
 
@@ -76,7 +78,27 @@ def create_worker_app() -> Flask:
     return create_app(settings, files.metrics_dir(settings))
 
 
-def _add_security_headers(response: Response) -> Response:
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+class _Application(Flask):
+    """Flask without coroutines: it would look in each request whether one of a dozen functions is one."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is."""
+        return func
+
+
+class _SecurityHeaders:
+    """WSGI middleware that adds those security headers to each answer that it does not have yet."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer one request."""
+
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            names = {name for name, _ in headers}
+            added = [(name, value) for name, value in _SECURITY_HEADERS.items() if name not in names]
+            return start_response(status, headers + added, *error)
+
+        answer: Iterable[bytes] = self._application(environ, start)
+        return answer

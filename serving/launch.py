@@ -11,6 +11,9 @@ from streamlearn.errors import BadSetting, StackError
 from streamlearn.learning.blas import ONE_BLAS_THREAD
 from streamlearn.settings import Settings, inherit_env
 
+APPLICATION = "serving.app:create_worker_app()"
+"""What gunicorn serves."""
+
 _CONNECTIONS = 500
 _KEEP_ALIVE_S = 10
 _DRAIN_S = 20
@@ -30,19 +33,31 @@ def run_server(settings: Settings, echo: Callable[[str], None]) -> NoReturn:
     """
     _check_listening(settings)
     files.clear(settings)
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
-    bind = f"{host}:{settings.http_port}"
-    echo(f"serving on http://{bind}/")
-    command = [sys.executable, "-m", "gunicorn", "--bind", bind, "--workers", str(settings.http_workers)]
+    echo(f"serving on http://{_bind_address(settings)}/")
+    sys.stdout.flush()
+    environment = inherit_env({**settings.environment(), **build_environment(settings)})
+    os.execve(sys.executable, build_command(settings), environment)  # noqa: S606 (our own interpreter, no shell)
+
+
+def build_command(settings: Settings, application: str = APPLICATION) -> list[str]:
+    """Return the command that serves an application."""
+    command = [sys.executable, "-m", "gunicorn", "--bind", _bind_address(settings)]
+    command += ["--workers", str(settings.http_workers)]
     command += ["--worker-class", "gevent", "--worker-connections", str(_CONNECTIONS), "--no-control-socket"]
     command += ["--keep-alive", str(_KEEP_ALIVE_S), "--graceful-timeout", str(_DRAIN_S)]
     # No proxy stands in front of it, so proxies' headers are not trusted.
     command += ["--forwarded-allow-ips", "", "--forwarder-headers", ""]
-    command += ["--config", "python:serving.processes", "serving.app:create_worker_app()"]
-    sys.stdout.flush()
-    variables = {"PROMETHEUS_MULTIPROC_DIR": str(files.metrics_dir(settings)), **ONE_BLAS_THREAD}
-    environment = inherit_env({**settings.environment(), **variables})
-    os.execve(sys.executable, command, environment)  # noqa: S606 (our own interpreter, no shell)
+    return [*command, "--config", "python:serving.processes", application]
+
+
+def build_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that the command needs beside the settings."""
+    return {"PROMETHEUS_MULTIPROC_DIR": str(files.metrics_dir(settings)), **ONE_BLAS_THREAD}
+
+
+def _bind_address(settings: Settings) -> str:
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    return f"{host}:{settings.http_port}"
 
 
 def _check_listening(settings: Settings) -> None:

@@ -87,6 +87,7 @@ def json_response(answer: Any, status: int = 200) -> Response:
 
 def record_predictions(name: str, identity: str, served: Served, records: list[Any]) -> None:
     """Keep a request's records under its id, for feedback, and count them as predicted."""
-    recent: RecentPredictions = current_app.extensions["recent"]
-    recent.remember(name, identity, records)
+    if current_app.config["FEEDBACK"]:
+        recent: RecentPredictions = current_app.extensions["recent"]
+        recent.remember(name, identity, records)
     telemetry.count_predictions(name, served, max(1, len(records)))

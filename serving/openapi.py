@@ -10,6 +10,7 @@ from spectree import Response as ResponseTypes
 from spectree import SpecTree
 from spectree.model_adapter import get_msgspec_model_adapter
 from spectree.models import SecureType, SecurityScheme, SecuritySchemeData
+from spectree.plugins.flask_plugin import FlaskPlugin
 
 blueprint = Blueprint("openapi", __name__)
 
@@ -22,8 +23,17 @@ class Problem(msgspec.Struct, omit_defaults=True):
     field: str | None = None
 
 
+class _Describer(FlaskPlugin):
+    """Describes routes and lets them do the rest: what spectree does around each call would take 25 µs."""
+
+    def validate(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call the route; spectree's own arguments come before the route's, which all have names."""
+        return func(**kwargs)
+
+
 _spec = SpecTree(
     "flask",
+    backend=_Describer,
     title="streamlearn",
     version=version("streamlearn"),
     description="Models that learn from a stream, served while they learn.",

@@ -51,3 +51,5 @@ def worker_exit(_: Any, worker: Any) -> None:
         for live in application.extensions["live"].values():
             live.watch.stop()
         application.extensions["feedback"].close()
+        application.extensions["recent"].close()
+        application.extensions["telemetry"].write()

@@ -10,7 +10,7 @@ from stacks import ROOT
 
 PACKAGES = ("streamlearn", "producer", "flink_jobs", "serving", "benchmarks")
 ONLY_IN = {
-    "flask": ("serving/",),
+    "flask": ("serving/", "benchmarks/serving.py"),
     "kafka": ("streamlearn/broker/", "serving/api/feedback.py"),
     "pyflink": ("flink_jobs/",),
     "redis": ("streamlearn/storage/redis_client.py",),

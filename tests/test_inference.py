@@ -66,6 +66,40 @@ def test_rows_are_answered_as_the_model_itself_would(client: FlaskClient) -> Non
     assert body["parameters"] == {"who": "me", "n": 3, "lineage": LINEAGE.id}
 
 
+REQUESTS: list[dict[str, Any]] = [
+    {"inputs": [tensor()]},
+    {"inputs": [tensor(X[0])], "id": "mine"},
+    {"inputs": [tensor(X[:2].ravel(), shape=[2, 64])], "parameters": {"a": [1, None]}},
+    {"inputs": [tensor()], "outputs": [{"name": "predict_y"}]},
+    {"inputs": [tensor()], "outputs": [{"name": "probabilities", "parameters": {"binary_data": True}}]},
+    {"inputs": [tensor()], "parameters": {"binary_data_output": True}},
+    {"inputs": [tensor(name="y")]},
+    {"inputs": [tensor()], "outputs": [{"name": "other"}]},
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=range(len(REQUESTS)))
+def test_a_plain_request_is_answered_without_flask_and_no_other_way(
+    client: FlaskClient, make_app: MakeApp, request_: dict[str, Any]
+) -> None:
+    """What comes from a page goes through Flask: the same bytes, and the same headers but for the page's."""
+    app, seen = make_app(), list[str]()
+    app.before_request(lambda: seen.append("Flask"))
+    sent = {"data": json.dumps(request_), "headers": {"X-Request-ID": "q"}}
+    direct = app.test_client().post("/v2/models/digits/infer", **sent)
+    assert seen == ([] if direct.status_code == 200 else ["Flask"])
+    sent["headers"]["Origin"] = "http://localhost:5000"
+    flask = app.test_client().post("/v2/models/digits/infer", **sent)
+    assert seen[-1:] == ["Flask"]
+    assert (direct.status_code, direct.data) == (flask.status_code, flask.data)
+    of_pages = {"access-control-allow-origin", "access-control-expose-headers", "vary"}
+    assert set(direct.headers.to_wsgi_list()) == {
+        (name, value) for name, value in flask.headers.to_wsgi_list() if name.lower() not in of_pages
+    }
+    found = app.extensions["recent"].find("digits", request_.get("id", "q"))
+    assert (found is not None) == (direct.status_code == 200)
+
+
 def test_an_id_is_made_where_none_is_sent(client: FlaskClient) -> None:
     answer = infer(client, tensor())
     assert answer.get_json()["id"] == answer.headers["X-Request-ID"]
@@ -529,6 +563,8 @@ def test_the_server_answers_to_its_own_names_only(client: FlaskClient, make_app:
     for host in ("localhost:8066", "127.0.0.1", "[::1]:8066"):
         assert client.get("/v2/health/live", headers={"Host": host}).status_code == 200, host
     assert client.get("/v2/health/live", headers={"Host": "evil.example"}).status_code == 400
+    foreign = {"data": json.dumps({"inputs": [tensor()]}), "headers": {"Host": "evil.example"}}
+    assert client.post("/v2/models/digits/infer", **foreign).get_json()["code"] == "unknown_host"
     named = make_app(http_hosts="models.example.org, localhost").test_client()
     assert named.get("/v2", headers={"Host": "models.example.org:8066"}).status_code == 200
     assert named.get("/v2", headers={"Host": "127.0.0.1"}).status_code == 400
@@ -581,6 +617,7 @@ def test_the_log_names_what_was_answered_and_no_secret(
         guarded = make_app(api_token="s3cret").test_client()
         infer(guarded, tensor(), id="x")
         guarded.get("/v2/a%0Ab?token=s3cret", headers={"Authorization": "Bearer s3cret"})
+        guarded.application.extensions["telemetry"].write()
     finally:
         log.removeHandler(caplog.handler)
     prediction, odd = (record.getMessage() for record in caplog.records if record.name == log.name)

@@ -298,6 +298,27 @@ def _count_all_connections(server: Server) -> int:
     return sum(_count_connections(server, child) for child in psutil.Process(server.process.pid).children())
 
 
+def test_no_request_is_missing_from_the_log_when_the_server_stops(
+    store: Store, start_server: StartServer
+) -> None:
+    put(store, digits.pipeline, learner(TRAINED))
+    server = start_server()
+    wait_until(lambda: _is_ready(server), 20, "the model")
+    body = json.dumps({"inputs": [{"name": "x", "shape": [1, 64], "datatype": "FP64", "data": [3] * 64}]})
+    ids = [f"logged-{number}" for number in range(40)]
+    for identity in ids:
+        path = "infer" if len(identity) % 2 else f"versions/{TRAINED}/infer"
+        headers = {"X-Request-ID": identity}
+        url = f"{server.url}/v2/models/digits/{path}"
+        with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers)) as answer:
+            assert answer.status == 200
+    server.process.terminate()
+    assert server.process.wait(60) == 0
+    logged = [line for line in server.log.read_text().splitlines() if "id=logged-" in line]
+    assert sorted(line.partition("id=")[2].split()[0] for line in logged) == sorted(ids)
+    assert all(f"model=digits version={TRAINED}" in line for line in logged)
+
+
 def test_a_killed_process_of_the_server_is_replaced(server: Server) -> None:
     children = psutil.Process(server.process.pid).children
     victim = children()[0]

@@ -64,7 +64,7 @@ def _load_texts(language: str) -> NullTranslations:
 
 
 def _remember_language(response: Response) -> Response:
-    if request.args.get("lang") in LANGUAGES:
+    if request.query_string and request.args.get("lang") in LANGUAGES:
         response.set_cookie(_COOKIE, choose_language(), max_age=_YEAR_S, samesite="Lax", httponly=True)
     if "language" in g:
         response.vary.add("Accept-Language")

@@ -16,7 +16,6 @@ from serving.protocol.tensors import (
     LENGTH,
     Array,
     InferRequest,
-    RequestedOutput,
     refuse_repeated_names,
     refuse_shared_memory,
 )
@@ -61,7 +60,9 @@ def choose_outputs(request: InferRequest, names: Sequence[str]) -> dict[str, boo
         There is no such output, it is named twice, or its parameters ask for what is not supported.
     """
     all_binary = _read_flag(request.parameters, ALL_BINARY, "parameters", default=False)
-    wanted = request.outputs or [RequestedOutput(name) for name in names]
+    wanted = request.outputs
+    if not wanted:
+        return dict.fromkeys(names, all_binary)
     refuse_repeated_names([output.name for output in wanted], "outputs")
     chosen = {}
     for number, output in enumerate(wanted):
@@ -94,7 +95,7 @@ def convert_outputs(arrays: Mapping[str, Array], tensors: Sequence[Tensor]) -> d
         if tensor.name in arrays:
             array = np.asarray(arrays[tensor.name])
             dtype = DTYPES.get(tensor.datatype)
-            converted[tensor.name] = array if dtype is None else array.astype(dtype)
+            converted[tensor.name] = array if dtype is None else array.astype(dtype, copy=False)
     return converted
 
 

@@ -5,8 +5,9 @@ of shape [n, 64], and pm25 one tensor for each field of its hours. A field with 
 label is not an input: it comes as feedback.
 """
 
-from collections.abc import Hashable, Sequence
-from functools import cache
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -33,27 +34,63 @@ class Tensor(msgspec.Struct, omit_defaults=True):
     parameters: dict[str, Any] = {}
 
 
+@dataclass(frozen=True)
+class Signature:
+    """What is known of a pipeline's requests and answers, made once."""
+
+    fields: dict[str, Tensor]
+    """The tensors of all fields of a record, by name."""
+    inputs: list[Tensor]
+    """Those that a client must send."""
+    outputs: list[Tensor]
+    label_field: str | None
+    placeholder_label: dict[str, Any]
+    """See `make_placeholder_label`."""
+
+
+_signatures: dict[int, tuple[Pipeline, Signature]] = {}
+"""By the pipeline's identity: it has no hash. Each is kept, so no other can have its identity."""
+
+
+def find_signature(pipeline: Pipeline) -> Signature:
+    """Return a pipeline's signature; make it at the first call."""
+    known = _signatures.get(id(pipeline))
+    if known is None:
+        known = _signatures[id(pipeline)] = pipeline, _make_signature(pipeline)
+    return known[1]
+
+
+def _make_signature(pipeline: Pipeline) -> Signature:
+    fields = _inspect_fields(pipeline.record)
+    name, classes = pipeline.learning.label_field, pipeline.learning.classes
+    label = next((field.encode_name for field in fields if field.name == name), None)
+    required = {field.encode_name for field in fields if field.required}
+    tensors = {field.encode_name: _describe_field(field) for field in fields}
+    return Signature(
+        fields=tensors,
+        inputs=[tensor for tensor in tensors.values() if tensor.name in required - {label}],
+        outputs=[
+            Tensor(
+                field.name,
+                field.datatype,
+                list(field.shape),
+                {"classes": [_as_plain(label) for label in field.classes]} if field.classes else {},
+            )
+            for field in pipeline.output_fields
+        ],
+        label_field=label,
+        placeholder_label={label: 0.0 if classes is None else classes[0]} if label in required else {},
+    )
+
+
 def describe_inputs(pipeline: Pipeline) -> list[Tensor]:
     """Return the tensors that a client must send."""
-    label = find_label_field(pipeline)
-    return [
-        _describe_field(field)
-        for field in _record_fields(pipeline)
-        if field.required and field.encode_name != label
-    ]
+    return find_signature(pipeline).inputs
 
 
 def describe_outputs(pipeline: Pipeline) -> list[Tensor]:
     """Return the tensors of an answer."""
-    return [
-        Tensor(
-            field.name,
-            field.datatype,
-            list(field.shape),
-            {"classes": [_as_plain(label) for label in field.classes]} if field.classes else {},
-        )
-        for field in pipeline.output_fields
-    ]
+    return find_signature(pipeline).outputs
 
 
 def _as_plain(label: Any) -> Any:
@@ -63,8 +100,7 @@ def _as_plain(label: Any) -> Any:
 
 def find_label_field(pipeline: Pipeline) -> str | None:
     """Return the field that holds a record's label, by its name in JSON; None where no single field does."""
-    name = pipeline.learning.label_field
-    return next((field.encode_name for field in _record_fields(pipeline) if field.name == name), None)
+    return find_signature(pipeline).label_field
 
 
 def is_windowed(pipeline: Pipeline) -> bool:
@@ -80,9 +116,9 @@ def read_records(pipeline: Pipeline, arrays: dict[str, Array], max_rows: int) ->
     BadRequest
         A tensor is missing, unknown or of another shape, or a record does not fit its type.
     """
-    tensors = {field.encode_name: _describe_field(field) for field in _record_fields(pipeline)}
-    required = [tensor.name for tensor in describe_inputs(pipeline)]
-    if unknown := sorted(set(arrays) - set(tensors)):
+    signature = find_signature(pipeline)
+    tensors, required = signature.fields, [tensor.name for tensor in signature.inputs]
+    if unknown := sorted(arrays.keys() - tensors.keys()):
         raise BadRequest(
             f"there is no input {unknown[0]!r}; the inputs are: {', '.join(required)}", field="inputs"
         )
@@ -95,7 +131,7 @@ def read_records(pipeline: Pipeline, arrays: dict[str, Array], max_rows: int) ->
     count = next(iter(counts.values()), 0)
     if not 0 < count <= max_rows:
         raise BadRequest(f"there must be 1 to {max_rows} rows, not {count}", field="inputs")
-    for name, value in make_placeholder_label(pipeline).items():
+    for name, value in signature.placeholder_label.items():
         columns.setdefault(name, [value] * count)
     objects = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return convert_objects(pipeline, objects, "inputs")
@@ -103,11 +139,7 @@ def read_records(pipeline: Pipeline, arrays: dict[str, Array], max_rows: int) ->
 
 def make_placeholder_label(pipeline: Pipeline) -> dict[str, Any]:
     """Return a label as {field: value} where records must have one, otherwise {}; no prediction reads it."""
-    label, classes = find_label_field(pipeline), pipeline.learning.classes
-    required = {field.encode_name for field in _record_fields(pipeline) if field.required}
-    if label is None or label not in required:
-        return {}
-    return {label: 0.0 if classes is None else classes[0]}
+    return find_signature(pipeline).placeholder_label
 
 
 def convert_objects(pipeline: Pipeline, objects: Sequence[Any], field: str) -> list[Any]:
@@ -118,6 +150,8 @@ def convert_objects(pipeline: Pipeline, objects: Sequence[Any], field: str) -> l
     BadRequest
         An object does not fit the record's type; the message says which field, and why.
     """
+    with suppress(msgspec.ValidationError, ValueError, RecursionError):
+        return msgspec.convert(objects, list[pipeline.record])  # type: ignore[name-defined]
     records = []
     for number, value in enumerate(objects):
         try:
@@ -151,7 +185,7 @@ def _read_column(tensor: Tensor, array: Array) -> list[Any]:
     if array.dtype.kind == "f" and not _is_finite(table, allow_nan=len(tensor.shape) == 1):
         raise BadRequest(f"input {tensor.name!r} holds infinite or missing numbers", field=tensor.name)
     if tensor.datatype == "FP64":
-        table = table.astype(np.float64)
+        table = table.astype(np.float64, copy=False)
     if tensor.datatype == "INT64" and table.dtype.kind == "f":
         rows = [[_as_integer(value, tensor) for value in row] for row in table.tolist()]
     else:
@@ -175,12 +209,7 @@ def _is_finite(array: Array, *, allow_nan: bool) -> bool:
     return bool(not np.isinf(array).any() if allow_nan else np.isfinite(array).all())
 
 
-def _record_fields(pipeline: Pipeline) -> Sequence[inspect.Field]:
-    return _inspect_fields(pipeline.record)  # type: ignore[arg-type]  # every class is hashable
-
-
-@cache
-def _inspect_fields(record: Hashable) -> Sequence[inspect.Field]:
+def _inspect_fields(record: type[Any]) -> Sequence[inspect.Field]:
     info = inspect.type_info(record)
     assert isinstance(info, inspect.StructType), "a pipeline's record is a msgspec struct"
     return info.fields

@@ -12,6 +12,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 import math
 import struct
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -119,6 +120,8 @@ def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest,
 
 def refuse_repeated_names(names: Sequence[str], field: str) -> None:
     """Raise `BadRequest` if a name is there twice; `field` holds the tensors of these names."""
+    if len(names) < 2:
+        return
     seen: set[str] = set()
     for number, name in enumerate(names):
         if name in seen:
@@ -145,12 +148,18 @@ def decode_body(body: bytes, kind: type[T], description: str, field: str | None 
         The body is not JSON, or is not a `kind`.
     """
     try:
-        return decode_whole_numbers(body, msgspec.json.Decoder(kind).decode)
+        decoder: msgspec.json.Decoder[T] = _make_decoder(kind)  # type: ignore[arg-type]  # a class has a hash
+        return decode_whole_numbers(body, decoder.decode)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # Python's own encoder writes them.
         no_json = next((name for name in ("NaN", "Infinity") if name.encode() in body), "")
         hint = f"; JSON has no {no_json}, a missing number is null" if no_json else ""
         raise BadRequest(f"the body is not {description}: {error}{hint}", field=field) from error
+
+
+@cache
+def _make_decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
 def _parse_header_length(body: bytes, text: str | None) -> int:
@@ -171,8 +180,7 @@ def decode_tensor(tensor: InputTensor, field: str) -> Array:
     """
     if tensor.data is UNSET:
         raise BadRequest(f"input {tensor.name!r} has no data", field=f"{field}.data")
-    elements = _flatten(tensor.data, tensor.shape, field)
-    kinds = set(map(type, elements))
+    elements, kinds = _flatten(tensor.data, tensor.shape, field)
     if tensor.datatype == "BYTES":
         if not kinds <= {str}:
             raise BadRequest("the elements of a BYTES tensor must be texts", field=f"{field}.data")
@@ -202,8 +210,8 @@ def _check_integers(elements: list[Any], dtype: np.dtype[Any], tensor: InputTens
     raise BadRequest(f"{str(wrong)[:_SHOWN_CHARS]} does not fit {tensor.datatype}", field=f"{field}.data")
 
 
-def _flatten(data: list[Any], shape: list[int], field: str) -> list[Any]:
-    """Return the elements of nested lists, in order; the lists must divide them as the shape does."""
+def _flatten(data: list[Any], shape: list[int], field: str) -> tuple[list[Any], set[type]]:
+    """Return the elements of nested lists, in order, and their types; lists must divide them as the shape."""
     sides = [len(data)]
     for _ in range(_MAX_NESTING):
         kinds = set(map(type, data))
@@ -216,11 +224,11 @@ def _flatten(data: list[Any], shape: list[int], field: str) -> list[Any]:
         data = [element for part in data for element in part]
     else:
         raise BadRequest("the data is nested too deep", field=f"{field}.data")
-    if len(data) == math.prod(shape) and not _block_sizes(sides) <= _block_sizes(shape):
+    if len(sides) > 1 and len(data) == math.prod(shape) and not _block_sizes(sides) <= _block_sizes(shape):
         raise BadRequest(
             f"the data is nested as {sides}, not as the shape {shape} says", field=f"{field}.data"
         )
-    return data
+    return data, kinds
 
 
 def _block_sizes(shape: list[int]) -> set[int]:

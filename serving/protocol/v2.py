@@ -12,7 +12,6 @@ from flask import Blueprint, Response, current_app, g, request
 from serving.jobs import JobMonitor
 from serving.model_cache import ModelCache, Served
 from serving.models import (
-    call_model,
     find_cache,
     json_response,
     record_predictions,
@@ -20,15 +19,14 @@ from serving.models import (
     server_settings,
 )
 from serving.openapi import describe_route
-from serving.protocol import outputs, signature, tensors
+from serving.protocol import inference, signature
+from serving.protocol.inference import HEADER_LENGTH
 from serving.protocol.outputs import InferResponse
 from serving.protocol.signature import Tensor
 from serving.protocol.tensors import InferRequest
 from streamlearn.errors import NoModel, StoreUnavailable
 
 blueprint = Blueprint("inference", __name__, url_prefix="/v2")
-
-HEADER_LENGTH = "Inference-Header-Content-Length"
 
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 """Triton's names of the extensions that there are."""
@@ -158,29 +156,15 @@ def infer(name: str, version: str | None = None) -> Response:
     window, or no input at all: then it forecasts from the stream's newest record.
     """
     pipeline = find_cache(name).pipeline
-    parsed, arrays = tensors.parse_request(request.get_data(), request.headers.get(HEADER_LENGTH))
-    records = []
-    if arrays or not signature.is_windowed(pipeline):
-        records = signature.read_records(pipeline, arrays, server_settings().http_rows)
-    served = resolve_model(name, version)
-    described = signature.describe_outputs(pipeline)
-    arrays = call_model(lambda: outputs.convert_outputs(served.learner.outputs(records), described))
-    chosen = outputs.choose_outputs(parsed, list(arrays))
-    identity = g.request_id if parsed.id is None else parsed.id
-    parameters = (parsed.parameters or {}) | {"lineage": served.head.lineage}
-    parameters.pop(outputs.ALL_BINARY, None)
-    answer = InferResponse(
-        model_name=name,
-        model_version=str(served.head.version),
-        id=identity,
-        parameters=parameters,
-        outputs=[],
+    answer = inference.infer(
+        pipeline,
+        lambda: resolve_model(name, version),
+        inference.Request(
+            request.get_data(), request.headers.get(HEADER_LENGTH), g.request_id, server_settings().http_rows
+        ),
     )
-    body, json_length = outputs.encode_response(answer, arrays, described, chosen)
-    record_predictions(name, identity, served, records)
-    if json_length is None:
-        return Response(body, content_type="application/json")
-    return Response(body, content_type="application/octet-stream", headers={HEADER_LENGTH: str(json_length)})
+    record_predictions(name, answer.identity, answer.served, answer.records)
+    return Response(answer.body, headers=answer.headers)
 
 
 def _list_versions(cache: ModelCache, served: Served) -> list[str]:

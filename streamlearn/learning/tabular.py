@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlearn.errors import BadRecord, NoModel
+from streamlearn.learning.classification import classify
 from streamlearn.learning.learner import (
     Answer,
     EstimatorFactory,
@@ -179,9 +180,13 @@ class TabularLearner(Learner):
         """
         self._check_trained()
         x = self._features_of(records)
-        outputs = {"predict_y": np.asarray(self.model.predict(x))}
-        if self._spec.classes is not None and hasattr(self.model, "predict_proba"):
-            outputs["probabilities"] = self._order(np.asarray(self.model.predict_proba(x)))
+        if self._spec.classes is None:
+            outputs = {"predict_y": np.asarray(self.model.predict(x))}
+        else:
+            labels, probabilities = classify(self.model, x)
+            outputs = {"predict_y": labels}
+            if probabilities is not None:
+                outputs["probabilities"] = self._order(probabilities)
         for array in outputs.values():
             _check_finite(array)
         return outputs
@@ -191,8 +196,10 @@ class TabularLearner(Learner):
         names = getattr(self.model, "classes_", None)
         if names is None:
             return probabilities
-        column_of = {name: column for column, name in enumerate(np.asarray(names).tolist())}
-        return probabilities[:, [column_of[label] for label in self._spec.classes or ()]]
+        sorted_, classes = np.asarray(names).tolist(), list(self._spec.classes or ())
+        if sorted_ == classes:
+            return probabilities
+        return probabilities[:, [sorted_.index(label) for label in classes]]
 
     def is_finite(self) -> bool:
         """Return whether the estimator holds finite numbers only."""
