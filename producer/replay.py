@@ -1,5 +1,6 @@
 """Send records at an even pace, and count those that the broker has acknowledged."""
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.topics import ensure_topics
+from streamlearn.datasets import DataSet, Table
 from streamlearn.errors import BrokerUnavailable, UnknownPipeline
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
@@ -56,6 +58,7 @@ def replay(
     limit: int | None,
     loop: bool,
     seed: int,
+    skip: int = 0,
     show: Callable[[ReplayProgress], None] = lambda progress: None,
 ) -> ReplayProgress:
     """Send a pipeline's data set into its topic; return how much was sent and acknowledged.
@@ -73,6 +76,9 @@ def replay(
         Send pass after pass until interrupted.
     seed
         Seed of the shuffling, for data sets without an order.
+    skip
+        Leave out so many records at the beginning, such as those that an earlier replay has sent, and send
+        the rest of the pass that this is in.
     show
         Called with the progress after every record.
 
@@ -90,9 +96,8 @@ def replay(
     if pipeline.dataset is None:
         raise UnknownPipeline(f"{pipeline.name} has no data set to replay")
     pipeline.dataset.prepare()
-    passes = None if loop or limit is not None else 1
-    records = islice(pipeline.dataset.records(seed=seed, passes=passes), limit)
-    progress = ReplayProgress(limit if limit is not None else None if loop else pipeline.dataset.size, show)
+    records, total = _select_records(pipeline.dataset, limit=limit, loop=loop, seed=seed, skip=skip)
+    progress = ReplayProgress(total, show)
     broker = Broker(settings)
     with broker:
         ensure_topics(broker, pipeline)
@@ -112,9 +117,22 @@ def replay(
     progress.show()
     if progress.error:
         raise BrokerUnavailable(
-            f"Kafka at {settings.kafka} did not take a record: {progress.error}"
+            f"Kafka at {settings.kafka} did not take a record: {progress.error}; it has taken"
+            f" {progress.acknowledged}: go on with --skip {skip + progress.acknowledged}"
         ) from progress.error
     return progress
+
+
+def _select_records(
+    dataset: DataSet | Table, *, limit: int | None, loop: bool, seed: int, skip: int
+) -> tuple[Iterator[dict[str, Any]], int | None]:
+    """Return the records that are to be sent, and how many they are; None: no end."""
+    last_pass = max(1, math.ceil(skip / dataset.size))
+    if limit is not None:
+        return islice(dataset.records(seed=seed, passes=None), skip, skip + limit), limit
+    if loop:
+        return islice(dataset.records(seed=seed, passes=None), skip, None), None
+    return islice(dataset.records(seed=seed, passes=last_pass), skip, None), last_pass * dataset.size - skip
 
 
 def _pace(

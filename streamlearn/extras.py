@@ -15,6 +15,7 @@ _EXTRAS = {
     "jinja2": "report",
     "matplotlib": "report",
     "pandas": "report",
+    "pyarrow": "flink",
     "statsmodels": "lags",
     "flask": "serving",
     "gunicorn": "serving",

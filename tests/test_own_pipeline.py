@@ -1,6 +1,7 @@
 """The page on your own pipeline, followed to the letter: its code, through Kafka and Flink."""
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,15 +22,15 @@ from streamlearn.pipelines.registry import load
 from streamlearn.waiting import wait_until
 
 PAGE = (ROOT / "docs" / "your-own-pipeline.md").read_text()
-MODULE = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]  # type: ignore[index]
+MODULE = re.search(r"```python\n(\"\"\"tumours.*?)```", PAGE, re.DOTALL)[1]  # type: ignore[index]
 COMMANDS: list[str] = [
     line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
 ]
 
 
 def find_command(word: str) -> list[str]:
-    """Return the page's first command line of this word, without the program."""
-    program, *words = next(line for line in COMMANDS if f" {word} " in line).split()
+    """Return the page's first command line of this word on the tumours, without the program."""
+    program, *words = next(line for line in COMMANDS if f" {word} --pipeline tumours" in line).split()
     assert program == ".venv/bin/streamlearn"
     return words
 
@@ -51,6 +52,17 @@ def test_the_check_on_the_page_passes(folder: Path) -> None:
     done = CliRunner().invoke(main, find_command("check"))
     assert done.exit_code == 0, done.output
     assert done.stdout.count("✓") == 12
+
+
+def test_the_file_on_the_page_becomes_the_module_on_the_page(folder: Path) -> None:
+    (folder / "orders.csv").write_text(re.search(r"```csv\n(.*?)```", PAGE, re.DOTALL)[1])  # type: ignore[index]
+    for word in ("init", "check"):
+        program, *words = shlex.split(next(line for line in COMMANDS if f" {word} orders" in line))
+        assert program == ".venv/bin/streamlearn"
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 0, done.output
+        assert "✗" not in done.output
+    assert re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1] in (folder / "orders.py").read_text()  # type: ignore[index]
 
 
 def test_the_page_runs_on_the_real_stack(stack: Stack, tmp_path: Path) -> None:

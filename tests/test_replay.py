@@ -1,5 +1,7 @@
 import itertools
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -7,8 +9,10 @@ from stacks import free_port
 
 from producer.replay import _pace
 from streamlearn.cli.main import main
+from streamlearn.cli.replay import _format_command
 from streamlearn.datasets import digits
 from streamlearn.errors import BadRecord
+from streamlearn.pipelines.registry import load
 from streamlearn.stream.records import check_size
 
 
@@ -67,3 +71,15 @@ def test_an_absent_broker_is_named_in_one_line() -> None:
     done = CliRunner().invoke(main, ["replay", "digits", "--limit", "1"], env=environment)
     assert done.exit_code == 1
     assert re.fullmatch(r"streamlearn: Kafka at localhost:\d+ does not answer .*\n", done.stderr), done.stderr
+
+
+def test_the_command_that_goes_on_is_one_to_paste() -> None:
+    pipeline = replace(load("digits"), reference="digits")
+    words = _format_command(
+        pipeline, Path("my data.csv"), {"--seed": 0, "--skip": 40, "--limit": 7}, ["--loop"]
+    )
+    assert words == "streamlearn replay digits --file 'my data.csv' --skip 40 --limit 7 --loop"
+    own = replace(pipeline, name="mine", reference="mine:pipeline")
+    assert _format_command(own, None, {"--skip": 4}, []) == "streamlearn replay mine --skip 4"
+    other = replace(own, reference="package.mine:other")
+    assert _format_command(other, None, {}, []) == "streamlearn replay --pipeline package.mine:other"

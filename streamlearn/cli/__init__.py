@@ -9,7 +9,7 @@ train.py              `train`, `reset`: begin, continue or end learning
 serve.py              `serve`: the models over HTTP
 models.py             `models`: versions, pins, rollbacks, lags
 verify.py             `verify`: repeat the learning offline, and compare
-offline.py            `check`, `evaluate`: without Kafka, Flink and Redis
+offline.py            `init`, `check`, `evaluate`: without Kafka, Flink and Redis
 lags.py               `lags`: which series leads which
 report.py             `report`: a page about a pipeline's answers
 baseline.py           `baseline`: the LSTM that pm25 is compared with

@@ -1,12 +1,100 @@
-"""`streamlearn check` and `streamlearn evaluate`, which need neither Kafka nor Flink nor Redis."""
+"""`streamlearn init`, `check` and `evaluate`, which need neither Kafka nor Flink nor Redis."""
 
+import importlib.util
+import keyword
+import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 import click
 
 from streamlearn.cli.pipeline_argument import takes_pipeline
+from streamlearn.errors import ConfigurationError, FileError
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.drafts.inference import Inference, infer
+from streamlearn.pipelines.drafts.labels import Task
+from streamlearn.pipelines.drafts.module_text import declare_columns, write_module
+from streamlearn.pipelines.registry import registered_names
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="The file: .csv (also .gz), .jsonl or .parquet.",
+)
+@click.option("--label", metavar="COLUMN", required=True, help="What is to be predicted.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="What the label is; otherwise told from its values.",
+)
+@click.option("--time", metavar="COLUMN", help="Replay the rows in the order of these times.")
+@click.option(
+    "--time-format",
+    metavar="FORMAT",
+    help="What comes first in dates that do not tell: day, month or year; or a format of strptime.",
+)
+@click.option("--force", is_flag=True, help="Overwrite NAME.py.")
+def init(
+    name: str,
+    file: Path,
+    label: str,
+    task: Task | None,
+    time: str | None,
+    time_format: str | None,
+    force: bool,
+) -> None:
+    """Draft a pipeline from a file: write the module NAME.py, which is yours to edit.
+
+    \b
+    streamlearn init flowers --from iris.csv --label species
+    """  # noqa: D301 (click wants the character)
+    module = Path(f"{name}.py")
+    _check_name(name, module, force=force)
+    inference = infer(file, label, task=task, time=time, time_format=time_format)
+    if not declare_columns(inference).names:
+        raise FileError(f"{file} has no column to predict {label} from")
+    text = write_module(name, _make_relative(file), inference)
+    module.write_text(text, encoding="utf-8")
+    click.echo(f"{module}: {_describe(inference)}\nRead it, mend what it has guessed wrong, and then:\n")
+    for command in (f"check {name}", f"train {name}", f"replay {name} --file {shlex.quote(str(file))}"):
+        click.echo(f"  streamlearn {command}")
+
+
+def _check_name(name: str, module: Path, *, force: bool) -> None:
+    if not name.isidentifier() or keyword.iskeyword(name) or not name.isascii():
+        raise ConfigurationError(
+            f"{name!r} cannot be the name of a module: take letters, digits and underscores"
+        )
+    if name in registered_names():
+        raise ConfigurationError(f"there is a pipeline {name} already: take another name")
+    if module.exists():
+        if not force:
+            raise ConfigurationError(f"{module} is there already; --force overwrites it")
+    elif importlib.util.find_spec(name) is not None:
+        raise ConfigurationError(f"Python has a module {name} already: take another name")
+
+
+def _make_relative(file: Path) -> str:
+    """Return a file's path from this folder, where it lies in it."""
+    try:
+        return file.absolute().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return str(file.absolute())
+
+
+def _describe(inference: Inference) -> str:
+    label = inference.label.name
+    what = f"one of {len(inference.classes)} classes" if inference.classes else "a number"
+    kinds = Counter(column.kind for column in inference.columns)
+    parts = [f"{count} {kind}" for kind, count in kinds.items()]
+    bad = f"; {inference.bad} rows cannot be read" if inference.bad else ""
+    return f"predicts {label}, {what}, from {inference.rows} rows{bad}; columns: {', '.join(parts)}"
 
 
 @click.command()
@@ -67,4 +155,4 @@ def evaluate(pipeline: Pipeline, passes: int, skip: int, lags: str | None) -> No
         click.echo(line)
 
 
-commands = [check, evaluate]
+commands = [init, check, evaluate]

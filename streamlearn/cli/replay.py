@@ -1,6 +1,10 @@
 """`streamlearn replay`."""
 
+import shlex
 import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
@@ -9,12 +13,19 @@ from producer.replay import ReplayProgress
 from producer.replay import replay as send_dataset
 from streamlearn.cli.pipeline_argument import takes_pipeline
 from streamlearn.cli.progress import ProgressDisplay
+from streamlearn.datasets.table import Table
+from streamlearn.errors import DataError, NotSupported
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
 
 @click.command()
 @takes_pipeline
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Send the rows of this file, .csv, .jsonl or .parquet, in place of the pipeline's data set.",
+)
 @click.option(
     "--rate",
     type=click.FloatRange(min=0),
@@ -33,14 +44,43 @@ from streamlearn.settings import Settings
     show_default=True,
     help="Seed of the shuffling; the same seed sends the same.",
 )
-def replay(pipeline: Pipeline, rate: float | None, limit: int | None, loop: bool, seed: int) -> None:
-    """Send a pipeline's data set into its topic, once unless you say otherwise.
+@click.option(
+    "--skip",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Leave out so many records at the beginning: those that are sent already.",
+)
+@click.option("--strict", is_flag=True, help="Send nothing of a file in which a row does not fit.")
+def replay(
+    pipeline: Pipeline,
+    file: Path | None,
+    rate: float | None,
+    limit: int | None,
+    loop: bool,
+    seed: int,
+    skip: int,
+    strict: bool,
+) -> None:
+    """Send a pipeline's data set, or a file, into its topic, once unless you say otherwise.
 
-    Data without an order of its own is shuffled anew at each pass. This sends ten passes as fast as possible:
+    Data without an order of its own is shuffled anew at each pass. The rows of a file are made into what the
+    pipeline's record type wants before the first is sent; those that do not fit are named, left out and
+    counted.
 
-    streamlearn replay digits --rate 0 --limit 17970
-    """
+    \b
+    streamlearn replay digits --rate 0 --limit 17970    (ten passes, as fast as possible)
+    streamlearn replay flowers --file iris.csv
+    """  # noqa: D301 (click wants the character)
     settings = Settings.load()
+    if file is not None:
+        pipeline = replace(pipeline, dataset=_read_as(pipeline, file))
+    dataset = pipeline.dataset
+    bad = dataset.bad_rows if isinstance(dataset, Table) else []
+    rows = f"{len(bad)} of {dataset.size + len(bad)} rows" if dataset is not None and bad else ""
+    if strict and bad:
+        raise DataError(f"{rows} do not fit, so nothing is sent: {bad[0].where}: {bad[0].reason}")
+    if dataset is not None and limit is None and not loop and skip and skip % dataset.size == 0:
+        raise NotSupported(f"--skip {skip} leaves nothing to send: there are {dataset.size} records")
     with _AcknowledgedProgress(pipeline.name) as progress:
         result = send_dataset(
             settings,
@@ -49,9 +89,36 @@ def replay(pipeline: Pipeline, rate: float | None, limit: int | None, loop: bool
             limit=limit,
             loop=loop,
             seed=seed,
+            skip=skip,
             show=progress.show,
         )
-    click.echo(f"{result.acknowledged} records sent and acknowledged")
+    left_out = f"; {rows} did not fit and were left out" if bad else ""
+    click.echo(f"{result.acknowledged} records sent and acknowledged{left_out}")
+    done = skip + result.acknowledged
+    if dataset is not None and (loop or done % dataset.size):
+        rest = limit - result.acknowledged if limit else 0
+        options = {"--seed": seed, "--skip": done, "--limit": rest}
+        flags = ["--loop"] * loop + ["--strict"] * strict
+        click.echo(f"go on with: {_format_command(pipeline, file, options, flags)}")
+
+
+def _read_as(pipeline: Pipeline, file: Path) -> Table:
+    """Return a file's rows as the pipeline's records, by the rules of its own table if it has one."""
+    if isinstance(pipeline.dataset, Table):
+        return pipeline.dataset.at(file)
+    return Table(file.absolute(), pipeline.record)
+
+
+def _format_command(
+    pipeline: Pipeline, file: Path | None, options: dict[str, int], flags: Sequence[str]
+) -> str:
+    """Return a command line of `replay`, with the options that are not 0."""
+    module, _, attribute = pipeline.reference.partition(":")
+    is_name = not attribute or (attribute == "pipeline" and module == pipeline.name)
+    words = [module] if is_name else ["--pipeline", pipeline.reference]
+    words += [] if file is None else ["--file", str(file)]
+    words += [text for option, number in options.items() if number for text in (option, str(number))]
+    return shlex.join(["streamlearn", "replay", *words, *flags])
 
 
 class _AcknowledgedProgress(ProgressDisplay):

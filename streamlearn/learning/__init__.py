@@ -3,6 +3,7 @@
 learner.py      the extension API: `Learning`, `Learner`, and the one prequential loop
 drivers.py      exogenous variables
 tabular.py      records that stand for themselves
+columns.py      features of such records, declared
 forecasting.py  a series, several steps ahead
 metrics.py      prequential scores
 curves.py       rolling metrics, made from committed answers
@@ -10,9 +11,20 @@ blas.py         one BLAS thread
 collector.py    less garbage collection
 """
 
+from streamlearn.learning.columns import Columns
 from streamlearn.learning.drivers import Driver
 from streamlearn.learning.forecasting import Forecast
 from streamlearn.learning.learner import Answer, Learner, Learning, OutputField, SeriesSpec
 from streamlearn.learning.tabular import Tabular
 
-__all__ = ["Answer", "Driver", "Forecast", "Learner", "Learning", "OutputField", "SeriesSpec", "Tabular"]
+__all__ = [
+    "Answer",
+    "Columns",
+    "Driver",
+    "Forecast",
+    "Learner",
+    "Learning",
+    "OutputField",
+    "SeriesSpec",
+    "Tabular",
+]

@@ -269,17 +269,18 @@ class Learner(ABC):
 
 
 def has_finite_numbers(estimator: Any) -> bool:
-    """Return whether the arrays that an estimator has learned hold finite numbers only.
+    """Return whether the arrays that an estimator, or one inside it, has learned hold finite numbers only.
 
     >>> from types import SimpleNamespace
     >>> has_finite_numbers(SimpleNamespace(coef_=np.array([1.0, np.inf])))
     False
     """
     for values in getattr(estimator, "__dict__", {}).values():
-        if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
-            continue
-        # The sum of squares is quick, and finite wherever all are but for very large numbers.
-        if not math.isfinite(np.vdot(values, values)) and not np.isfinite(values).all():
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+            # The sum of squares is quick, and finite wherever all are but for very large numbers.
+            if not math.isfinite(np.vdot(values, values)) and not np.isfinite(values).all():
+                return False
+        elif hasattr(values, "partial_fit") and not has_finite_numbers(values):
             return False
     return True
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamlearn.errors import BadRecord, NoModel
 from streamlearn.learning.classification import classify
+from streamlearn.learning.columns import Columns
 from streamlearn.learning.learner import (
     Answer,
     EstimatorFactory,
@@ -50,7 +51,7 @@ class Tabular(Learning):
     Parameters
     ----------
     features
-        Makes an array (n_records, n_features) of records.
+        Makes an array (n_records, n_features) of records: `Columns`, or a function of your own.
     label
         The name of the record's field that holds the label, as the struct calls it; or a function for a label
         that is derived. A record whose label is None is predicted and not learned.
@@ -88,7 +89,7 @@ class Tabular(Learning):
     def definition(self) -> dict[str, Any]:
         """Return features, label, estimator and classes."""
         return {
-            "features": self.features,
+            "features": self.features.definition() if isinstance(self.features, Columns) else self.features,
             "label": self.label,
             "estimator": self.estimator,
             "classes": self.classes,

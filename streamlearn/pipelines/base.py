@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from streamlearn.datasets.base import DataSet
+from streamlearn.datasets.table import Table
 from streamlearn.learning.learner import Learner, Learning, OutputField
 from streamlearn.pipelines import definition
 from streamlearn.pipelines.display import Display
@@ -37,7 +38,7 @@ class Pipeline:
     trusted_types
         Types inside the learner's state that neither skops nor streamlearn knows, but may be loaded.
     dataset
-        What `streamlearn replay` sends.
+        What `streamlearn replay` sends: a `DataSet`, or the `Table` of a file.
     display
         How pages show it; nothing of it decides a prediction.
     revision
@@ -57,7 +58,7 @@ class Pipeline:
     passthrough_fields: tuple[str, ...] = ()
     chunk_rows: int | None = None
     trusted_types: tuple[str, ...] = ()
-    dataset: DataSet | None = None
+    dataset: DataSet | Table | None = None
     display: Display = Display()
     revision: str | None = None
     reference: str = ""

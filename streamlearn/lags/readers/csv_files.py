@@ -34,10 +34,21 @@ def read_csv(path: Path, names: Sequence[str], options: ReadingOptions) -> Table
     FileError
         It cannot be read.
     """
-    return parse_table(_read_raw(path), names, options)
+    return parse_table(read_csv_rows(path), names, options)
 
 
-def _read_raw(path: Path) -> RawTable:
+def read_csv_rows(path: Path, misfits: list[tuple[str, str]] | None = None) -> RawTable:
+    """Read all columns of a CSV file as text, see `read_csv`.
+
+    Rows with more or fewer fields than the header are added to `misfits`, each with its place and the reason.
+
+    Raises
+    ------
+    BadSeries
+        It is empty or no CSV; or, without `misfits`, a row has more or fewer fields than the header.
+    FileError
+        It cannot be read.
+    """
     text = _read_text(path)
     if not text.strip():
         raise BadSeries(f"{path} is empty")
@@ -54,14 +65,14 @@ def _read_raw(path: Path) -> RawTable:
     line = first
     try:
         for values in reader:
-            _add_row(table, values, f"line {line}")
+            _add_row(table, values, f"line {line}", misfits)
             line = first + reader.line_num
     except csv.Error as error:
         raise BadSeries(f"line {line} of {path}: it cannot be read as CSV ({error})") from None
     return table
 
 
-def _add_row(table: RawTable, values: list[str], where: str) -> None:
+def _add_row(table: RawTable, values: list[str], where: str, misfits: list[tuple[str, str]] | None) -> None:
     """Add a line's fields: the header, or a row; a line of blank fields is none."""
     if not any(value.strip() for value in values):
         return
@@ -71,9 +82,12 @@ def _add_row(table: RawTable, values: list[str], where: str) -> None:
     while len(values) > len(table.names) and not values[-1].strip():
         values.pop()
     if len(values) != len(table.names):
-        raise BadSeries(
-            f"{where} of {table.source} has {len(values)} fields and the header {len(table.names)}"
-        )
+        if misfits is None:
+            raise BadSeries(
+                f"{where} of {table.source} has {len(values)} fields and the header {len(table.names)}"
+            )
+        misfits.append((where, f"it has {len(values)} fields and the header {len(table.names)}"))
+        return
     table.rows.append(dict(zip(table.names, values, strict=True)))
     table.where.append(where)
 

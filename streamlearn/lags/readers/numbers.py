@@ -35,16 +35,16 @@ def parse_numbers(table: RawTable, names: Sequence[str], markers: tuple[str, ...
         values that `markers` does not name.
     """
     columns = {
-        name: [None if is_missing(value, markers) else _tidy(value) for value in table.values(name)]
+        name: [None if is_missing(value, markers) else tidy_number(value) for value in table.values(name)]
         for name in names
     }
-    marks = _find_marks(table, columns)
+    marks = find_marks(table, columns)
     numbers = {}
     for name, values in columns.items():
         numbers[name] = np.full(len(values), np.nan)
         for row, value in enumerate(values):
             if value is not None:
-                numbers[name][row] = _parse(
+                numbers[name][row] = parse_number(
                     value, marks[name], f"{table.where[row]} of {table.source}: {name}"
                 )
         if not markers:
@@ -52,13 +52,21 @@ def parse_numbers(table: RawTable, names: Sequence[str], markers: tuple[str, ...
     return numbers
 
 
-def _tidy(value: Any) -> Any:
+def tidy_number(value: Any) -> Any:
     """Return a text in small letters, without spaces or apostrophes between groups of digits."""
     return _GROUP.sub("", value.strip().lower()).replace("−", "-") if isinstance(value, str) else value
 
 
-def _find_marks(table: RawTable, columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:
-    """Return each column's decimal mark; a column that does not show it takes that of the others."""
+def find_marks(table: RawTable, columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """Return each column's decimal mark; a column that does not show it takes that of the others.
+
+    `columns` are tidy values, None where missing.
+
+    Raises
+    ------
+    BadSeries
+        A column's mark cannot be told.
+    """
     texts = {
         name: [text for text in values if isinstance(text, str) and re.search(r"\d[.,]|[.,]\d", text)]
         for name, values in columns.items()
@@ -97,7 +105,14 @@ def _choose_mark(table: RawTable, name: str, values: Sequence[Any]) -> str:
     )
 
 
-def _parse(value: Any, mark: str, where: str) -> float:
+def parse_number(value: Any, mark: str, where: str) -> float:
+    """Return a tidy value as a number; `mark` is its decimal mark, `where` names it in messages.
+
+    Raises
+    ------
+    BadSeries
+        It is no finite number.
+    """
     if isinstance(value, str):
         if _FITS[mark].fullmatch(value):
             value = value.replace("," if mark == "." else ".", "").replace(",", ".")

@@ -61,7 +61,7 @@ def find_times(
     if options.time:
         return read(table.find_column(options.time))
     dated = [name for name in free if _looks_like_times(table, name, options)]
-    named = _find_named(free)
+    named = find_named(free)
     for name in (dated or named) and sorted(repeated_names(table) & {*dated, *named}):
         table.find_column(name)
     if dated:
@@ -85,10 +85,10 @@ def find_times(
     return None, []
 
 
-def _find_named(names: Sequence[str]) -> list[str]:
+def find_named(names: Sequence[str]) -> list[str]:
     """Return the columns whose whole names say that they hold times; else those whose names mention it.
 
-    >>> _find_named(["startTime", "ts_utc", "temp"]), _find_named(["valid_date", "km per hour"])
+    >>> find_named(["startTime", "ts_utc", "temp"]), find_named(["valid_date", "km per hour"])
     (['ts_utc'], ['valid_date'])
     """
     words = {

@@ -1,0 +1,102 @@
+"""A file of rows, whatever its kind, as a raw table: CSV, JSON lines, Parquet."""
+
+import math
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streamlearn.errors import BadSeries, FileError
+from streamlearn.extras import require_extra
+from streamlearn.lags.readers.csv_files import read_csv_rows
+from streamlearn.lags.readers.raw_table import RawTable
+
+_JSON_LINES = {".jsonl", ".ndjson"}
+_PARQUET = {".parquet", ".pq"}
+
+
+class BadRow(NamedTuple):
+    """A row of a file that cannot be a record."""
+
+    where: str
+    """Where it stands, such as `line 7`."""
+    reason: str
+
+
+def read_file(path: Path) -> tuple[RawTable, list[BadRow]]:
+    """Read a file's rows, and those that are none; the kind of file is told by the end of its name.
+
+    `.jsonl` and `.ndjson` have a JSON object a line, `.parquet` is Parquet; all others are CSV, also
+    compressed with gzip.
+
+    Raises
+    ------
+    FileError
+        It cannot be read, or has no rows.
+    MissingExtra
+        It is Parquet, which another package reads.
+    """
+    bad: list[BadRow] = []
+    suffix = path.suffix.lower()
+    if suffix in _JSON_LINES:
+        table = _read_json_lines(path, bad)
+    elif suffix in _PARQUET:
+        table = _read_parquet(path)
+    else:
+        misfits: list[tuple[str, str]] = []
+        try:
+            table = read_csv_rows(path, misfits)
+        except BadSeries as error:
+            raise FileError(str(error)) from None
+        bad = [BadRow(*misfit) for misfit in misfits]
+    if not table.rows:
+        raise FileError(f"{path} has no rows{f': {bad[0].where}: {bad[0].reason}' if bad else ''}")
+    return table, bad
+
+
+def _read_json_lines(path: Path, bad: list[BadRow]) -> RawTable:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}") from error
+    table, names = RawTable(str(path), []), dict[str, None]()
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = msgspec.json.decode(line, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            bad.append(BadRow(f"line {number}", f"it is no JSON object: {error}"))
+            continue
+        names.update(dict.fromkeys(row))
+        table.rows.append(row)
+        table.where.append(f"line {number}")
+    table.names = list(names)
+    return table
+
+
+def _read_parquet(path: Path) -> RawTable:
+    with require_extra("flink"):
+        from pyarrow import ArrowException, parquet
+    try:
+        read = parquet.read_table(path)
+    except (OSError, ArrowException) as error:
+        raise FileError(f"{path} cannot be read as Parquet: {error}") from error
+    table = RawTable(str(path), list(read.column_names))
+    for number, row in enumerate(read.to_pylist(), start=1):
+        table.rows.append({name: _make_plain(value) for name, value in row.items()})
+        table.where.append(f"row {number}")
+    return table
+
+
+def _make_plain(value: Any) -> Any:
+    """Return a value of Parquet as one of JSON."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

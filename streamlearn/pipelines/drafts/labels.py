@@ -1,0 +1,91 @@
+"""What is to be predicted: a class or a number, and which classes there are."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+from streamlearn.datasets.values import (
+    FALSE_WORDS,
+    TRUE_WORDS,
+    is_missing_text,
+    to_boolean,
+    to_number,
+    to_text,
+)
+from streamlearn.errors import FileError
+from streamlearn.lags.readers.raw_table import RawTable, is_missing, show
+from streamlearn.pipelines.drafts.columns import MOST, Column, Kind, find_bounds, fits
+
+Task = Literal["classification", "regression"]
+
+_MAX_CLASSES = 200
+_MAX_WHOLE_CLASSES = 10
+"""More whole numbers than that are no classes, unless the user says so."""
+
+
+def infer_label(
+    table: RawTable, name: str, field: str, decimal: str, task: Task | None
+) -> tuple[Task, Column, tuple[Any, ...] | None]:
+    """Return the task, the label's column, and the classes of a classification.
+
+    Raises
+    ------
+    FileError
+        The label is empty, or no label of that task.
+    """
+    values = list(table.values(name))
+    texts = [text for value in values if (text := to_text(value)) is not None]
+    present = [value for value in values if not is_missing_text(value)]
+    if not present:
+        raise FileError(f"{table.source}: the label {name} is empty")
+    may_miss = len(present) < len(values)
+    words = {text.casefold() for text in texts}
+    is_boolean = words <= {"true", "false"} or (
+        words <= TRUE_WORDS | FALSE_WORDS and len(words) < len(set(texts)) and not words <= {"0", "1"}
+    )
+    known = [value for value in present if not is_missing(value)]
+    numbers = _read_numbers([value for value in known if not isinstance(value, bool)], decimal)
+    is_number = not is_boolean and bool(numbers) and len(numbers) >= MOST * len(known)
+    whole = {int(number) for number in numbers if number == int(number)}
+    if task is None:
+        few = len(whole) == len(set(numbers)) <= min(_MAX_WHOLE_CLASSES, max(2, len(present) // 10))
+        task = "regression" if is_number and not few else "classification"
+    if task == "regression":
+        if not is_number:
+            raise FileError(f"{table.source}: the label {name} is {show(present[0])}, not a number")
+        return task, Column(name, field, "number", may_miss, bounds=find_bounds(numbers)), None
+    if is_boolean:
+        classes: tuple[Any, ...] = tuple(sorted({bool(to_boolean(value)) for value in present}))
+        kind: Kind = "boolean"
+    elif is_number and len(numbers) == len(known):
+        classes = tuple(sorted(whole if len(whole) == len(set(numbers)) else set(numbers)))
+        kind = "category"
+    else:
+        classes, kind = tuple(sorted(set(texts))), "category"
+    if not 2 <= len(classes) <= _MAX_CLASSES:
+        raise FileError(
+            f"{table.source}: the label {name} has {len(classes)} classes;"
+            f" a classification needs 2 to {_MAX_CLASSES}"
+        )
+    return task, Column(name, field, kind, may_miss, values=classes), classes
+
+
+def is_sorted(labels: Sequence[Any], task: Task, decimal: str) -> bool:
+    """Tell whether rows seem to be sorted by their labels."""
+    present = [label for label in labels if not is_missing_text(label)]
+    if task == "regression":
+        keys = _read_numbers(present, decimal)
+        rises = sum(later > sooner for sooner, later in pairwise(keys))
+        falls = sum(later < sooner for sooner, later in pairwise(keys))
+        return min(rises, falls) < 0.05 * max(rises, falls)
+    texts = [str(to_text(label)) for label in present]
+    expected = len(texts) - sum(count * count for count in Counter(texts).values()) / len(texts)
+    changes = sum(later != sooner for sooner, later in pairwise(texts))
+    return changes < 0.2 * expected
+
+
+def _read_numbers(values: Sequence[Any], decimal: str) -> list[int | float]:
+    """Return those values that are numbers."""
+    numbers = [to_number(value, decimal) for value in values if fits(lambda v: to_number(v, decimal), value)]
+    return [number for number in numbers if number is not None]
