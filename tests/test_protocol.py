@@ -528,6 +528,8 @@ instances = st.fixed_dictionaries(
 )
 
 
+# A thread of the server may draw random numbers meanwhile.
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 @settings(
     derandomize=True,
     deadline=None,
