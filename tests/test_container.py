@@ -78,6 +78,21 @@ def test_options_of_the_environment_go_before_ours(tmp_path: Path, monkeypatch: 
     assert "jobmanager.memory.process.size: 1024m" in lines
 
 
+def test_logs_of_flink_are_begun_anew_after_so_many_mib(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMLEARN_HOME", str(tmp_path))
+    monkeypatch.setenv("STREAMLEARN_LOG_MB", "7")
+    container.prepare_flink(Settings.load())
+    folder = tmp_path / "flink" / "conf"
+    console = (folder / "log4j-console.properties").read_text().splitlines()
+    option = "appender.rolling.policies.size.size"
+    sizes = [line.split("=")[1].strip() for line in console if line.startswith(option)]
+    assert sizes[-1] == "7MB", "the last one counts"
+    # Flink's client has no such appender, and would not start with one.
+    assert "appender.rolling" not in (folder / "log4j-cli.properties").read_text()
+
+
 def fake_submit(names: list[str], stop_after: int) -> Callable[..., tuple[str, float]]:
     """Stand in for `_submit_if_missing`: the digits' job is refused; end after so many calls."""
 

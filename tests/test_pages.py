@@ -30,6 +30,7 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
 from streamlearn.pipelines.registry import registered_names
 from streamlearn.storage.store import Store
+from streamlearn.storage.versions import Restore
 from streamlearn.waiting import wait_until
 
 PAGES = ["/", "/forecast/pm25", "/lags/pm25", "/pipelines/digits", "/pipelines/pm25", "/pipelines/nothing"]
@@ -153,6 +154,14 @@ def test_parts_that_are_away_are_named_and_hide_nothing_else(client: FlaskClient
     assert message["model"]["version"] == 512
     assert [kept["version"] for kept in message["versions"]] == [512]
     assert message["rate"] is None
+
+
+def test_the_first_start_of_a_lineage_is_no_restart(client: FlaskClient, store: Store) -> None:
+    writer = store.admit("digits", "aaaa", 1)
+    for number in range(3):
+        writer.record_restore(Restore("aaaa", 0, None, 0, 0, {}, 1.0))
+        wait_until(lambda n=number: len(get_message(client)["restores"]) == n + 1, 30, "the start to be seen")
+        assert get_message(client)["restarts"] == number
 
 
 def test_an_unknown_pipeline_has_no_messages(client: FlaskClient) -> None:

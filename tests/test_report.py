@@ -263,9 +263,10 @@ def test_the_same_answers_give_the_same_bytes_in_any_process(tmp_path: Path) -> 
 
 
 def test_the_command_says_where_the_page_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "tumours.py").write_text(
-        re.search(r"```python\n(.*?)```", (ROOT / "docs/your-own-pipeline.md").read_text(), re.DOTALL)[1]  # type: ignore[index]
-    )
+    page = (ROOT / "docs/your-own-pipeline.md").read_text()
+    module = re.search(r"```python\n(\"\"\"tumours.*?)```", page, re.DOTALL)
+    assert module
+    (tmp_path / "tumours.py").write_text(module[1])
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     arguments = ["report", "--pipeline", "tumours:pipeline", "--offline", "--passes", "2", "--last", "900"]

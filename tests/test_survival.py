@@ -360,6 +360,8 @@ def test_the_stream_goes_on_after_every_fault_and_every_answer_is_verified(
     assert report["records"] > RATE * len(faults)
     assert report["controls"] == 1
     assert report["snapshots"] > 0
+    left = flow.settings.home / "flink" / "tmp" / "taskmanager"
+    assert len(list(left.glob("tm_*"))) == 1, "TaskManagers that were killed have left their files"
 
 
 def test_the_faults_on_the_page_are_those_that_are_caused() -> None:

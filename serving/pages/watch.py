@@ -81,6 +81,26 @@ class Flow:
     """Answers a second, over the last ten seconds; None until they have been counted for some."""
 
 
+class AnswerRate:
+    """Answers a second, over the last ten seconds."""
+
+    def __init__(self) -> None:
+        self._counts: deque[tuple[float, int]] = deque()
+
+    def measure(self, now_s: float, count: int) -> float | None:
+        """Return the rate, with `count` answers until now; None until it has been counted for long enough.
+
+        >>> rate = AnswerRate()
+        >>> [rate.measure(second, 5000 + 10 * second) for second in (0, 1, 4, 5, 20)]
+        [None, None, None, 10.0, 10.0]
+        """
+        self._counts.append((now_s, count))
+        while now_s - self._counts[0][0] > _RATE_S and len(self._counts) > 2:
+            self._counts.popleft()
+        then_s, count_then = self._counts[0]
+        return (count - count_then) / (now_s - then_s) if now_s - then_s >= _LEAST_RATE_S else None
+
+
 class Watch:
     """Polls the stream of one pipeline for half a minute after each `keep_polling`.
 
@@ -104,7 +124,7 @@ class Watch:
         self._settings = settings
         self._store = store
         self._tail: Tail | None = None
-        self._counts: deque[tuple[float, int]] = deque()
+        self._rate = AnswerRate()
         self._until = 0.0
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -169,7 +189,7 @@ class Watch:
                 },
             )
             self.flow = Flow()
-            self._counts.clear()
+            self._rate = AnswerRate()
         self._add_records(self._tail.look())
 
     def _add_records(self, seen: Seen) -> None:
@@ -194,14 +214,7 @@ class Watch:
         flow.answered_offset = max(offsets, default=None)
         flow.more_dead_letters = seen.ends[self.pipeline.dead_letter_topic] > DEAD_LETTERS
         flow.end_offset = seen.ends[self.pipeline.topic]
-        flow.rate = self._measure_rate(time.monotonic(), flow.count)
-
-    def _measure_rate(self, now: float, count: int) -> float | None:
-        self._counts.append((now, count))
-        while now - self._counts[0][0] > _RATE_S:
-            self._counts.popleft()
-        (then, count_then) = self._counts[0]
-        return (count - count_then) / (now - then) if now - then >= _LEAST_RATE_S else None
+        flow.rate = self._rate.measure(time.monotonic(), flow.count)
 
     def _close_tail(self) -> None:
         if self._tail is not None:
