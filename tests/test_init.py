@@ -123,7 +123,7 @@ def test_a_regression_from_a_file_in_german_beats_the_baseline(folder: Path) -> 
         'texts={"bemerkung": 128}',
         'times={"einzug": "iso"}',
         'passthrough_fields=("Wohnungs-ID", "Einzug", "Miete €")',
-        'dataset=Table("flats.csv", Row, decimal=",", times={"einzug": "day"})',
+        'dataset=Table("flats.csv", Row, decimal=",")',
     ):
         assert part in text
     assert '"wohnungs_id"' not in text, "an identifier is no feature"

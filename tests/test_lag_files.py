@@ -152,6 +152,13 @@ def test_day_or_month_first_is_decided_by_the_whole_column_or_said(tmp_path: Pat
     assert read(tmp_path, text, time_format=f"{order} %H:%M").times[0] == np.datetime64("2026-05-06")
 
 
+def test_with_dots_the_day_comes_first(tmp_path: Path) -> None:
+    minutes = [datetime(2026, 5, 6) + timedelta(minutes=number) for number in range(COUNT)]
+    table = read(tmp_path, join_lines(f"{minute:%d.%m.%Y %H:%M}" for minute in minutes))
+    assert table.times[0] == np.datetime64("2026-05-06")
+    assert_in_order(table, "1 min")
+
+
 def test_the_hour_that_comes_twice_needs_its_offset(tmp_path: Path) -> None:
     for form in ("%Y-%m-%d %H:%M %Z", "%Y-%m-%dT%H:%M%z"):
         assert_in_order(read(tmp_path, join_lines(time.strftime(form) for time in IN_BERLIN)), "1 h")

@@ -1,7 +1,7 @@
 """Texts as times, in the forms that people and programs write.
 
 The order of day and month is never assumed: a text such as 01/02/2026 has one time for each order, and the
-whole column has to decide.
+whole column has to decide. Only with dots, as in 01.02.2026, the day comes first wherever people write so.
 """
 
 import re
@@ -145,7 +145,9 @@ def _read_match(parts: Parts) -> Reading:
         first, last = int(parts["first"] or 0), int(parts["last"] or 0)
         middle = _read_month(parts) if parts.get("name") else int(parts["middle"] or 0)
         if len(parts["last"] or "") == 4:
-            return build(last, middle, first), build(last, first, middle), None
+            day_first, month_first = build(last, middle, first), build(last, first, middle)
+            # Nobody writes the month first with dots.
+            return day_first, None if parts["mark"] == "." and day_first else month_first, None
         day_first = build(_add_century(last), middle, first)
         month_first = day_first if parts.get("name") else build(_add_century(last), first, middle)
         two_digits = len(parts["first"] or "") == 2
