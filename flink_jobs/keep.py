@@ -62,7 +62,7 @@ def _submit_if_missing(
     if job and job.live:
         trouble = None if job.state == "RUNNING" else flink_api.find_trouble(settings, job)
         return f"{name} is {job.state.lower()}" + (f": {trouble.reason}" if trouble else ""), _POLL_S
-    if job and job.state != "FAILED":
+    if job and job.ended_by_hand:
         advice = f"`streamlearn train {pipeline.name}` resumes it"
         return f"{name} was {job.state.lower()} by hand; {advice}", _POLL_S
     submit(settings, pipeline, echo=echo)

@@ -78,22 +78,24 @@ def submit(
             _check_resumable(settings, register, pipeline)
         lineage = register.claim(fresh=fresh, accept_edits=accept_edits)
         checkpoint = None if rebuild else find_newest_checkpoint(lineage, settings)
+        before = register.resume_at(lineage)
         # With a checkpoint Flink itself knows where to go on.
-        start = lineage.start if checkpoint else register.resume_at(lineage)
+        start = lineage.start if checkpoint else before
         echo(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
             + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {start}")
         )
-        before = register.resume_at(lineage)
-        has_input = not broker.is_hole(pipeline.topic, before, broker.stable_end(pipeline.topic))
         _call_flink_run(settings, pipeline, lineage, start, checkpoint, lock, echo)
         echo(f"{job_name(pipeline.name)} submitted")
     if wait_s:
         with Broker(settings) as broker:
-            register = LineageRegister(broker, pipeline)
+            register, end = LineageRegister(broker, pipeline), broker.stable_end(pipeline.topic)
 
             def has_answered() -> bool:
-                return not has_input or register.resume_at(lineage) > before
+                """All there is, or more than the records in a row on which the code may fail."""
+                answered_to = register.resume_at(lineage)
+                is_enough = answered_to > before + settings.set_aside_in_a_row
+                return is_enough or broker.is_hole(pipeline.topic, answered_to, end)
 
             echo(_wait_until_begun(settings, pipeline, has_answered, wait_s))
 
@@ -126,7 +128,7 @@ def _wait_until_begun(
         is_late = time.monotonic() >= deadline
         if job and trouble and (trouble.is_python or is_late or not job.live):
             state = "is tried again and again" if job.live else "has failed"
-            page = f"{settings.flink}/#/job/running/{job.id}/exceptions"
+            page = flink_api.exceptions_page(settings, job)
             raise JobError(f"{name} {state}: {trouble.reason}; all of it: {page}")
         runs = job is not None and flink_api.runs_whole(settings, job)
         if runs and has_answered():

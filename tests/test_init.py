@@ -4,8 +4,7 @@ import csv
 import json
 import random
 import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,6 @@ from streamlearn.pipelines.drafts.inference import infer
 from streamlearn.pipelines.registry import load
 from streamlearn.storage.store import Store
 from streamlearn.stream.records import encode
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to work in; modules that are imported from it are forgotten afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    known = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - known:
-        if (getattr(sys.modules[name], "__file__", None) or "").startswith(f"{tmp_path}/"):
-            del sys.modules[name]
 
 
 def invoke(*words: str) -> Result:

@@ -3,8 +3,6 @@
 import re
 import shlex
 import subprocess
-import sys
-from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -33,18 +31,6 @@ def find_command(word: str) -> list[str]:
     program, *words = next(line for line in COMMANDS if f" {word} --pipeline tumours" in line).split()
     assert program == ".venv/bin/streamlearn"
     return words
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to work in; modules that are imported from it are forgotten afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    known = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - known:
-        if (getattr(sys.modules[name], "__file__", None) or "").startswith(f"{tmp_path}/"):
-            del sys.modules[name]
 
 
 def test_the_check_on_the_page_passes(folder: Path) -> None:

@@ -108,8 +108,9 @@ def _check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
     if repeats:
         yield _check_resume(pipeline, records, learner)
     yield _check_cuts(pipeline, records)
-    yield from _check_answers(pipeline, values)
-    yield from _check_odd_records(pipeline, values)
+    trial = _Trial(pipeline)
+    yield from _check_answers(trial, values)
+    yield from _check_odd_records(trial, values)
 
 
 def _decode_all(pipeline: Pipeline, values: Sequence[bytes]) -> tuple[list[Any], list[str]]:
@@ -209,11 +210,10 @@ def _check_cuts(pipeline: Pipeline, records: list[Any]) -> Finding:
     return Finding(what, not promised, "chunk_rows=1 would make them independent, at a cost in speed")
 
 
-def _check_answers(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
+def _check_answers(trial: "_Trial", values: Sequence[bytes]) -> Iterator[Finding]:
     """Answer the records as the job does, and make of the score what Flink and the pages show."""
-    trial = _Trial(pipeline)
     outputs = trial.answer(values)
-    dead = [output for output in outputs if output.topic == pipeline.dead_letter_topic]
+    dead = [output for output in outputs if output.topic == trial.pipeline.dead_letter_topic]
     reason = json.loads(dead[0].value)["reason"] if dead else ""
     detail = f"{len(outputs)} predictions"
     if dead:
@@ -224,12 +224,10 @@ def _check_answers(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Find
     yield Finding("its metrics can be shown", True, ", ".join(score.gauges()))
 
 
-def _check_odd_records(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
-    """Answer odd records among good ones; none may end the stream, nor change the answers to the others."""
-    trial = _Trial(pipeline)
-    trial.answer(values)
+def _check_odd_records(trial: "_Trial", values: Sequence[bytes]) -> Iterator[Finding]:
+    """Answer odd records after good ones; none may end the stream, nor keep later ones from an answer."""
+    pipeline = trial.pipeline
     count, own_errors = 0, {}
-    good = iter(values)
     for odd in make_odd_records(pipeline, values[-1]):
         count += 1
         try:
@@ -244,7 +242,7 @@ def _check_odd_records(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[
                 own_errors[odd.what] = reason
     detail = f"{count} made from the record type: each is answered, or set aside with the reason"
     yield Finding("no odd record ends the stream", True, detail)
-    still = trial.answer([value for value, _ in zip(good, range(_WORKER_RECORDS), strict=False)])
+    still = trial.answer(values[:_WORKER_RECORDS])
     dead = [output for output in still if output.topic == pipeline.dead_letter_topic]
     if dead and pipeline.learning.series is None:
         detail = f"a good record is set aside afterwards: {json.loads(dead[0].value)['reason']}"
@@ -259,6 +257,7 @@ class _Trial:
     """A learner that answers records as the job does, one after another."""
 
     def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
         self.learner = pipeline.new_learner()
         self._rows = pipeline.chunk_limit(_CUTS[-1])
         self._answering = Answering(pipeline, _LINEAGE, "", _refuse)

@@ -6,6 +6,7 @@ stand in `docker-compose.yml`, which a test compares with `build_kafka_options`.
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from flink_jobs import distribution
@@ -141,7 +142,7 @@ def _build_kafka_security(settings: Settings) -> dict[str, str]:
 def write_kafka(path: Path, settings: Settings, data: Path) -> None:
     """Write the broker's configuration."""
     options = build_kafka_options(settings, data)
-    write_secret(path, "".join(f"{name}={value}\n" for name, value in options.items()))
+    write_variables(path, options)
 
 
 def build_flink_options(settings: Settings, folder: Path) -> dict[str, str]:
@@ -217,6 +218,11 @@ def write_flink(folder: Path, settings: Settings) -> None:
     lines = (line.partition(":") for line in inherit_env().get("FLINK_PROPERTIES", "").splitlines())
     options |= {key.strip(): value.strip() for key, colon, value in lines if colon}
     (folder / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in options.items()))
+
+
+def write_variables(path: Path, variables: Mapping[str, str]) -> None:
+    """Write lines NAME=value into a file that its owner alone may read."""
+    write_secret(path, "".join(f"{name}={value}\n" for name, value in variables.items()))
 
 
 def write_secret(path: Path, text: str, mode: int = 0o600) -> None:

@@ -3,7 +3,7 @@
 import secrets
 from urllib.parse import quote
 
-from streamlearn.local.configuration import write_secret
+from streamlearn.local.configuration import write_variables
 from streamlearn.settings import Settings, inherit_env, read_variables, variable_name
 
 _BYTES = 24
@@ -37,7 +37,7 @@ def create_missing(
     if missing:
         settings.secrets.parent.mkdir(parents=True, exist_ok=True)
         lines = {**kept, **{name: created[name] for name in sorted(missing)}}
-        write_secret(settings.secrets, "".join(f"{name}={value}\n" for name, value in lines.items()))
+        write_variables(settings.secrets, lines)
     return Settings.load()
 
 

@@ -13,7 +13,7 @@ from streamlearn.broker.register import LineageRegister
 from streamlearn.errors import StackError, StreamlearnError
 from streamlearn.learning.blas import ONE_BLAS_THREAD
 from streamlearn.local import health, processes
-from streamlearn.local.configuration import write_secret
+from streamlearn.local.configuration import write_variables
 from streamlearn.local.services import Service, prepare_services, select_replayed
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations.job_state import describe_trouble, find_missing_answer
@@ -76,8 +76,7 @@ def start_stack(settings: Settings, *, replay: bool, echo: Callable[[str], None]
         _end_leftovers(settings, echo)
         services = prepare_services(settings, echo)
         _check_ports(services)
-        variables = settings.environment(secrets=False)
-        write_secret(settings.started_with, "".join(f"{name}={text}\n" for name, text in variables.items()))
+        write_variables(settings.started_with, settings.environment(secrets=False))
         supervisor.start(services, {**flink_environment(settings), **ONE_BLAS_THREAD}, replay=replay)
         echo("starting " + ", ".join(service.name for service in services if replay or not service.replay))
     replayed = {process["name"] for process in supervisor.list_processes()} if replay else set()

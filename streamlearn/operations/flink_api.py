@@ -33,6 +33,11 @@ class Job:
         """Whether the job runs, or will run again by itself."""
         return self.state not in ENDED
 
+    @property
+    def ended_by_hand(self) -> bool:
+        """Whether a person has cancelled or stopped it."""
+        return not self.live and self.state != "FAILED"
+
 
 @dataclass(frozen=True)
 class Trouble:
@@ -92,7 +97,7 @@ def find_trouble(settings: Settings, job: Job) -> Trouble | None:
 
     Of a job that runs again, only an exception of the last minute counts.
     """
-    if job.state in ("CANCELED", "FINISHED"):
+    if job.ended_by_hand:
         return None
     history = call(settings, f"/jobs/{job.id}/exceptions?maxExceptions=2").get("exceptionHistory", {})
     entries = history.get("entries", [])
@@ -116,6 +121,11 @@ def _find_python_error(trace: str) -> str | None:
     _, marker, rest = trace.rpartition("Traceback (most recent call last):")
     lines = (line for line in rest.splitlines() if line.strip() and not line[0].isspace())
     return next(lines, "").strip() or None if marker else None
+
+
+def exceptions_page(settings: Settings, job: Job) -> str:
+    """Return the address of Flink's page of a job's exceptions."""
+    return f"{settings.flink}/#/job/{'running' if job.live else 'completed'}/{job.id}/exceptions"
 
 
 def runs_whole(settings: Settings, job: Job) -> bool:

@@ -32,13 +32,13 @@ def describe_trouble(settings: Settings, pipeline: str) -> Trouble | None:
     if job is None:
         return Trouble(f"Flink has no job of it; `streamlearn train {pipeline}` submits it", lasts=True)
     state = job.state.lower()
-    if job.state in ("CANCELED", "FINISHED"):
+    if job.ended_by_hand:
         advice = f"`streamlearn train {pipeline}` resumes it"
         return Trouble(f"the job was {state} by hand; {advice}", lasts=True)
     trouble = flink_api.find_trouble(settings, job)
     if trouble is None:
         return None if job.state == "RUNNING" else Trouble(f"the job is {state}", lasts=True)
-    page = f"{settings.flink}/#/job/{'running' if job.live else 'completed'}/{job.id}/exceptions"
+    page = flink_api.exceptions_page(settings, job)
     return Trouble(f"{_describe_state(job, trouble)}: {trouble.reason}; all of it: {page}", trouble.lasts)
 
 

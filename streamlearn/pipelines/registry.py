@@ -25,8 +25,7 @@ def registered_names() -> list[str]:
 
 def load_all(settings: Settings) -> list[Pipeline]:
     """Load every pipeline that the whole stack runs: those registered, and those that the settings name."""
-    named = [reference.strip() for reference in settings.pipelines.split(",") if reference.strip()]
-    return [load(reference) for reference in [*registered_names(), *named]]
+    return [load(reference) for reference in [*registered_names(), *_list_named(settings)]]
 
 
 def load(reference: str) -> Pipeline:
@@ -44,8 +43,7 @@ def load(reference: str) -> Pipeline:
         return _import(reference)
     for entry in entry_points(group=GROUP, name=reference):
         return _with_reference(entry.load(), reference)
-    settings = Settings.load()
-    own = [text.strip() for text in settings.pipelines.split(",") if text.strip()]
+    own = _list_named(Settings.load())
     for pipeline in map(_import, own):
         if pipeline.name == reference:
             return pipeline
@@ -66,6 +64,11 @@ def _import(reference: str) -> Pipeline:
         return _with_reference(getattr(import_module(module), attribute), reference)
     except (ImportError, AttributeError, ValueError) as error:
         raise UnknownPipeline(f"{reference} cannot be loaded: {error}") from error
+
+
+def _list_named(settings: Settings) -> list[str]:
+    """Return the references that the settings name."""
+    return [reference.strip() for reference in settings.pipelines.split(",") if reference.strip()]
 
 
 def _list_folders() -> list[Path]:
