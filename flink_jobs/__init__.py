@@ -2,11 +2,13 @@
 
 distribution.py  finds Flink and Java, fetches the jars
 checkpoints.py   where the checkpoints and savepoints of a job are
-lock.py          one submission or reset of a pipeline at a time
 submit.py        chooses lineage and checkpoint, then calls `flink run`
+java.py          the command lines of Flink's Java processes
+tables.py        the job's options and SQL
+plan.py          these, as `learn.py` gets them
 learn.py         the program that `flink run` executes
-tables.py        the source and sink tables, as SQL
-learn_udf.py     the adapter between Flink's batches and `streamlearn.engine.worker`
+learn_udf.py     the SQL function `learn`
+task.py          what it does on the worker: `streamlearn.engine.worker` between Flink's batches
 metrics.py       what Flink shows of the learning, group `online_ml`
 keep.py          watches jobs, and submits each that Flink has lost
 reset.py         ends a lineage and deletes its models

@@ -15,6 +15,8 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
 _POLL_S = 2.0
+_RETRY_S = 0.3
+"""After how many seconds a part that does not answer is asked again: learning waits for nothing else then."""
 _BACKOFF_S = 10.0
 
 
@@ -42,7 +44,7 @@ def _check(settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]) 
     try:
         return _submit_if_missing(settings, pipeline, echo)
     except (FlinkUnavailable, BrokerUnavailable) as error:
-        return str(error), _POLL_S
+        return str(error), _RETRY_S
     except StreamlearnError as error:
         return (
             f"{job_name(pipeline.name)} was not submitted: {error} (tried again every {_BACKOFF_S:.0f} s)",

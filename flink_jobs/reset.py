@@ -6,13 +6,13 @@ taken for lost.
 
 from collections.abc import Callable
 
-from flink_jobs.lock import lock_submission
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.broker.topics import ensure_topics
 from streamlearn.errors import FlinkUnavailable, JobError
 from streamlearn.operations import flink_api
 from streamlearn.operations.flink_api import job_name
+from streamlearn.operations.lock import lock_submission
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store

@@ -7,11 +7,11 @@ same record.
 
 from collections.abc import Callable
 
-from flink_jobs.lock import lock_submission
 from flink_jobs.reset import cancel_live_job
 from flink_jobs.submit import submit
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
+from streamlearn.operations.lock import lock_submission
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 

@@ -14,15 +14,17 @@ from pathlib import Path
 
 import msgspec
 
-from flink_jobs import distribution
+from flink_jobs import distribution, java
 from flink_jobs.checkpoints import find_newest_checkpoint
-from flink_jobs.lock import lock_submission
+from flink_jobs.plan import VARIABLE
+from flink_jobs.tables import build_plan
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.broker.topics import ensure_topics
 from streamlearn.errors import JobError, LineageError
 from streamlearn.operations import flink_api
 from streamlearn.operations.flink_api import job_name
+from streamlearn.operations.lock import lock_submission
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.user_code import find_user_code
 from streamlearn.settings import Settings, inherit_env
@@ -164,8 +166,7 @@ def _call_flink_run(
     lock: int,
     echo: Callable[[str], None],
 ) -> None:
-    home = distribution.find_flink_home()
-    command = [str(home / "bin" / "flink"), "run", "--detached"]
+    command = [*java.build_client(settings), "run", "--detached"]
     command += ["--jobmanager", settings.flink.split("://")[-1]]
     command += ["--fromSavepoint", checkpoint.as_uri()] if checkpoint else []
     for jar in distribution.resolve_jars("flink", settings, echo):
@@ -173,12 +174,13 @@ def _call_flink_run(
     if files := find_user_code(pipeline):
         command += ["--pyFiles", ",".join(map(str, files))]
     command += ["--pyClientExecutable", sys.executable, "--pyExecutable", sys.executable]
-    command += ["--python", str(_LEARN), "--lineage", msgspec.json.encode(lineage).decode()]
-    command += ["--start", str(start)]
+    command += ["--python", str(_LEARN)]
+    plan = msgspec.json.encode(build_plan(pipeline, lineage, start, settings)).decode()
+    variables = {**settings.environment(), **java.build_environment(settings), VARIABLE: plan}
     try:
         process = subprocess.run(
             command,
-            env=inherit_env({**settings.environment(), **flink_environment(settings)}),
+            env=inherit_env(variables),
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,
@@ -189,19 +191,6 @@ def _call_flink_run(
         raise JobError(f"`flink run` has not ended within {_TIMEOUT_S:.0f} s") from error
     if process.returncode or "JobID" not in process.stdout:
         raise JobError(f"Flink refused the job: {_extract_reason(process.stderr + process.stdout)}")
-
-
-def flink_environment(settings: Settings) -> dict[str, str]:
-    """Return the variables with which Flink's scripts find Java, their configuration and their logs."""
-    folder = settings.home.absolute() / "flink"
-    return {
-        "JAVA_HOME": str(distribution.find_java_home()),
-        "FLINK_HOME": str(distribution.find_flink_home()),
-        "FLINK_CONF_DIR": str(folder / "conf"),
-        "FLINK_LIB_DIR": str(distribution.library_folder(settings)),
-        "FLINK_LOG_DIR": str(folder / "log"),
-        "FLINK_PID_DIR": str(folder / "pid"),
-    }
 
 
 def _extract_reason(output: str) -> str:

@@ -1,20 +1,68 @@
-"""The source and sink tables of a pipeline's job, as SQL, named for their topics as Flink's pages show them.
+"""A pipeline's job as Flink is told it: options, and SQL, whose tables are named for their topics.
 
 Values travel as raw bytes: a decoding format would drop what it cannot read without a trace. One sink
 serves all output topics, so that all output for a checkpoint's records is committed in one transaction.
 """
 
+import sys
 from pathlib import Path
 
+from flink_jobs.checkpoints import checkpoint_folder
+from flink_jobs.plan import Plan
+from streamlearn.broker.register import group_id
 from streamlearn.broker.topics import MAX_DEAD_LETTER_BYTES
+from streamlearn.operations.flink_api import job_name
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
+from streamlearn.stream.lineage import Lineage
 
 _SHADED = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
 """Where the connector's jar keeps Kafka's login modules."""
 
 TRANSACTION_TIMEOUT_MS = 7 * 24 * 3600 * 1000
 """How long the broker keeps a transaction that nobody ends: seven days, longer than an outage should last."""
+
+
+_BATCHES_PER_BUNDLE = 16
+
+
+def build_plan(pipeline: Pipeline, lineage: Lineage, start: int, settings: Settings) -> Plan:
+    """Return a lineage's job, which reads from offset `start` unless Flink resumes from a checkpoint."""
+    statements = [
+        build_source_table(pipeline, settings, group_id(pipeline), start),
+        build_sink_table(pipeline, settings),
+        build_insert(pipeline),
+    ]
+    return Plan(lineage, build_options(lineage, settings), statements)
+
+
+def build_options(lineage: Lineage, settings: Settings) -> dict[str, str]:
+    """Return Flink's options for the job."""
+    restart_ms = round(1000 * settings.restart_wait_s)
+    checkpoints = (checkpoint_folder(lineage, settings) / str(lineage.epoch)).as_uri()
+    return {
+        "pipeline.name": job_name(lineage.pipeline),
+        # One learner a partition, and one partition a pipeline.
+        "parallelism.default": "1",
+        "python.executable": sys.executable,
+        "python.client.executable": sys.executable,
+        # A bundle of one batch would make the JVM and Python take turns.
+        "python.fn-execution.bundle.size": str(_BATCHES_PER_BUNDLE * settings.chunk_rows),
+        "python.fn-execution.bundle.time": str(settings.bundle_time_ms),
+        "python.fn-execution.arrow.batch.size": str(settings.chunk_rows),
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.interval": f"{settings.checkpoint_interval_ms} ms",
+        "execution.checkpointing.timeout": "10 min",
+        "execution.checkpointing.tolerable-failed-checkpoints": "1000000",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": "3",
+        "execution.checkpointing.dir": checkpoints,
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": f"{min(1000, restart_ms)} ms",
+        "restart-strategy.exponential-delay.max-backoff": f"{restart_ms} ms",
+        # A fault an hour ago must not make the next one's recovery slow.
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "1 min",
+    }
 
 
 def build_source_table(pipeline: Pipeline, settings: Settings, group: str, start: int) -> str:

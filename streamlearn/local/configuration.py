@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from flink_jobs import distribution
+from flink_jobs import distribution, java
 from flink_jobs.checkpoints import savepoint_folder
 from flink_jobs.tables import TRANSACTION_TIMEOUT_MS, quote
 from streamlearn.errors import StackError
@@ -37,9 +37,6 @@ logger.environment.level = WARN
 logger.bundles.name = org.apache.beam.runners.fnexecution.control.DefaultJobBundleFactory
 logger.bundles.level = OFF
 """
-
-
-_QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 _ROTATED = """
 appender.rolling.policies.size.size = {mb}MB
@@ -172,9 +169,8 @@ def build_flink_options(settings: Settings, folder: Path) -> dict[str, str]:
         "classloader.resolve-order": "parent-first",
         "taskmanager.memory.jvm-metaspace.size": "512m",
         "taskmanager.jvm-exit-on-oom": "true",
-        # These two run little code, and must start quickly.
-        "env.java.opts.jobmanager": _QUICK_JVM,
-        "env.java.opts.client": _QUICK_JVM,
+        "env.java.opts.jobmanager": " ".join(java.QUICK_JVM),
+        "env.java.opts.client": " ".join(java.QUICK_JVM),
         "blob.service.cleanup.interval": "300",
         # A job stopped by hand writes its savepoint here, unless another folder is given.
         "execution.checkpointing.savepoint-dir": savepoint_folder(settings).as_uri(),

@@ -8,9 +8,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from flink_jobs import distribution
+from flink_jobs import distribution, java
 from flink_jobs.keep import keep_running
-from flink_jobs.submit import flink_environment
 from streamlearn.learning.blas import ONE_BLAS_THREAD
 from streamlearn.local import configuration, secrets
 from streamlearn.local.services import build_flink
@@ -45,8 +44,9 @@ def run_flink(part: str) -> None:
     settings = Settings.load()
     prepare_flink(settings)
     distribution.link_libraries(settings)
-    command = next(service.command for service in build_flink(settings) if service.name == part)
-    os.execve(command[0], command, inherit_env({**flink_environment(settings), **ONE_BLAS_THREAD}))  # noqa: S606
+    command = build_flink(part, settings).command
+    variables = {**java.build_environment(settings), **ONE_BLAS_THREAD}
+    os.execve(command[0], command, inherit_env(variables))  # noqa: S606
 
 
 def submit(echo: Callable[[str], None]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flink_jobs import distribution
+from flink_jobs import distribution, java
 from streamlearn.errors import DataUnavailable, StackError
 from streamlearn.local import configuration
 from streamlearn.pipelines.base import Pipeline
@@ -56,7 +56,8 @@ def prepare_services(settings: Settings, echo: Callable[[str], None]) -> list[Se
     return [
         _build_redis(settings, home),
         build_kafka(settings, home, echo),
-        *build_flink(settings),
+        build_flink("jobmanager", settings),
+        build_flink("taskmanager", settings),
         *_build_programs(settings, echo),
     ]
 
@@ -97,37 +98,42 @@ def build_kafka(settings: Settings, home: Path, echo: Callable[[str], None]) -> 
     format_storage = [*run_java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id"]
     format_storage += [cluster_id.read_text(), "--config", properties]
     serve = [*run_java, "kafka.Kafka", properties]
+    # To ask again at each start whether the storage is formatted would take seconds.
+    is_formatted = shlex.join(["test", "-f", str(home / "kafka" / "data" / "meta.properties")])
     return Service(
         "kafka",
-        ["/bin/sh", "-c", f"{shlex.join(format_storage)} && exec {shlex.join(serve)}"],
+        [
+            "/bin/sh",
+            "-c",
+            f"{{ {is_formatted} || {shlex.join(format_storage)}; }} && exec {shlex.join(serve)}",
+        ],
         {"Kafka": settings.kafka_port, "Kafka's controller": settings.kafka_controller_port},
     )
 
 
-def build_flink(settings: Settings) -> list[Service]:
-    """Return Flink's two processes, `jobmanager` and `taskmanager`."""
-    scripts = distribution.find_flink_home() / "bin"
-    tmp = settings.home.absolute() / "flink" / "tmp"
+def build_flink(part: str, settings: Settings) -> Service:
+    """Return Flink's `jobmanager` or `taskmanager`, whose configuration is written and libraries linked.
 
-    def command(part: str, metrics_port: int) -> list[str]:
-        """A part that was killed has left its files, hundreds of megabytes: each start clears them away."""
-        folder = shlex.quote(str(tmp / part))
-        start = [str(scripts / f"{part}.sh"), "start-foreground"]
-        for option in (f"metrics.reporter.prom.port={metrics_port}", f"io.tmp.dirs={tmp / part}"):
-            start += ["-D", option]
-        return ["/bin/sh", "-c", f"rm -rf {folder} && mkdir -p {folder} && exec {shlex.join(start)}"]
-
-    manager_metrics, worker_metrics = settings.jobmanager_metrics_port, settings.taskmanager_metrics_port
-    manager_ports = {
-        "Flink": settings.flink_port,
-        "Flink's RPC": settings.flink_rpc_port,
-        "Flink's JobManager metrics": manager_metrics,
-    }
-    worker_ports = {"Flink's TaskManager metrics": worker_metrics}
-    return [
-        Service("jobmanager", command("jobmanager", manager_metrics), manager_ports),
-        Service("taskmanager", command("taskmanager", worker_metrics), worker_ports),
-    ]
+    Raises
+    ------
+    StackError
+        Flink cannot tell how its memory is to be divided.
+    """
+    # One that was killed has left its files, hundreds of megabytes: each start clears them away.
+    tmp = settings.home.absolute() / "flink" / "tmp" / part
+    ports = {
+        "jobmanager": {
+            "Flink": settings.flink_port,
+            "Flink's RPC": settings.flink_rpc_port,
+            "Flink's JobManager metrics": settings.jobmanager_metrics_port,
+        },
+        "taskmanager": {"Flink's TaskManager metrics": settings.taskmanager_metrics_port},
+    }[part]
+    metrics_port = list(ports.values())[-1]
+    options = {"metrics.reporter.prom.port": str(metrics_port), "io.tmp.dirs": str(tmp)}
+    start = shlex.join(java.build_service(part, settings, options))
+    folder = shlex.quote(str(tmp))
+    return Service(part, ["/bin/sh", "-c", f"rm -rf {folder} && mkdir -p {folder} && exec {start}"], ports)
 
 
 def _build_programs(settings: Settings, echo: Callable[[str], None]) -> list[Service]:

@@ -2,6 +2,7 @@
 
 flink_api.py        calls of Flink's REST interface
 job_state.py        why a job does not learn
+lock.py             one submission or reset of a pipeline at a time
 model_versions.py   versions of a model: list, pin, export, import
 lineage_changes.py  change a lineage while it learns: an earlier version, other lags
 lag_choice.py       the lags that a text asks for, or that the stream suggests

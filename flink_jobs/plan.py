@@ -1,0 +1,18 @@
+"""A job as `submit.py` hands it to the program `learn.py`."""
+
+import msgspec
+
+from streamlearn.stream.lineage import Lineage
+
+VARIABLE = "STREAMLEARN_JOB_PLAN"
+"""The variable in which a plan travels, as JSON; on a command line it would show Kafka's password."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A job, ready to be handed to Flink."""
+
+    lineage: Lineage
+    options: dict[str, str]
+    """Flink's options."""
+    statements: list[str]
+    """SQL statements in the order in which they are executed; the last one runs for ever."""

@@ -1,0 +1,68 @@
+"""Flink's command lines are those of Flink's own scripts."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flink_jobs import distribution, java
+from streamlearn.errors import StackError
+from streamlearn.local import configuration
+from streamlearn.settings import Settings, inherit_env
+
+PRINT_THE_COMMAND = """\
+#!/bin/sh
+case "$*" in *BashJavaUtils*|*XshowSettings*) exec {java} "$@" ;; esac
+printf '%s\\n' "$@"
+"""
+LOGGING = ("-Dlog.file=", "-Dlog4j.configuration=", "-Dlog4j.configurationFile=", "-Dlogback.")
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of a stack whose Flink is configured, with options of the user's own."""
+    properties = 'taskmanager.memory.process.size: 2g\nenv.java.opts.taskmanager: "-Done=1 -Dtwo=2"\n'
+    monkeypatch.setenv("FLINK_PROPERTIES", properties)
+    settings = Settings(home=tmp_path, cache=Settings.load().cache)
+    (tmp_path / "flink" / "conf").mkdir(parents=True)
+    configuration.write_flink(tmp_path / "flink" / "conf", settings)
+    distribution.link_libraries(settings)
+    return settings
+
+
+def ask_the_script(settings: Settings, *command: str) -> list[str]:
+    """Return the arguments that a script of Flink's would give to Java."""
+    fake = settings.home / "java" / "bin" / "java"
+    fake.parent.mkdir(parents=True)
+    fake.write_text(PRINT_THE_COMMAND.format(java=distribution.find_java_home() / "bin" / "java"))
+    fake.chmod(0o755)
+    variables = java.build_environment(settings) | {"JAVA_HOME": str(fake.parent.parent)}
+    script = distribution.find_flink_home() / "bin" / command[0]
+    process = subprocess.run(
+        [str(script), *command[1:]], env=inherit_env(variables), capture_output=True, text=True, check=True
+    )
+    lines = process.stdout.splitlines()
+    # The class path ends with an empty one for Hadoop.
+    return [line.rstrip(":") for line in lines if not line.startswith(("Starting ", *LOGGING))]
+
+
+@pytest.mark.parametrize("part", ["jobmanager", "taskmanager", "client"])
+def test_a_command_is_what_flinks_script_makes_of_it(part: str, configured: Settings) -> None:
+    if part == "client":
+        ours = [*java.build_client(configured), "run"]
+        theirs = ask_the_script(configured, "flink", "run")
+    else:
+        ours = java.build_service(part, configured, {"io.tmp.dirs": "/tmp/x"})
+        theirs = ask_the_script(configured, f"{part}.sh", "start-foreground", "-D", "io.tmp.dirs=/tmp/x")
+    given = [word for word in ours[1:] if not word.startswith(LOGGING)]
+    own = {"--executionMode", "cluster"}
+    assert sorted(given) == sorted(word for word in theirs if word not in own)
+    assert given[given.index("-classpath") :][:3] == theirs[theirs.index("-classpath") :][:3]
+    assert ("-Dtwo=2" in given) == (part == "taskmanager")
+
+
+def test_memory_that_cannot_be_divided_is_told_with_flinks_reason(configured: Settings) -> None:
+    config = configured.home / "flink" / "conf" / "config.yaml"
+    config.write_text(config.read_text().replace("process.size: 2g", "process.size: 10m"))
+    with pytest.raises(StackError, match=r"how much memory its parts get: Exception .*Total Process Memory"):
+        java.build_service("taskmanager", configured, {})
