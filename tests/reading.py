@@ -16,10 +16,10 @@ _BROKER_MS = 120_000
 
 
 class Topic:
-    """The committed records of a topic's only partition; each `read` adds those that are new."""
+    """The committed records of one partition of a topic; each `read` adds those that are new."""
 
-    def __init__(self, bootstrap: str, name: str) -> None:
-        self._partition = TopicPartition(name, 0)
+    def __init__(self, bootstrap: str, name: str, partition: int = 0) -> None:
+        self._partition = TopicPartition(name, partition)
         self._consumer = KafkaConsumer(
             bootstrap_servers=bootstrap,
             bootstrap_timeout_ms=_BROKER_MS,
@@ -94,10 +94,10 @@ def open_transaction(bootstrap: str, topic: str, values: list[bytes]) -> Iterato
         producer.close(timeout=10)
 
 
-def commit_offset(bootstrap: str, group: str, topic: str, offset: int) -> None:
+def commit_offset(bootstrap: str, group: str, topic: str, offset: int, partition: int = 0) -> None:
     """Commit an offset as a consumer group."""
-    partition = TopicPartition(topic, 0)
+    place = TopicPartition(topic, partition)
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
-    consumer.assign([partition])
-    consumer.commit({partition: OffsetAndMetadata(offset, "", -1)})
+    consumer.assign([place])
+    consumer.commit({place: OffsetAndMetadata(offset, "", -1)})
     consumer.close(autocommit=False)

@@ -3,6 +3,7 @@
 broker.py         `Broker`: settings → connections, questions and bounded reads, in our own errors
 topics.py         the topics of a pipeline: created as they must be, refused if they are not
 register.py       the register of lineages: which one is open, which submission is the newest
+answer_keys.py    the key that brings an answer into the partition of its record's number
 kafka_journal.py  the answers of one lineage, in the order of its records
 kafka_stream.py   a pipeline's records and journal: the ports of `stream/ports.py`
 tail.py           the newest records of some topics, for those who watch

@@ -75,25 +75,37 @@ class Broker:
         """Return the partitions of a topic; none where there is no such topic."""
         return self._ask_consumer(lambda client: set(client.partitions_for_topic(topic) or ()))
 
-    def stable_end(self, topic: str) -> int:
-        """Return the last stable offset of a topic: every transaction below it is decided."""
-        partition = TopicPartition(topic, 0)
+    def count_partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has now; the consumer connection may remember fewer."""
+        described = self.ask_admin(lambda admin: admin.describe_topics([topic]))
+        return sum(len(entry["partitions"]) for entry in described)
+
+    def stable_end(self, topic: str, partition: int = 0) -> int:
+        """Return the last stable offset of a partition: every transaction below it is decided."""
+        place = TopicPartition(topic, partition)
         return self._ask_consumer(
-            lambda client: int(client.end_offsets([partition], timeout_ms=self._connect_ms)[partition])
+            lambda client: int(client.end_offsets([place], timeout_ms=self._connect_ms)[place])
         )
 
-    def oldest(self, topic: str) -> int:
-        """Return the offset of the oldest record that a topic still holds, or its end if it holds none."""
-        partition = TopicPartition(topic, 0)
+    def oldest(self, topic: str, partition: int = 0) -> int:
+        """Return the offset of the oldest record that a partition still holds, or its end if none."""
+        place = TopicPartition(topic, partition)
         return self._ask_consumer(
-            lambda client: int(client.beginning_offsets([partition], timeout_ms=self._connect_ms)[partition])
+            lambda client: int(client.beginning_offsets([place], timeout_ms=self._connect_ms)[place])
         )
 
-    def committed_offset(self, group: str, topic: str) -> int | None:
+    def committed_offset(self, group: str, topic: str, partition: int = 0) -> int | None:
         """Return the offset that a consumer group has committed, or None if it has not."""
+        return self.committed_offsets(group, topic).get(partition)
+
+    def committed_offsets(self, group: str, topic: str) -> dict[int, int]:
+        """Return the offsets that a consumer group has committed, by partition of the topic."""
         offsets = self.ask_admin(lambda admin: self._list_group_offsets(admin, group))
-        stored = offsets.get(group, {}).get(TopicPartition(topic, 0))
-        return None if stored is None or stored.offset < 0 else int(stored.offset)
+        return {
+            place.partition: int(stored.offset)
+            for place, stored in offsets.get(group, {}).items()
+            if place.topic == topic and stored.offset >= 0
+        }
 
     def _list_group_offsets(self, admin: KafkaAdminClient, group: str) -> Any:
         """Ask for a group's offsets; a new broker first has to make and load the topic that holds them."""
@@ -106,52 +118,57 @@ class Broker:
                     raise
                 time.sleep(_PAUSE_S)
 
-    def is_hole(self, topic: str, start: int, end: int) -> bool:
+    def is_hole(self, topic: str, start: int, end: int, partition: int = 0) -> bool:
         """Whether no record ever stood in [start, end): markers of transactions took it, or compaction.
 
         False also where the range begins before the oldest record that Kafka holds: nobody can tell any more.
         """
         if start >= end:
             return True
-        return self.oldest(topic) <= start and not any(True for _ in self.read(topic, start, end))
+        if self.oldest(topic, partition) > start:
+            return False
+        return not any(True for _ in self.read(topic, start, end, partition))
 
-    def offsets(self, topic: str, start: int, end: int) -> list[int]:
-        """Return the offsets of a topic's records with `start` ≤ offset < `end`.
+    def offsets(self, topic: str, start: int, end: int, partition: int = 0) -> list[int]:
+        """Return the offsets of a partition's records with `start` ≤ offset < `end`.
 
         For ranges that one fetch or a few hold: it uses the connection that is kept, and throws the values
         away.
         """
-        partition = TopicPartition(topic, 0)
+        place = TopicPartition(topic, partition)
 
         def ask(client: KafkaConsumer) -> list[int]:
-            client.assign([partition])
-            client.seek(partition, start)
-            offsets = [record.offset for record in _poll_until(client, partition, end)]
+            client.assign([place])
+            client.seek(place, start)
+            offsets = [record.offset for record in _poll_until(client, place, end)]
             client.unsubscribe()
             return offsets
 
         return self._ask_consumer(ask) if start < end else []
 
-    def read(self, topic: str, start: int | None = None, end: int | None = None) -> Iterator[Any]:
-        """Yield the records of a topic's partition 0 with `start` ≤ offset < `end`, in order.
+    def read(
+        self, topic: str, start: int | None = None, end: int | None = None, partition: int = 0
+    ) -> Iterator[Any]:
+        """Yield the records of a topic's partition with `start` ≤ offset < `end`, in order.
 
         `start=None` is the oldest record that is kept; `end=None` is the last stable offset at the call.
         Records have `offset`, `key`, `value` and `timestamp`.
         """
-        partition = TopicPartition(topic, 0)
+        place = TopicPartition(topic, partition)
         with self.consumer() as client:
-            client.assign([partition])
-            stop = client.end_offsets([partition])[partition] if end is None else end
+            client.assign([place])
+            stop = client.end_offsets([place])[place] if end is None else end
             if start is None:
-                client.seek_to_beginning(partition)
+                client.seek_to_beginning(place)
             else:
-                client.seek(partition, start)
-            yield from _poll_until(client, partition, stop)
+                client.seek(place, start)
+            yield from _poll_until(client, place, stop)
 
-    def send(self, topic: str, value: bytes, *, key: bytes | None = None) -> int:
-        """Append one record to a topic's partition 0; return its offset once every replica has it."""
+    def send(self, topic: str, value: bytes, *, key: bytes | None = None, partition: int = 0) -> int:
+        """Append one record to a partition; return its offset once every replica has it."""
         with self.producer() as client:
-            return int(client.send(topic, key=key, value=value, partition=0).get(timeout=_SEND_S).offset)
+            sent = client.send(topic, key=key, value=value, partition=partition)
+            return int(sent.get(timeout=_SEND_S).offset)
 
     def ask_admin(self, question: Callable[[KafkaAdminClient], T]) -> T:
         """Call `question` with the admin client that is kept."""

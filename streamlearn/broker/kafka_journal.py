@@ -1,7 +1,8 @@
 """A lineage's journal in Kafka: its predictions, dead letters and obeyed control records, in one order.
 
-Each topic holds its part in the order of the records answered, lineage after lineage; so where a journal
-begins is found by halving, and the parts are merged by offset. Only committed answers are seen.
+Each input partition has a journal of its own. Its answers stand in the same partition of each topic (see
+`answer_keys.py`), in the order of the records answered, lineage after lineage; so where a journal begins is
+found by halving, and the parts are merged by offset. Only committed answers are seen.
 """
 
 import time
@@ -28,9 +29,9 @@ class Part:
     (3.0) may then never fetch from a partition again that had something under way.
     """
 
-    def __init__(self, client: KafkaConsumer, topic: str) -> None:
+    def __init__(self, client: KafkaConsumer, topic: str, partition: int = 0) -> None:
         self._client = client
-        self._partition = TopicPartition(topic, 0)
+        self._partition = TopicPartition(topic, partition)
         self.waiting: deque[Entry] = deque()
         client.assign([self._partition])
         self.begin = int(client.beginning_offsets([self._partition])[self._partition])
@@ -90,7 +91,9 @@ class Part:
 
     def _poll(self, most: int | None) -> Iterator[tuple[int, Entry | None]]:
         for record in self._client.poll(timeout_ms=_POLL_MS, max_records=most).get(self._partition, ()):
-            yield record.offset, read_entry(record.value or b"", self._partition.topic)
+            entry = read_entry(record.value or b"", self._partition.topic)
+            is_own = entry is not None and entry.partition == self._partition.partition
+            yield record.offset, entry if is_own else None
 
 
 class KafkaJournal:
@@ -128,13 +131,13 @@ class KafkaJournal:
 
 @contextmanager
 def open_journal(
-    broker: Broker, pipeline: Pipeline, lineage: str, order: dict[str, int], start: int
+    broker: Broker, pipeline: Pipeline, lineage: str, order: dict[str, int], start: int, partition: int = 0
 ) -> Iterator[KafkaJournal]:
-    """Open a lineage's journal at the answers to the records from `start` on.
+    """Open a lineage's journal of a partition, at the answers to the records from `start` on.
 
     `order` numbers the pipeline's lineages as they came.
     """
-    with _open_parts(broker, pipeline) as parts:
+    with _open_parts(broker, pipeline, partition) as parts:
         journal = KafkaJournal(parts, lineage)
         firsts = [part.first((order.get(lineage, len(order)), start), order) for part in parts]
         for part, first in zip(parts, firsts, strict=True):
@@ -145,9 +148,9 @@ def open_journal(
         yield journal
 
 
-def last_answered(broker: Broker, pipeline: Pipeline, lineage: str) -> int | None:
-    """Return the offset of the last record that the lineage has answered; None if it has answered none."""
-    with _open_parts(broker, pipeline) as parts:
+def last_answered(broker: Broker, pipeline: Pipeline, lineage: str, partition: int = 0) -> int | None:
+    """Return the offset of the last record of a partition that the lineage has answered; None if none."""
+    with _open_parts(broker, pipeline, partition) as parts:
         newest = (
             next((entry for entry in part.backwards() if entry.lineage == lineage), None) for part in parts
         )
@@ -155,7 +158,7 @@ def last_answered(broker: Broker, pipeline: Pipeline, lineage: str) -> int | Non
 
 
 @contextmanager
-def _open_parts(broker: Broker, pipeline: Pipeline) -> Iterator[list[Part]]:
+def _open_parts(broker: Broker, pipeline: Pipeline, partition: int) -> Iterator[list[Part]]:
     topics = (pipeline.prediction_topic, pipeline.dead_letter_topic, pipeline.control_topic)
     with ExitStack() as consumers:
-        yield [Part(consumers.enter_context(broker.consumer()), topic) for topic in topics]
+        yield [Part(consumers.enter_context(broker.consumer()), topic, partition) for topic in topics]

@@ -44,9 +44,10 @@ class LineageRegister:
     def claim(self, *, fresh: bool = False, accept_edits: bool = False) -> Lineage:
         """Take the next epoch of the open lineage, or open a new one.
 
-        A new one begins behind the last record that an earlier lineage has answered, else at the oldest
-        record. `fresh` ends the open lineage first; `accept_edits` goes on although code that decides
-        predictions has been edited.
+        A new one begins, in each partition, behind the last record that an earlier lineage has answered,
+        else at the oldest record. Partitions that the topic did not have before are learned from their
+        oldest record on. `fresh` ends the open lineage first; `accept_edits` goes on although code that
+        decides predictions has been edited.
 
         Raises
         ------
@@ -56,16 +57,17 @@ class LineageRegister:
         last = self.current()
         claim, pipeline = uuid.uuid4().hex, self._pipeline
         if last is None or last.ended or fresh:
+            starts = [self._start_after(last, partition) for partition in self._topic_partitions()]
             entry = Lineage(
                 pipeline=pipeline.name,
                 reference=pipeline.reference,
                 id=uuid.uuid4().hex[:12],
                 parameters=dict(pipeline.parameters),
                 definition=pipeline.definition,
-                start=self._start_after(last),
+                start=starts[0],
                 epoch=1 if last is None else last.epoch + 1,
                 claim=claim,
-            )
+            ).add_partitions(starts[1:])
         else:
             self._check_same(last, accept_edits=accept_edits)
             entry = msgspec.structs.replace(
@@ -74,8 +76,16 @@ class LineageRegister:
                 definition=carry_on(last.definition, pipeline.definition),
                 epoch=last.epoch + 1,
                 claim=claim,
-            )
+            ).add_partitions(self._find_starts_of_new_partitions(last))
         return self._append(entry)
+
+    def _topic_partitions(self) -> range:
+        return range(self._broker.count_partitions(self._pipeline.topic))
+
+    def _find_starts_of_new_partitions(self, lineage: Lineage) -> list[int]:
+        """Return where the partitions begin that the topic has and the lineage has not yet."""
+        new_partitions = self._topic_partitions()[len(lineage.partitions) :]
+        return [self._broker.oldest(self._pipeline.topic, partition) for partition in new_partitions]
 
     def check_open(self, lineage: Lineage) -> None:
         """Make sure that a submission is the newest; Redis knows as well, unless it was emptied.
@@ -107,45 +117,43 @@ class LineageRegister:
             msgspec.structs.replace(last, ended=True, epoch=last.epoch + 1, claim=uuid.uuid4().hex)
         )
 
-    def check_skippable(self, offset: int) -> Lineage:
-        """Return the open lineage, if it can set the record at `offset` aside.
+    def check_skippable(self, offset: int, partition: int = 0) -> Lineage:
+        """Return the open lineage, if it can set the record at `offset` of a partition aside.
 
         Raises
         ------
         LineageError
-            There is no open lineage, no such record, or the record is answered already.
+            There is no open lineage, no such partition or record, or the record is answered already.
         """
         last, name, topic = self.current(), self._pipeline.name, self._pipeline.topic
         if last is None or last.ended:
             raise LineageError(f"{name} has no open lineage: `streamlearn train {name}` begins one")
-        if offset < self.resume_at(last):
+        if offset < self.resume_at(last, partition):
             raise LineageError(
                 f"the record at offset {offset} is answered already; `streamlearn models {name} rollback`"
                 " goes back to a version that has not learned it"
             )
-        end = self._broker.stable_end(topic)
-        if offset >= end or self._broker.is_hole(topic, offset, offset + 1):
+        end = self._broker.stable_end(topic, partition)
+        if offset >= end or self._broker.is_hole(topic, offset, offset + 1, partition):
             raise LineageError(f"{topic} has no record at offset {offset}; it ends at {end}")
         return last
 
-    def skip(self, offset: int) -> Lineage:
-        """Set the record at `offset` aside in the open lineage, from its next submission on; return it.
+    def skip(self, offset: int, partition: int = 0) -> Lineage:
+        """Set the record at `offset` of a partition aside, from the next submission on; return the lineage.
 
         Raises
         ------
         LineageError
             It cannot; see `check_skippable`.
         """
-        last = self.check_skippable(offset)
-        skipped = tuple(sorted({*last.skipped, offset}))
-        return self._append(
-            msgspec.structs.replace(last, skipped=skipped, epoch=last.epoch + 1, claim=uuid.uuid4().hex)
-        )
+        last = self.check_skippable(offset, partition).skip(offset, partition)
+        return self._append(msgspec.structs.replace(last, epoch=last.epoch + 1, claim=uuid.uuid4().hex))
 
-    def resume_at(self, lineage: Lineage) -> int:
-        """Return the offset of the first record that a lineage has no committed answer to."""
-        answered = kafka_journal.last_answered(self._broker, self._pipeline, lineage.id)
-        return lineage.start if answered is None else max(lineage.start, answered + 1)
+    def resume_at(self, lineage: Lineage, partition: int = 0) -> int:
+        """Return the offset of the first record of a partition without a committed answer of a lineage."""
+        start = lineage.in_partition(partition).start
+        answered = kafka_journal.last_answered(self._broker, self._pipeline, lineage.id, partition)
+        return start if answered is None else max(start, answered + 1)
 
     def _check_same(self, last: Lineage, *, accept_edits: bool) -> None:
         """Make sure that a learner can go on: nothing that it is fixed to has changed."""
@@ -169,21 +177,21 @@ class LineageRegister:
             )
         raise LineageError(f"{name} is not what its lineage {last.id} began with: {differences}. {advice}")
 
-    def _start_after(self, last: Lineage | None) -> int:
+    def _start_after(self, last: Lineage | None, partition: int) -> int:
         """Return where a new lineage begins: where the last one's answers end, or at the oldest record.
 
         The committed offset may be a transaction ahead of the answers, or behind; it counts where there are
         none.
         """
         broker, pipeline = self._broker, self._pipeline
-        oldest = broker.oldest(pipeline.topic)
-        if last is None:
+        oldest = broker.oldest(pipeline.topic, partition)
+        if last is None or partition not in last.partitions:
             return oldest
-        answered = kafka_journal.last_answered(broker, pipeline, last.id)
+        answered = kafka_journal.last_answered(broker, pipeline, last.id, partition)
         if answered is not None:
             return max(oldest, answered + 1)
-        committed = broker.committed_offset(group_id(pipeline), pipeline.topic)
-        return max(oldest, last.start, committed or 0)
+        committed = broker.committed_offset(group_id(pipeline), pipeline.topic, partition)
+        return max(oldest, last.starts[partition], committed or 0)
 
     def _append(self, entry: Lineage) -> Lineage:
         """Append an entry, and make sure that it is the one that took its epoch."""

@@ -1,5 +1,7 @@
 """What a verification has compared, and how it came out."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 _MAX_DIFFERENCES = 20
@@ -20,6 +22,8 @@ class Report(msgspec.Struct, kw_only=True):
 
     pipeline: str
     lineage: str
+    partition: int | msgspec.UnsetType = msgspec.UNSET
+    """Which partition was compared; unset where the lineage has only one."""
     start: int
     """The first offset compared."""
     end: int
@@ -61,8 +65,19 @@ class Report(msgspec.Struct, kw_only=True):
         """0: everything is equal; 1: something differs; 2: there was nothing to compare."""
         return 1 if self.different else 2 if self.nothing_compared else 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was no record that could have been answered."""
+        return not (self.records or self.different or self.unanswered or self.end > self.start)
+
     def add_difference(self, offset: int, kind: str, detail: str) -> None:
         """Count a difference, and keep it if it is among the first."""
         self.different += 1
         if len(self.differences) < _MAX_DIFFERENCES:
             self.differences.append(Difference(offset, kind, detail))
+
+
+def combine_exit_codes(reports: Sequence[Report]) -> int:
+    """Return the exit code of a lineage: of its partitions, those without any record do not count."""
+    codes = [report.exit_code for report in reports if not report.is_empty] or [2]
+    return 1 if 1 in codes else max(codes)

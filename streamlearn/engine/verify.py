@@ -40,12 +40,14 @@ def verify(
     wait_s: float = 30.0,
     report_progress: Callable[[int, int], None] = lambda at, end: None,
 ) -> Report:
-    """Compare a lineage with an offline pass over its records.
+    """Compare one partition of a lineage with an offline pass over its records.
 
     Parameters
     ----------
+    lineage
+        The lineage as that of this partition alone.
     snapshots
-        The versions that Redis keeps of the lineage.
+        The versions that Redis keeps of the partition.
     key
         What snapshots and control records are signed with.
     last

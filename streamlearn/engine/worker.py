@@ -1,4 +1,4 @@
-"""One attempt at a pipeline's partition: resume, then answer call after call. What a Flink worker runs.
+"""One attempt at a partition of a pipeline: resume, then answer call after call. Runs in a Flink worker.
 
 Every record gets one answer: a prediction, a dead letter, or that a control record was obeyed.
 At the end of each call the model is in the store under the offset after its last record; Flink lets a
@@ -52,8 +52,17 @@ class Counts:
 class Worker:
     """Answers the records of one partition; see the module's text.
 
-    `committed` tells the offset below which Flink will never resume, None while it is unknown; it is asked
-    at every call, so it should not ask Kafka each time.
+    Parameters
+    ----------
+    lineage
+        The lineage as that of this partition alone.
+    committed
+        Tells the offset below which Flink will never resume, None while it is unknown; it is asked at every
+        call, so it should not ask Kafka each time.
+    partition
+        Which partition it is.
+    writer
+        Who may write the partition's versions; None: the worker has itself admitted.
     """
 
     def __init__(
@@ -65,6 +74,8 @@ class Worker:
         store: Store,
         stream: Stream,
         committed: Callable[[], int | None],
+        partition: int = 0,
+        writer: Writer | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._lineage = lineage
@@ -72,7 +83,8 @@ class Worker:
         self._store = store
         self._stream = stream
         self._committed = committed
-        self._writer: Writer | None = None
+        self._partition = partition
+        self._writer = writer
         self._learner: Learner | None = None
         self._trimmed = lineage.start
         self._chunk_rows = pipeline.chunk_limit(settings.chunk_rows)
@@ -150,14 +162,14 @@ class Worker:
         )
         self._retry(lambda: writer.record_restore(restore))
         self._retry(lambda: writer.show_progress(None))
-        _log.warning("%s: %s", self._pipeline.name, restore)
+        _log.warning("%s, partition %d: %s", self._pipeline.name, self._partition, restore)
         return learner
 
     def _read_failures(self, recovery: Recovery, version: int) -> int:
         """Return on how many records before a version, in a row, the pipeline's code has failed."""
         if recovery.relearned:
             return recovery.failed_in_a_row
-        info = self._store.version_info(self._pipeline.name, self._lineage.id, version)
+        info = self._store.version_info(self._pipeline.name, self._lineage.id, version, self._partition)
         return info.failed_in_a_row if info else 0
 
     def _recovery(self) -> Recovery:

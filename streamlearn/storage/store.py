@@ -9,6 +9,10 @@
     streamlearn:{pipeline}:restores            list: what every start of a worker found, the newest last
     streamlearn:{pipeline}:recovery            the progress of a worker that is learning again
 
+Those are the keys of partition 0. Those of partition k begin with `streamlearn:{pipeline}:p{k}:`; the fence
+and the pin are the pipeline's. Where several workers learn at once, each partition has a fence besides,
+`streamlearn:{pipeline}:p{k}:fence`, also partition 0 (see `writer.py`).
+
 Redis holds snapshots only; what is true is in Kafka. A pin changes what is served, not what is
 learned, and holds its own copy: what is trimmed or rolled back stays served until it is unpinned.
 """
@@ -19,11 +23,9 @@ import msgspec
 
 from streamlearn.errors import Fenced
 from streamlearn.settings import Settings
-from streamlearn.storage.redis_client import FAILURES, PREFIX, connect, map_exceptions
+from streamlearn.storage.redis_client import FAILURES, PREFIX, connect, make_prefix, map_exceptions
 from streamlearn.storage.versions import Head, Restore, VersionInfo
-from streamlearn.storage.writer import Writer
-
-_EPOCH_BITS = 32
+from streamlearn.storage.writer import EPOCH_BITS, Writer
 
 _ADMIT = """
 local last = tonumber(redis.call('GET', KEYS[1]) or '0')
@@ -77,9 +79,10 @@ class Store:
             self._redis.ping()
 
     def admit(self, pipeline: str, lineage: str, epoch: int) -> "Writer":
-        """Admit a new writer, shutting out every earlier one.
+        """Admit a new writer; it shuts out every earlier one, unless it shares the pipeline with others.
 
-        `epoch` counts the submissions of the pipeline's job; a writer of an older submission is refused.
+        It writes partition 0; `Writer.take_partition` gives one for another. `epoch` counts the submissions
+        of the pipeline's job; a writer of an older submission is refused.
 
         Raises
         ------
@@ -88,7 +91,7 @@ class Store:
         """
         with map_exceptions():
             token = self._redis.eval(
-                _ADMIT, 1, f"{PREFIX}{pipeline}:fence", epoch << _EPOCH_BITS, (epoch + 1) << _EPOCH_BITS
+                _ADMIT, 1, f"{PREFIX}{pipeline}:fence", epoch << EPOCH_BITS, (epoch + 1) << EPOCH_BITS
             )
         if int(token) < 0:
             raise Fenced(f"a newer job of {pipeline} has taken over")
@@ -109,12 +112,11 @@ class Store:
         *fields, pinned = reply[:6]
         return _read_head(fields, pinned=bool(pinned)), reply[6] if len(reply) > 6 else None
 
-    def newest(self, pipeline: str) -> Head | None:
+    def newest(self, pipeline: str, partition: int = 0) -> Head | None:
         """Return the newest version, whether another is pinned or not; None if there is none."""
+        key = f"{make_prefix(pipeline, partition)}head"
         with map_exceptions():
-            fields = self._redis.hmget(
-                f"{PREFIX}{pipeline}:head", "lineage", "version", "digest", "samples", "time"
-            )
+            fields = self._redis.hmget(key, "lineage", "version", "digest", "samples", "time")
         return _read_head(fields) if fields[0] else None
 
     def pinned_snapshot(self, pipeline: str) -> bytes | None:
@@ -158,37 +160,40 @@ class Store:
                 self._subscriptions.pop(pipeline).close()
                 raise
 
-    def versions(self, pipeline: str, lineage: str) -> dict[int, VersionInfo]:
+    def versions(self, pipeline: str, lineage: str, partition: int = 0) -> dict[int, VersionInfo]:
         """Return the versions of a lineage that are kept, ascending, and what is known of each."""
         with map_exceptions():
-            by_version = self._redis.hgetall(f"{PREFIX}{pipeline}:about:{lineage}")
+            by_version = self._redis.hgetall(f"{make_prefix(pipeline, partition)}about:{lineage}")
         return {
             int(version): msgspec.json.decode(by_version[version], type=VersionInfo)
             for version in sorted(by_version, key=int)
         }
 
-    def version_info(self, pipeline: str, lineage: str, version: int) -> VersionInfo | None:
+    def version_info(
+        self, pipeline: str, lineage: str, version: int, partition: int = 0
+    ) -> VersionInfo | None:
         """Return what is known of one version, or None if it is not kept."""
         with map_exceptions():
-            encoded = self._redis.hget(f"{PREFIX}{pipeline}:about:{lineage}", version)
+            encoded = self._redis.hget(f"{make_prefix(pipeline, partition)}about:{lineage}", version)
         return None if encoded is None else msgspec.json.decode(encoded, type=VersionInfo)
 
-    def snapshot(self, pipeline: str, lineage: str, version: int) -> bytes | None:
+    def snapshot(self, pipeline: str, lineage: str, version: int, partition: int = 0) -> bytes | None:
         """Return a version's bytes, or None if it is not kept."""
+        key = f"{make_prefix(pipeline, partition)}snapshot:{lineage}:{version}"
         with map_exceptions():
-            data: bytes | None = self._redis.get(f"{PREFIX}{pipeline}:snapshot:{lineage}:{version}")
+            data: bytes | None = self._redis.get(key)
             return data
 
-    def restores(self, pipeline: str) -> list[Restore]:
-        """Return what every start of the pipeline's worker found, the newest last."""
+    def restores(self, pipeline: str, partition: int = 0) -> list[Restore]:
+        """Return what every start of a partition's worker found, the newest last."""
         with map_exceptions():
-            entries = self._redis.lrange(f"{PREFIX}{pipeline}:restores", 0, -1)
+            entries = self._redis.lrange(f"{make_prefix(pipeline, partition)}restores", 0, -1)
         return [msgspec.json.decode(entry, type=Restore) for entry in entries]
 
-    def recovery_progress(self, pipeline: str) -> str | None:
+    def recovery_progress(self, pipeline: str, partition: int = 0) -> str | None:
         """Return the progress of a worker that is learning again, in words; None if there is none."""
         with map_exceptions():
-            progress = self._redis.get(f"{PREFIX}{pipeline}:recovery")
+            progress = self._redis.get(f"{make_prefix(pipeline, partition)}recovery")
         return None if progress is None else str(progress.decode())
 
     def clear(self, pipeline: str | None = None) -> int:

@@ -1,8 +1,14 @@
-"""Writing model versions: save, delete, roll back. Only the newest writer of a pipeline may.
+"""Writing model versions: save, delete, roll back. Only the newest writer of a partition may.
 
 A write is one Lua script, so it happens whole or not at all, and it is refused when a writer with a newer
 token has been admitted, or when Redis has forgotten the writer's own: it was emptied, and what its writer
 thinks is kept is not.
+
+A worker is admitted when it starts, so tokens grow in the order in which workers start. One that is alone
+holds the pipeline's fence, for all partitions. Where several workers learn at once, each raises the fence of
+a partition when it sees that partition's first record: a worker that Flink has given up on started earlier,
+so it can neither take a partition back nor write to one that was taken. The pipeline's fence then tells of a
+newer submission only, since the tokens of one submission share their upper bits.
 """
 
 from collections.abc import Sequence
@@ -10,16 +16,38 @@ from typing import Any
 
 import msgspec
 
-from streamlearn.storage.redis_client import PREFIX, map_exceptions
+from streamlearn.storage.redis_client import PREFIX, make_prefix, map_exceptions
 from streamlearn.storage.versions import Restore, VersionInfo
+
+EPOCH_BITS = 32
+"""A token is the epoch of its submission, and so many bits that count the workers of that."""
 
 _PROGRESS_LIFETIME_S = 60
 
-_FENCE = """
-local newest = tonumber(redis.call('GET', KEYS[1]) or '0')
-if newest > tonumber(ARGV[1]) then return redis.error_reply('FENCED') end
-if newest < tonumber(ARGV[1]) then return redis.error_reply('EMPTIED') end
+_SHUT_OUT = f"""
+local token = tonumber(ARGV[1])
+local function read(key) return tonumber(redis.call('GET', key) or '0') end
+local function epoch_of(token) return math.floor(token / {1 << EPOCH_BITS}) end
+local newest = read(KEYS[1])
+if newest > token or epoch_of(read(KEYS[#KEYS])) > epoch_of(token) then
+  return redis.error_reply('FENCED')
+end
 """
+"""The first key is the writer's fence, the last one the pipeline's; of a writer alone they are the same."""
+
+_FENCE = (
+    _SHUT_OUT
+    + """
+if newest < token then return redis.error_reply('EMPTIED') end
+"""
+)
+
+_TAKE = (
+    _SHUT_OUT
+    + """
+redis.call('SET', KEYS[1], string.format('%.0f', token))
+"""
+)
 
 _POINT = """
 local function point(head, lineage, version, about)
@@ -83,32 +111,79 @@ redis.call('LTRIM', KEYS[2], -1000, -1)
 
 
 class Writer:
-    """The one learner that may write a pipeline's snapshots.
+    """The one learner that may write the snapshots of a partition.
 
     Methods that write raise `Fenced` once it is not, and `StoreEmptied` if Redis has lost what it held.
+
+    Parameters
+    ----------
+    partition
+        The partition that it writes.
+    alone
+        Whether it holds the pipeline's fence, for all partitions; otherwise that of its partition.
     """
 
-    def __init__(self, client: Any, pipeline: str, lineage: str, token: int) -> None:
+    def __init__(
+        self,
+        client: Any,
+        pipeline: str,
+        lineage: str,
+        token: int,
+        partition: int = 0,
+        *,
+        alone: bool = True,
+    ) -> None:
+        prefix = make_prefix(pipeline, partition)
         self._redis = client
+        self._pipeline = pipeline
         self._token = token
         self._lineage = lineage
-        self._fence = f"{PREFIX}{pipeline}:fence"
-        self._head = f"{PREFIX}{pipeline}:head"
-        self._versions = f"{PREFIX}{pipeline}:versions:{lineage}"
-        self._about = f"{PREFIX}{pipeline}:about:{lineage}"
-        self._snapshot = f"{PREFIX}{pipeline}:snapshot:{lineage}:"
-        self._restores = f"{PREFIX}{pipeline}:restores"
-        self._recovery = f"{PREFIX}{pipeline}:recovery"
+        self._pipeline_fence = f"{PREFIX}{pipeline}:fence"
+        self._fence = self._pipeline_fence if alone else f"{PREFIX}{pipeline}:p{partition}:fence"
+        self._head = f"{prefix}head"
+        self._versions = f"{prefix}versions:{lineage}"
+        self._about = f"{prefix}about:{lineage}"
+        self._snapshot = f"{prefix}snapshot:{lineage}:"
+        self._restores = f"{prefix}restores"
+        self._recovery = f"{prefix}recovery"
+        self._take = client.register_script(_TAKE)
         self._save = client.register_script(_SAVE)
         self._delete = client.register_script(_DELETE)
         self._roll_back = client.register_script(_ROLL_BACK)
         self._record_restore = client.register_script(_RECORD_RESTORE)
 
+    def take_partition(self, partition: int, *, alone: bool) -> "Writer":
+        """Return the writer of a partition with this one's token.
+
+        Parameters
+        ----------
+        alone
+            Whether no other worker learns from the pipeline at the same time. Otherwise the partition's fence
+            is raised.
+
+        Raises
+        ------
+        Fenced
+            A worker that started later has the partition.
+        """
+        writer = Writer(self._redis, self._pipeline, self._lineage, self._token, partition, alone=alone)
+        if not alone:
+            with map_exceptions():
+                self._take(keys=[writer._fence, self._pipeline_fence], args=[self._token])
+        return writer
+
     def save(self, version: int, data: bytes, info: VersionInfo, *, head: bool = True) -> None:
         """Store a snapshot and, unless `head` is False, make it the version to serve."""
         with map_exceptions():
             self._save(
-                keys=[self._fence, self._head, self._versions, self._about, f"{self._snapshot}{version}"],
+                keys=[
+                    self._fence,
+                    self._head,
+                    self._versions,
+                    self._about,
+                    f"{self._snapshot}{version}",
+                    self._pipeline_fence,
+                ],
                 args=[self._token, self._lineage, version, data, msgspec.json.encode(info), int(head)],
             )
 
@@ -128,7 +203,7 @@ class Writer:
         if versions:
             with map_exceptions():
                 self._delete(
-                    keys=[self._fence, self._versions, self._about, self._snapshot],
+                    keys=[self._fence, self._versions, self._about, self._snapshot, self._pipeline_fence],
                     args=[self._token, *versions],
                 )
 
@@ -136,7 +211,14 @@ class Writer:
         """Delete the versions above `version` and serve the newest that is left; return how many went."""
         with map_exceptions():
             count: int = self._roll_back(
-                keys=[self._fence, self._head, self._versions, self._about, self._snapshot],
+                keys=[
+                    self._fence,
+                    self._head,
+                    self._versions,
+                    self._about,
+                    self._snapshot,
+                    self._pipeline_fence,
+                ],
                 args=[self._token, self._lineage, version],
             )
         return count
@@ -145,7 +227,8 @@ class Writer:
         """Store what this worker found as it started."""
         with map_exceptions():
             self._record_restore(
-                keys=[self._fence, self._restores], args=[self._token, msgspec.json.encode(restore)]
+                keys=[self._fence, self._restores, self._pipeline_fence],
+                args=[self._token, msgspec.json.encode(restore)],
             )
 
     def show_progress(self, text: str | None) -> None:

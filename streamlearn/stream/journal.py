@@ -14,6 +14,7 @@ class _Stamped(msgspec.Struct, rename={"version": "model_version"}, gc=False):
     offset: int
     version: int
     lineage: str
+    partition: int = 0
 
 
 _decode = msgspec.json.Decoder(_Stamped).decode
@@ -25,7 +26,7 @@ def read_entry(value: bytes, topic: str) -> Entry | None:
         stamp = _decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return Entry(stamp.offset, stamp.version, stamp.lineage, Output(value, topic))
+    return Entry(stamp.offset, stamp.version, stamp.lineage, Output(value, topic), stamp.partition)
 
 
 def journaled_chunks(

@@ -36,10 +36,12 @@ class Entry(NamedTuple):
     """The version that answered it."""
     lineage: str
     output: Output
+    partition: int = 0
+    """That of the record answered."""
 
 
 class Journal(Protocol):
-    """The committed answers of one lineage, taken in the order of their records."""
+    """The committed answers to one partition of a lineage, taken in the order of their records."""
 
     strays: list[Entry]
     """Answers that were skipped: nobody asked for them, or not again. The caller empties it."""
@@ -60,7 +62,7 @@ class Journal(Protocol):
 
 
 class Stream(Protocol):
-    """One pipeline's topics. Every method may raise `BrokerUnavailable`."""
+    """One partition of a pipeline's topics. Every method may raise `BrokerUnavailable`."""
 
     def oldest(self) -> int:
         """Return the offset of the oldest record that Kafka still holds."""
