@@ -16,8 +16,9 @@ from streamlearn.stream.lineage import Lineage
 class Learn(ScalarFunction):  # type: ignore[misc]
     """The SQL function `learn`: columns partition, offset, value → rows (value, topic)."""
 
-    def __init__(self, lineage: Lineage) -> None:
+    def __init__(self, lineage: Lineage, parallelism: int) -> None:
         self._lineage = lineage
+        self._parallelism = parallelism
 
     def is_deterministic(self) -> bool:
         """Return False: the result depends on more than the arguments."""
@@ -28,7 +29,8 @@ class Learn(ScalarFunction):  # type: ignore[misc]
         # What learns takes seconds to import, and a submission would wait for it.
         from flink_jobs.task import LearningTask
 
-        self._task = LearningTask(self._lineage, function_context.get_metric_group())
+        metrics = function_context.get_metric_group()
+        self._task = LearningTask(self._lineage, metrics, alone=self._parallelism == 1)
 
     def close(self) -> None:
         """Stop what runs in the background."""
@@ -39,9 +41,9 @@ class Learn(ScalarFunction):  # type: ignore[misc]
         return self._task.answer(partition, offset, value)
 
 
-def learn_function(lineage: Lineage) -> Any:
-    """Wrap `Learn` as the SQL function `learn`."""
+def learn_function(lineage: Lineage, parallelism: int) -> Any:
+    """Wrap `Learn` as the SQL function `learn`, for a job of so many parallel workers."""
     result = DataTypes.ROW(
         [DataTypes.FIELD("value", DataTypes.BYTES()), DataTypes.FIELD("topic", DataTypes.STRING())]
     )
-    return udf(Learn(lineage), result_type=result, func_type="pandas", deterministic=False)
+    return udf(Learn(lineage, parallelism), result_type=result, func_type="pandas", deterministic=False)

@@ -1,5 +1,8 @@
 """The learning's metrics, under the group `online_ml`: Flink shows them in its web UI and to Prometheus.
 
+Of a lineage with several partitions each has metrics of its own, in a group `partition` below; Prometheus is
+given that as a label.
+
 Lifetime figures (`sample_count`, the score's gauges and counts) continue over restarts, since they come from
 the learner's own state; `record_count`, `dead_letter_count` and the meters count since the worker started.
 Flink takes only whole numbers from Python, of 64 bits, so an accuracy is in percent and an error in
@@ -10,8 +13,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from streamlearn.engine.partitions import Partitions
 from streamlearn.engine.worker import Worker
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.stream.lineage import Lineage
 
 _SPAN_S = 10
 _LARGEST = 2**63 - 1
@@ -19,11 +24,33 @@ _LARGEST = 2**63 - 1
 _log = logging.getLogger(__name__)
 
 
+class PartitionMetrics:
+    """The metrics of every partition that a worker of Flink has; call `observe` after each batch."""
+
+    def __init__(self, group: Any, pipeline: Pipeline, partitions: Partitions, lineage: Lineage) -> None:
+        self._group = group.add_group("online_ml")
+        self._pipeline = pipeline
+        self._partitions = partitions
+        self._metrics: dict[int, LearningMetrics] = {}
+        self._has_several = len(lineage.partitions) > 1
+        if not self._has_several:
+            # All are there from the start; those of one of several show when its first record comes.
+            self._metrics[0] = LearningMetrics(self._group, pipeline, partitions.worker(0))
+
+    def observe(self) -> None:
+        """Take over the figures of each partition's worker and learner as they are now."""
+        for partition, worker in self._partitions.workers.items():
+            if partition not in self._metrics:
+                group = self._group.add_group("partition", str(partition))
+                self._metrics[partition] = LearningMetrics(group, self._pipeline, worker)
+            self._metrics[partition].observe()
+
+
 class LearningMetrics:
     """Gauges, counters and meters of a worker; call `observe` after each batch."""
 
     def __init__(self, group: Any, pipeline: Pipeline, worker: Worker) -> None:
-        group = self._group = group.add_group("online_ml")
+        self._group = group
         self._worker = worker
         blank = pipeline.new_learner().score
         self._gauges = blank.gauges()

@@ -12,6 +12,8 @@ class Plan(msgspec.Struct, frozen=True):
     """A job, ready to be handed to Flink."""
 
     lineage: Lineage
+    parallelism: int
+    """How many workers share its partitions."""
     options: dict[str, str]
     """Flink's options."""
     statements: list[str]

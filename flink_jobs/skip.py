@@ -17,9 +17,15 @@ from streamlearn.settings import Settings
 
 
 def skip_record(
-    settings: Settings, pipeline: Pipeline, offset: int, *, wait_s: float, echo: Callable[[str], None]
+    settings: Settings,
+    pipeline: Pipeline,
+    offset: int,
+    partition: int = 0,
+    *,
+    wait_s: float,
+    echo: Callable[[str], None],
 ) -> None:
-    """Set the record at `offset` aside unread, and submit the job again.
+    """Set the record at `offset` of a partition aside unread, and submit the job again.
 
     Raises
     ------
@@ -30,9 +36,10 @@ def skip_record(
     """
     with lock_submission(settings, pipeline), Broker(settings) as broker:
         register = LineageRegister(broker, pipeline)
-        register.check_skippable(offset)
+        register.check_skippable(offset, partition)
         if cancel_live_job(settings, pipeline, force=False):
             echo(f"{pipeline.name}: learn cancelled")
-        lineage = register.skip(offset)
-        echo(f"lineage {lineage.id} skips the record at offset {offset}: it becomes a dead letter")
+        lineage = register.skip(offset, partition)
+        where = f"offset {offset}" + (f" of partition {partition}" if len(lineage.partitions) > 1 else "")
+        echo(f"lineage {lineage.id} skips the record at {where}: it becomes a dead letter")
     submit(settings, pipeline, wait_s=wait_s, echo=echo)

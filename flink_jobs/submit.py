@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -80,26 +80,51 @@ def submit(
             _check_resumable(settings, register, pipeline)
         lineage = register.claim(fresh=fresh, accept_edits=accept_edits)
         checkpoint = None if rebuild else find_newest_checkpoint(lineage, settings)
-        before = register.resume_at(lineage)
+        before = [register.resume_at(lineage, partition) for partition in lineage.partitions]
         # With a checkpoint Flink itself knows where to go on.
-        start = lineage.start if checkpoint else before
+        starts = list(lineage.starts) if checkpoint else before
+        parallelism = _choose_parallelism(settings, lineage)
         echo(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
-            + (f"going on from {checkpoint.name}" if checkpoint else f"starting at offset {start}")
+            + (f"going on from {checkpoint.name}" if checkpoint else _describe_starts(starts))
+            + (f"; {len(starts)} partitions on {parallelism} workers" if len(starts) > 1 else "")
         )
-        _call_flink_run(settings, pipeline, lineage, start, checkpoint, lock, echo)
+        _call_flink_run(settings, pipeline, lineage, starts, parallelism, checkpoint, lock, echo)
         echo(f"{job_name(pipeline.name)} submitted")
     if wait_s:
         with Broker(settings) as broker:
-            register, end = LineageRegister(broker, pipeline), broker.stable_end(pipeline.topic)
+            register = LineageRegister(broker, pipeline)
+            ends = [broker.stable_end(pipeline.topic, partition) for partition in lineage.partitions]
 
             def has_answered() -> bool:
                 """All there is, or more than the records in a row on which the code may fail."""
-                answered_to = register.resume_at(lineage)
-                is_enough = answered_to > before + settings.set_aside_in_a_row
-                return is_enough or broker.is_hole(pipeline.topic, answered_to, end)
+                return all(map(has_answered_in, lineage.partitions, before, ends))
+
+            def has_answered_in(partition: int, start: int, end: int) -> bool:
+                answered_to = register.resume_at(lineage, partition)
+                is_enough = answered_to > start + settings.set_aside_in_a_row
+                return is_enough or broker.is_hole(pipeline.topic, answered_to, end, partition)
 
             echo(_wait_until_begun(settings, pipeline, has_answered, wait_s))
+
+
+def _choose_parallelism(settings: Settings, lineage: Lineage) -> int:
+    """Return how many workers share a lineage's partitions."""
+    partitions = len(lineage.partitions)
+    if partitions == 1:
+        return 1
+    return min(partitions, settings.parallelism or max(1, flink_api.count_free_slots(settings)))
+
+
+def _describe_starts(starts: Sequence[int]) -> str:
+    """Return where a job starts, in words.
+
+    >>> _describe_starts([5]), _describe_starts([5, 0])
+    ('starting at offset 5', 'starting at the offsets 5, 0')
+    """
+    if len(starts) == 1:
+        return f"starting at offset {starts[0]}"
+    return f"starting at the offsets {', '.join(map(str, starts))}"
 
 
 def _check_configured(settings: Settings) -> None:
@@ -148,12 +173,16 @@ def _check_resumable(settings: Settings, register: LineageRegister, pipeline: Pi
     lineage = register.current()
     if lineage is None or lineage.ended or find_newest_checkpoint(lineage, settings):
         return
-    start = register.resume_at(lineage)
-    if start > lineage.start:
+    for partition, first in enumerate(lineage.starts):
+        start = register.resume_at(lineage, partition)
+        if start == first:
+            continue
+        where = f" of partition {partition}" if len(lineage.partitions) > 1 else ""
         raise LineageError(
-            f"lineage {lineage.id} has answered the records up to offset {start - 1}, but no checkpoint of it"
-            f" is left in {settings.checkpoints}; `streamlearn train {pipeline.name} --rebuild` goes on"
-            " behind them, --fresh begins a new lineage"
+            f"lineage {lineage.id} has answered the records{where} up to offset {start - 1}, but no"
+            f" checkpoint of it is left in {settings.checkpoints};"
+            f" `streamlearn train {pipeline.name} --rebuild` goes on behind them,"
+            " --fresh begins a new lineage"
         )
 
 
@@ -161,7 +190,8 @@ def _call_flink_run(
     settings: Settings,
     pipeline: Pipeline,
     lineage: Lineage,
-    start: int,
+    starts: Sequence[int],
+    parallelism: int,
     checkpoint: Path | None,
     lock: int,
     echo: Callable[[str], None],
@@ -175,7 +205,7 @@ def _call_flink_run(
         command += ["--pyFiles", ",".join(map(str, files))]
     command += ["--pyClientExecutable", sys.executable, "--pyExecutable", sys.executable]
     command += ["--python", str(_LEARN)]
-    plan = msgspec.json.encode(build_plan(pipeline, lineage, start, settings)).decode()
+    plan = msgspec.json.encode(build_plan(pipeline, lineage, starts, parallelism, settings)).decode()
     variables = {**settings.environment(), **java.build_environment(settings), VARIABLE: plan}
     try:
         process = subprocess.run(

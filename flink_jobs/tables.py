@@ -5,10 +5,12 @@ serves all output topics, so that all output for a checkpoint's records is commi
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from flink_jobs.checkpoints import checkpoint_folder
 from flink_jobs.plan import Plan
+from streamlearn.broker.answer_keys import make_answer_key
 from streamlearn.broker.register import group_id
 from streamlearn.broker.topics import MAX_DEAD_LETTER_BYTES
 from streamlearn.operations.flink_api import job_name
@@ -26,24 +28,29 @@ TRANSACTION_TIMEOUT_MS = 7 * 24 * 3600 * 1000
 _BATCHES_PER_BUNDLE = 16
 
 
-def build_plan(pipeline: Pipeline, lineage: Lineage, start: int, settings: Settings) -> Plan:
-    """Return a lineage's job, which reads from offset `start` unless Flink resumes from a checkpoint."""
+def build_plan(
+    pipeline: Pipeline, lineage: Lineage, starts: Sequence[int], parallelism: int, settings: Settings
+) -> Plan:
+    """Return a lineage's job of so many parallel workers.
+
+    Partition k is read from offset `starts[k]` on, unless Flink resumes from a checkpoint.
+    """
+    partitions = len(lineage.partitions)
     statements = [
-        build_source_table(pipeline, settings, group_id(pipeline), start),
-        build_sink_table(pipeline, settings),
-        build_insert(pipeline),
+        build_source_table(pipeline, settings, group_id(pipeline), starts),
+        build_sink_table(pipeline, settings, partitions),
+        build_insert(pipeline, partitions),
     ]
-    return Plan(lineage, build_options(lineage, settings), statements)
+    return Plan(lineage, parallelism, build_options(lineage, settings, parallelism), statements)
 
 
-def build_options(lineage: Lineage, settings: Settings) -> dict[str, str]:
+def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dict[str, str]:
     """Return Flink's options for the job."""
     restart_ms = round(1000 * settings.restart_wait_s)
     checkpoints = (checkpoint_folder(lineage, settings) / str(lineage.epoch)).as_uri()
     return {
         "pipeline.name": job_name(lineage.pipeline),
-        # One learner a partition, and one partition a pipeline.
-        "parallelism.default": "1",
+        "parallelism.default": str(parallelism),
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
         # A bundle of one batch would make the JVM and Python take turns.
@@ -65,8 +72,12 @@ def build_options(lineage: Lineage, settings: Settings) -> dict[str, str]:
     }
 
 
-def build_source_table(pipeline: Pipeline, settings: Settings, group: str, start: int) -> str:
-    """Return the DDL of the input table, read from offset `start` unless Flink resumes from a checkpoint."""
+def build_source_table(pipeline: Pipeline, settings: Settings, group: str, starts: Sequence[int]) -> str:
+    """Return the DDL of the input table.
+
+    Partition k is read from offset `starts[k]` on, unless Flink resumes from a checkpoint.
+    """
+    offsets = ";".join(f"partition:{partition},offset:{start}" for partition, start in enumerate(starts))
     return f"""
         CREATE TABLE `{pipeline.topic}` (
             `value` BYTES,
@@ -80,17 +91,20 @@ def build_source_table(pipeline: Pipeline, settings: Settings, group: str, start
                 "properties.group.id": group,
                 "properties.isolation.level": "read_committed",
                 "scan.startup.mode": "specific-offsets",
-                "scan.startup.specific-offsets": f"partition:0,offset:{start}",
+                "scan.startup.specific-offsets": offsets,
                 "scan.topic-partition-discovery.interval": "0 ms",
             },
         )
     })"""
 
 
-def build_sink_table(pipeline: Pipeline, settings: Settings) -> str:
-    """Return the DDL of the output table."""
+def build_sink_table(pipeline: Pipeline, settings: Settings, partitions: int = 1) -> str:
+    """Return the DDL of the output table; of several partitions, answers have keys (`answer_keys.py`)."""
+    key = "`key` BYTES," if partitions > 1 else ""
+    keyed = {"key.format": "raw", "key.fields": "key", "value.fields-include": "EXCEPT_KEY"}
     return f"""
         CREATE TABLE `{pipeline.prediction_topic}` (
+            {key}
             `value` BYTES,
             `topic` STRING METADATA
         ) WITH ({
@@ -103,6 +117,7 @@ def build_sink_table(pipeline: Pipeline, settings: Settings) -> str:
                 "sink.transaction-naming-strategy": "pooling",
                 "properties.transaction.timeout.ms": str(TRANSACTION_TIMEOUT_MS),
                 "properties.max.request.size": str(MAX_DEAD_LETTER_BYTES),
+                **(keyed if partitions > 1 else {}),
             },
         )
     })"""
@@ -117,16 +132,18 @@ def transactional_id_prefix(pipeline: Pipeline) -> str:
     return f"streamlearn-{pipeline.name}:"
 
 
-def build_insert(pipeline: Pipeline) -> str:
+def build_insert(pipeline: Pipeline, partitions: int = 1) -> str:
     """Return the INSERT statement, which runs for ever.
 
     It calls `learn` once a row and reads both columns from that result. Two calls would learn each record
     twice.
     """
+    cases = " ".join(f"WHEN {k} THEN x'{make_answer_key(k).hex()}'" for k in range(partitions))
+    key, partition = (f"CASE `partition` {cases} END, ", ", `partition`") if partitions > 1 else ("", "")
     return f"""
         INSERT INTO `{pipeline.prediction_topic}`
-        SELECT answer.`value`, answer.`topic`
-        FROM (SELECT learn(`partition`, `offset`, `value`) AS answer FROM `{pipeline.topic}`)"""  # noqa: S608 (the names are the pipeline's own)
+        SELECT {key}answer.`value`, answer.`topic`
+        FROM (SELECT learn(`partition`, `offset`, `value`) AS answer{partition} FROM `{pipeline.topic}`)"""  # noqa: S608 (the names are the pipeline's own)
 
 
 def _format_options(settings: Settings, own: dict[str, str]) -> str:

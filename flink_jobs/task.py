@@ -3,16 +3,16 @@
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
 from pyflink.metrics import MetricGroup
 
-from flink_jobs.metrics import LearningMetrics
+from flink_jobs.metrics import PartitionMetrics
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.kafka_stream import KafkaStream
-from streamlearn.broker.register import LineageRegister
-from streamlearn.engine.worker import Worker
+from streamlearn.broker.register import LineageRegister, group_id
+from streamlearn.engine.partitions import Partitions
 from streamlearn.errors import BrokerUnavailable
 from streamlearn.learning.blas import pin_blas_threads
 from streamlearn.learning.collector import relieve_collector
@@ -22,60 +22,65 @@ from streamlearn.storage.store import Store
 from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Input
 
+Value = TypeVar("Value")
+
 _COMMITTED_POLL_S = 5.0
 
 _log = logging.getLogger(__name__)
 
 
 class LearningTask:
-    """A lineage's worker, connected with this process' settings.
+    """The partitions of a lineage that Flink has put into this process, connected with its settings.
 
-    The model is loaded with the first rows, whose offset tells where Flink resumed.
+    Models are loaded at the first records, whose offsets tell where Flink resumed. `alone` says that no
+    other process shares the partitions.
     """
 
-    def __init__(self, lineage: Lineage, metrics: MetricGroup) -> None:
+    def __init__(self, lineage: Lineage, metrics: MetricGroup, *, alone: bool) -> None:
         pin_blas_threads()
         settings = Settings.load()
         pipeline = load(lineage.reference)
         broker = Broker(settings)
         LineageRegister(broker, pipeline).check_open(lineage)
-        stream = KafkaStream(broker, pipeline)
-        self._committed = PolledValue(stream.committed, _COMMITTED_POLL_S)
-        self._worker = Worker(
+        group = group_id(pipeline)
+        committed = PolledValue(lambda: broker.committed_offsets(group, pipeline.topic), _COMMITTED_POLL_S)
+        self._committed = committed
+        self._partitions = Partitions(
             pipeline,
             lineage,
             settings,
             store=Store.of(settings),
-            stream=stream,
-            committed=self._committed.get,
+            open_stream=lambda partition: KafkaStream(broker, pipeline, partition),
+            committed=lambda partition: (committed.get() or {}).get(partition),
+            alone=alone,
         )
-        self._worker.admit()
-        self._metrics = LearningMetrics(metrics, pipeline, self._worker)
+        self._partitions.admit()
+        self._metrics = PartitionMetrics(metrics, pipeline, self._partitions, lineage)
         relieve_collector()
 
     def close(self) -> None:
-        """Stop polling the committed offset."""
+        """Stop polling the committed offsets."""
         self._committed.stop()
 
     def answer(self, partition: Any, offset: Any, value: Any) -> pd.DataFrame:
         """Answer a batch of rows, one output row for each."""
         rows = [Input(int(p), int(o), v) for p, o, v in zip(partition, offset, value, strict=True)]
-        answers = self._worker.answer(rows)
+        answers = self._partitions.answer(rows)
         self._metrics.observe()
         return pd.DataFrame(answers, columns=["value", "topic"])
 
 
-class PolledValue:
+class PolledValue(Generic[Value]):
     """A value that a background thread reads again every `every_s` seconds; None until it is known."""
 
-    def __init__(self, read: Callable[[], int | None], every_s: float) -> None:
+    def __init__(self, read: Callable[[], Value], every_s: float) -> None:
         self._read = read
         self._every_s = every_s
-        self._value: int | None = None
+        self._value: Value | None = None
         self._stopped = threading.Event()
         threading.Thread(target=self._poll, daemon=True).start()
 
-    def get(self) -> int | None:
+    def get(self) -> Value | None:
         """Return the value as it was read last."""
         return self._value
 

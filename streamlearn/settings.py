@@ -91,6 +91,10 @@ class Settings:
         "stop",
         "if Kafka has lost records that were not learned yet: stop with an error, or continue and count them",
     )
+    parallelism: Annotated[int, Meta(ge=0)] = _option(
+        0,
+        "most workers that learn from a pipeline's partitions at once; 0: as many as task slots are free",
+    )
     log_mb: Count = _option(
         10, "MiB after which a log of the local stack is begun anew; the one before is kept"
     )
@@ -99,7 +103,7 @@ class Settings:
     )
     flink_rpc_port: Port = _option(6123, "port on which the local JobManager and TaskManager meet")
     flink_slots: Annotated[int, Meta(ge=0)] = _option(
-        4, "task slots of the local TaskManager; a pipeline takes one"
+        4, "task slots of the local TaskManager; a pipeline takes one for each of its workers"
     )
     jobmanager_metrics_port: Port = _option(9249, "port of the JobManager's Prometheus metrics")
     taskmanager_metrics_port: Port = _option(9250, "port of the TaskManager's Prometheus metrics")

@@ -114,9 +114,12 @@ def unpin(pipeline: str) -> None:
 
 @models.command()
 @_version
+@click.option(
+    "--partition", type=click.IntRange(min=0), help="Whose learner goes back, where there are several."
+)
 @_wait
 @click.pass_obj
-def rollback(pipeline: str, version: int, wait_s: float) -> None:
+def rollback(pipeline: str, version: int, partition: int | None, wait_s: float) -> None:
     """Let learning go on from VERSION, by a control record in the input topic.
 
     Records before the control record keep their answers; those after it are predicted and learned by VERSION.
@@ -125,7 +128,7 @@ def rollback(pipeline: str, version: int, wait_s: float) -> None:
     """
     from streamlearn.operations.lineage_changes import roll_back
 
-    _echo(roll_back(*_load(pipeline), version, wait_s=wait_s))
+    _echo(roll_back(*_load(pipeline), version, partition, wait_s=wait_s))
 
 
 @models.command()

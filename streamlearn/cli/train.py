@@ -87,7 +87,10 @@ def reset(pipeline: Pipeline, force: bool) -> None:
 @click.command()
 @takes_pipeline
 @click.option("--offset", type=click.IntRange(min=0), required=True, help="Where the record stands.")
-def skip(pipeline: Pipeline, offset: int) -> None:
+@click.option(
+    "--partition", type=click.IntRange(min=0), default=0, show_default=True, help="In which partition."
+)
+def skip(pipeline: Pipeline, offset: int, partition: int) -> None:
     """Get past a record on which the job ends each time, without losing the model.
 
     The record is kept as a dead letter; `streamlearn verify` skips it too. A record on which your code only
@@ -97,7 +100,7 @@ def skip(pipeline: Pipeline, offset: int) -> None:
     """
     from flink_jobs.skip import skip_record
 
-    skip_record(Settings.load(), pipeline, offset, wait_s=_WAIT_S, echo=click.echo)
+    skip_record(Settings.load(), pipeline, offset, partition, wait_s=_WAIT_S, echo=click.echo)
 
 
 commands = [train, skip]

@@ -31,7 +31,7 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
     streamlearn verify digits --last 10000
     """  # noqa: D301 (click wants the character)
     from streamlearn.broker.broker import Broker
-    from streamlearn.engine.verify import verify as compare
+    from streamlearn.engine.verification_report import combine_exit_codes
     from streamlearn.learning.blas import pin_blas_threads
     from streamlearn.learning.collector import relieve_collector
     from streamlearn.operations import verification
@@ -42,47 +42,39 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
     start = time.monotonic()
     try:
         with _OffsetProgress(f"verifying {pipeline.name}") as progress, Broker(settings) as broker:
-            lineage, snapshots, stream = verification.collect(broker, pipeline)
-            report = compare(
-                pipeline,
-                lineage,
-                stream,
-                snapshots,
-                key=settings.checkpoint_key,
-                last=last,
-                report_progress=progress.show,
-            )
+            reports = verification.verify_lineage(broker, pipeline, last=last, report_progress=progress.show)
     except StreamlearnError as error:
         if as_json:
             click.echo(msgspec.json.encode({"pipeline": pipeline.name, "error": str(error), "exit_code": 2}))
         click.echo(f"streamlearn: {error}", err=True)
         sys.exit(2)
+    exit_code = combine_exit_codes(reports)
     if as_json:
-        more = {"exit_code": report.exit_code, "records": report.records, "nothing": report.nothing_compared}
-        click.echo(msgspec.json.encode({**msgspec.to_builtins(report), **more}))
+        click.echo(msgspec.json.encode(verification.summarize(reports)))
     else:
-        for line in verification.format_report(report, time.monotonic() - start):
+        for line in verification.format_reports(reports, time.monotonic() - start):
             click.echo(line)
-    sys.exit(report.exit_code)
+    sys.exit(exit_code)
 
 
 class _OffsetProgress(ProgressDisplay):
     """A bar of the offset reached, out of the last one."""
 
     def __init__(self, title: str) -> None:
-        offsets = TextColumn("offset {task.completed:.0f} of {task.total:.0f}")
+        offsets = TextColumn("{task.fields[where]}offset {task.completed:.0f} of {task.total:.0f}")
         super().__init__(TextColumn(title), BarColumn(), offsets, every_s=0.5)
         self._title = title
-        self._task = self.bar.add_task("", total=1)
+        self._task = self.bar.add_task("", total=1, where="")
 
-    def show(self, offset: int, end: int) -> None:
-        """Show both, twice a second at most."""
+    def show(self, partition: int, offset: int, end: int) -> None:
+        """Show all three, twice a second at most; partition 0 goes without saying."""
         if not self.due():
             return
+        where = f"partition {partition}, " if partition else ""
         if self.live:
-            self.bar.update(self._task, completed=offset, total=end)
+            self.bar.update(self._task, completed=offset, total=end, where=where)
         else:
-            click.echo(f"{self._title}: offset {offset} of {end}", err=True)
+            click.echo(f"{self._title}: {where}offset {offset} of {end}", err=True)
 
 
 commands = [verify]

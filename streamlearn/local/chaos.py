@@ -25,8 +25,7 @@ from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister
 from streamlearn.engine.check import sample
 from streamlearn.engine.odd_records import make_odd_records
-from streamlearn.engine.verification_report import Report
-from streamlearn.engine.verify import verify
+from streamlearn.engine.verification_report import Report, combine_exit_codes
 from streamlearn.errors import StackError, StreamlearnError
 from streamlearn.local import health, processes
 from streamlearn.local.services import format_arguments, select_replayed
@@ -65,7 +64,8 @@ class Outcome:
     kills: list[tuple[float, str]] = field(default_factory=list)
     """(seconds since the start, part)"""
     restores: dict[str, list[Restore]] = field(default_factory=dict)
-    reports: dict[str, Report] = field(default_factory=dict)
+    reports: dict[str, list[Report]] = field(default_factory=dict)
+    """Of each pipeline, a report for each partition."""
 
     @property
     def rolled_back(self) -> int:
@@ -75,7 +75,7 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0: all equal; 1: something differs; 2: nothing was compared, or nothing was ever rolled back."""
-        codes = {report.exit_code for report in self.reports.values()}
+        codes = {combine_exit_codes(reports) for reports in self.reports.values()}
         return 1 if 1 in codes else 2 if codes != {0} or not self.rolled_back else 0
 
     def format_lines(self) -> Iterator[str]:
@@ -89,8 +89,10 @@ class Outcome:
                 f" {sum(rollbacks)} versions;"
                 f" {sum(restore.relearned for restore in restores)} offsets learned again from Kafka"
             )
-        for name, report in self.reports.items():
-            yield f"{name}: {report.records} records verified, {report.different} differences"
+        for name, reports in self.reports.items():
+            records = sum(report.records for report in reports)
+            different = sum(report.different for report in reports)
+            yield f"{name}: {records} records verified, {different} differences"
         if not self.rolled_back:
             yield "no restore rolled a version back: this run proves nothing; repeat it with more --minutes"
 
@@ -129,13 +131,18 @@ def run_chaos(
             _SETTLE_S,
             f"{pipeline.name} to be answered",
         )
-        restores = Store.of(settings).restores(pipeline.name)
-        outcome.restores[pipeline.name] = [restore for restore in restores if restore.time_s >= start_time_s]
         with Broker(settings) as broker:
-            lineage, snapshots, stream = verification.collect(broker, pipeline)
-            report = verify(pipeline, lineage, stream, snapshots, key=settings.checkpoint_key)
-        outcome.reports[pipeline.name] = report
-        for line in verification.format_report(report, time.monotonic() - start):
+            partitions = range(broker.count_partitions(pipeline.topic))
+            reports = verification.verify_lineage(broker, pipeline)
+        store = Store.of(settings)
+        outcome.restores[pipeline.name] = [
+            restore
+            for partition in partitions
+            for restore in store.restores(pipeline.name, partition)
+            if restore.time_s >= start_time_s
+        ]
+        outcome.reports[pipeline.name] = reports
+        for line in verification.format_reports(reports, time.monotonic() - start):
             echo(line)
     return outcome
 
@@ -191,14 +198,24 @@ def is_caught_up(settings: Settings, pipeline: Pipeline) -> bool:
     """Return whether a pipeline's job runs, and every record of its topic has a committed answer."""
     try:
         with Broker(settings) as broker:
-            register, stream = LineageRegister(broker, pipeline), KafkaStream(broker, pipeline)
+            register = LineageRegister(broker, pipeline)
             lineage = register.current()
             if lineage is None or not health.is_job_running(settings, pipeline.name):
                 return False
-            end, resumed = stream.end(), register.resume_at(lineage)
-            return resumed >= end or stream.is_hole(resumed, end)
+            if len(lineage.partitions) < broker.count_partitions(pipeline.topic):
+                return False
+            return all(
+                _is_answered(KafkaStream(broker, pipeline, partition), register.resume_at(lineage, partition))
+                for partition in lineage.partitions
+            )
     except StreamlearnError:
         return False
+
+
+def _is_answered(stream: KafkaStream, resumed: int) -> bool:
+    """Return whether no record stands at or after an offset."""
+    end = stream.end()
+    return resumed >= end or stream.is_hole(resumed, end)
 
 
 @contextmanager

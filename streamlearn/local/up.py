@@ -158,7 +158,9 @@ def _describe_position(settings: Settings, pipeline: Pipeline) -> str:
     with suppress(StreamlearnError), Broker(settings) as broker:
         register = LineageRegister(broker, pipeline)
         if lineage := register.current():
-            return f"; answered up to offset {register.resume_at(lineage) - 1}"
+            last = [register.resume_at(lineage, partition) - 1 for partition in lineage.partitions]
+            word = "offset" if len(last) == 1 else "the offsets"
+            return f"; answered up to {word} {', '.join(map(str, last))}"
     return ""
 
 

@@ -134,6 +134,11 @@ def runs_whole(settings: Settings, job: Job) -> bool:
     return bool(vertices) and all(vertex["status"] == "RUNNING" for vertex in vertices)
 
 
+def count_free_slots(settings: Settings) -> int:
+    """Return how many task slots no job has."""
+    return int(call(settings, "/overview")["slots-available"])
+
+
 def cancel(settings: Settings, job: Job) -> None:
     """Ask Flink to cancel a job."""
     call(settings, f"/jobs/{job.id}", method="PATCH", body={})

@@ -23,35 +23,50 @@ from streamlearn.stream.lineage import Lineage
 class _StoredSnapshots:
     """The snapshots of one lineage in Redis, for recovery."""
 
-    def __init__(self, store: Store, pipeline: str, lineage: str) -> None:
+    def __init__(self, store: Store, pipeline: str, lineage: str, partition: int) -> None:
         self._store, self._pipeline, self._lineage = store, pipeline, lineage
+        self._partition = partition
 
     def versions(self) -> list[int]:
         """Return the versions that are kept, ascending."""
-        return list(self._store.versions(self._pipeline, self._lineage))
+        return list(self._store.versions(self._pipeline, self._lineage, self._partition))
 
     def read(self, version: int) -> bytes | None:
         """Return a snapshot's bytes, or None where it is not kept."""
-        return self._store.snapshot(self._pipeline, self._lineage, version)
+        return self._store.snapshot(self._pipeline, self._lineage, version, self._partition)
 
 
-def roll_back(settings: Settings, pipeline: Pipeline, version: int, *, wait_s: float) -> Iterator[str]:
+def roll_back(
+    settings: Settings,
+    pipeline: Pipeline,
+    version: int,
+    partition: int | None = None,
+    *,
+    wait_s: float,
+) -> Iterator[str]:
     """Order by a control record that learning goes on from `version`; yield lines about what happens.
+
+    Parameters
+    ----------
+    partition
+        The partition whose learner goes back; the others go on. None: the lineage's only one.
 
     Raises
     ------
     LineageError
-        There is no such version or no open lineage, or the job has refused.
+        There is no such version, partition or no open lineage, or the job has refused.
     BadSetting
         There is no key to sign with.
     """
     with Broker(settings) as broker:
         lineage = _open_lineage(broker, pipeline)
+        partition = _choose_partition(lineage, partition)
         order = control.sign(control.Rollback(lineage.id, version), settings.checkpoint_key)
-        _check_version_exists(broker, pipeline, lineage, version)
-        offset = broker.send(pipeline.topic, order)
-        yield f"the order to go on from version {version} is at offset {offset}"
-        if _wait_until_obeyed(broker, pipeline, lineage, offset, wait_s):
+        _check_version_exists(broker, pipeline, lineage, version, partition)
+        offset = broker.send(pipeline.topic, order, partition=partition)
+        where = _describe_partition(lineage, partition)
+        yield f"the order to go on from version {version} is at offset {offset}{where}"
+        if _wait_until_obeyed(broker, pipeline, lineage, offset, partition, wait_s):
             yield f"version {offset + 1} is version {version} again"
         else:
             yield _describe_wait(wait_s)
@@ -60,7 +75,9 @@ def roll_back(settings: Settings, pipeline: Pipeline, version: int, *, wait_s: f
 def use_lags(
     settings: Settings, pipeline: Pipeline, lags_by_series: Mapping[str, Sequence[int]], *, wait_s: float
 ) -> Iterator[str]:
-    """Order by a control record that forecasts are made from other lags; yield lines about what happens.
+    """Order by control records that forecasts are made from other lags; yield lines about what happens.
+
+    Each partition gets the order.
 
     Raises
     ------
@@ -76,12 +93,16 @@ def use_lags(
         series, first_lags = require_lags(pipeline)
         lags = LagSet.of(first_lags.series, lags_by_series, series.window_length).chosen
         order = control.sign(control.Lags(lineage.id, lags), settings.checkpoint_key)
-        offset = broker.send(pipeline.topic, order)
-        yield f"the order to use the lags {format_lags(lags)} is at offset {offset}"
-        if _wait_until_obeyed(broker, pipeline, lineage, offset, wait_s):
-            yield f"version {offset + 1} uses them; what was learned of those that stay is kept"
-        else:
-            yield _describe_wait(wait_s)
+        offsets = [
+            broker.send(pipeline.topic, order, partition=partition) for partition in lineage.partitions
+        ]
+        for partition, offset in enumerate(offsets):
+            where = _describe_partition(lineage, partition)
+            yield f"the order to use the lags {format_lags(lags)} is at offset {offset}{where}"
+            if _wait_until_obeyed(broker, pipeline, lineage, offset, partition, wait_s):
+                yield f"version {offset + 1} uses them; what was learned of those that stay is kept"
+            else:
+                yield _describe_wait(wait_s)
 
 
 def newest_learner(settings: Settings, pipeline: Pipeline) -> Learner:
@@ -103,6 +124,23 @@ def newest_learner(settings: Settings, pipeline: Pipeline) -> Learner:
     raise NoModel(f"Redis keeps no version of {pipeline.name} yet")
 
 
+def _choose_partition(lineage: Lineage, partition: int | None) -> int:
+    """Return the partition that is meant; the lineage's only one where none is named."""
+    if partition is None:
+        if len(lineage.partitions) > 1:
+            raise LineageError(
+                f"{lineage.pipeline} learns from {len(lineage.partitions)} partitions, each with versions of"
+                " its own: say which by --partition"
+            )
+        return 0
+    lineage.in_partition(partition)
+    return partition
+
+
+def _describe_partition(lineage: Lineage, partition: int) -> str:
+    return f" of partition {partition}" if len(lineage.partitions) > 1 else ""
+
+
 def _open_lineage(broker: Broker, pipeline: Pipeline) -> Lineage:
     lineage = LineageRegister(broker, pipeline).current()
     if lineage is None or lineage.ended:
@@ -113,10 +151,10 @@ def _open_lineage(broker: Broker, pipeline: Pipeline) -> Lineage:
 
 
 def _wait_until_obeyed(
-    broker: Broker, pipeline: Pipeline, lineage: Lineage, offset: int, wait_s: float
+    broker: Broker, pipeline: Pipeline, lineage: Lineage, offset: int, partition: int, wait_s: float
 ) -> bool:
     """Wait for the job's answer; return whether it came. Raises `LineageError` where the job refuses."""
-    with KafkaStream(broker, pipeline).journal(lineage.id, offset) as journal:
+    with KafkaStream(broker, pipeline, partition).journal(lineage.id, offset) as journal:
         answer = journal.take(offset, wait_s)
     if answer is not None and answer.output.topic != pipeline.control_topic:
         reason = msgspec.json.decode(answer.output.value)["reason"]
@@ -128,16 +166,18 @@ def _describe_wait(wait_s: float) -> str:
     return f"no answer within {wait_s:.0f} s: it will be obeyed when the job gets there"
 
 
-def _check_version_exists(broker: Broker, pipeline: Pipeline, lineage: Lineage, version: int) -> None:
-    settings, end = broker.settings, KafkaStream(broker, pipeline).end()
-    if version > end:
+def _check_version_exists(
+    broker: Broker, pipeline: Pipeline, lineage: Lineage, version: int, partition: int
+) -> None:
+    settings, stream = broker.settings, KafkaStream(broker, pipeline, partition)
+    if version > (end := stream.end()):
         raise LineageError(f"version {version} is not there yet: {pipeline.topic} ends at offset {end}")
-    snapshots = _StoredSnapshots(Store.of(settings), pipeline.name, lineage.id)
+    snapshots = _StoredSnapshots(Store.of(settings), pipeline.name, lineage.id, partition)
     recovery = Recovery(
         pipeline,
-        lineage,
+        lineage.in_partition(partition),
         snapshots,
-        KafkaStream(broker, pipeline),
+        stream,
         key=settings.checkpoint_key,
         wait_s=settings.journal_wait_s,
     )
