@@ -4,10 +4,12 @@ import gc
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers import learner
 
-from benchmarks import engine
+from benchmarks import engine, partitions
 from benchmarks.engine import summarize
 
 
@@ -35,3 +37,32 @@ def test_a_ratio_is_one_of_the_same_round() -> None:
     summary = summarize(times)
     assert summary["bare"] == {"median_us": 2.0, "lowest_us": 2.0, "highest_us": 20.0, "ratio": 1.0}
     assert summary["engine"]["ratio"] == 1.5
+
+
+def test_one_learner_alone_is_its_own_average_and_vote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "_UNTIL", (800,))
+    (accuracies,) = partitions.simulate(1).values()
+    assert set(accuracies) == {"own", "average", "vote", "one"}
+    assert len(set(accuracies.values())) == 1
+    assert accuracies["own"] > 0.5
+
+
+def test_several_learners_share_the_stream_and_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "_UNTIL", (800,))
+    (accuracies,) = partitions.simulate(4).values()
+    assert accuracies["own"] < accuracies["average"]
+    assert len(set(accuracies.values())) > 1
+
+
+def test_an_average_is_weighted_by_what_was_learned() -> None:
+    small, large = learner(100), learner(300)
+    merged = partitions.average([small, large])
+    expected = (100 * small.model.coef_ + 300 * large.model.coef_) / 400
+    np.testing.assert_allclose(merged.coef_, expected)
+
+
+def test_records_are_dealt_out_in_turn() -> None:
+    block = next(iter(partitions.deal_out(4, 8)))
+    (whole,) = next(iter(partitions.deal_out(1, 8)))
+    dealt = [record for turn in zip(*block, strict=True) for record in turn]
+    assert dealt[: len(whole)] == whole[: len(dealt)]
