@@ -2,9 +2,12 @@
 
 import csv
 import json
+import math
 import random
 import re
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,13 @@ from helpers import MakeApp, put
 from streamlearn.cli.main import main
 from streamlearn.engine.evaluate import evaluate
 from streamlearn.errors import FileError
+from streamlearn.lags.readers import RawTable
+from streamlearn.learning import Forecast
 from streamlearn.learning.learner import predict_then_learn
-from streamlearn.learning.metrics import Accuracy, Errors
+from streamlearn.learning.metrics import Accuracy, Errors, HorizonErrors
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.pipelines.drafts.inference import infer
+from streamlearn.pipelines.drafts.inference import DraftOptions, Source, infer, infer_table
+from streamlearn.pipelines.drafts.module_text import write_module
 from streamlearn.pipelines.registry import load
 from streamlearn.storage.store import Store
 from streamlearn.stream.records import encode
@@ -172,6 +178,132 @@ def test_a_file_of_json_lines_with_times_is_replayed_in_their_order(folder: Path
     assert score.summary()["accuracy"] > 0.8  # type: ignore[operator]
 
 
+def write_load(folder: Path, hours: int = 700) -> None:
+    """Hours of a load, out of order, which follows the time of day and the temperature, and some gaps."""
+    rng, rows = random.Random(4), []
+    for number in rng.sample(range(hours), hours):
+        time = datetime(2025, 3, 1) + timedelta(hours=number)
+        warmth = 10 * math.sin(number / 500) + rng.gauss(0, 1)
+        load = 60 + 20 * math.sin(2 * math.pi * number / 24) + warmth + rng.gauss(0, 1)
+        free = "free" if time.weekday() > 4 else "work"
+        shown = "" if rng.random() < 0.02 else f"{load:.2f}".replace(".", ",")
+        rows.append([f"{time:%d.%m.%Y %H:%M}", shown, f"{warmth:.1f}".replace(".", ","), free, f"u{number}"])
+    write_csv(folder / "load.csv", ["ts", "Load (MW)", "warm", "day", "user"], rows, ";")
+
+
+def test_a_forecast_from_a_file_beats_persistence(folder: Path) -> None:
+    write_load(folder)
+    pipeline = draft("consumption", "load.csv", "load (mw)", "--task", "forecast", "--time", "ts")
+    score = evaluate(pipeline, skip=300)
+    assert isinstance(score, HorizonErrors)
+    assert list(score.horizons) == ["1", "3", "6", "12", "24"]
+    for errors in score.horizons.values():
+        assert errors.samples > 300
+        assert errors.rmse < 0.9 * errors.baseline_rmse  # type: ignore[operator]
+    learner = pipeline.new_learner()
+    assert pipeline.dataset is not None
+    for number, record in enumerate(islice(pipeline.dataset.records(), 60), start=1):
+        predict_then_learn(learner, [pipeline.codec.decode(encode(record))], number)
+    assert learner.latest is not None
+    assert learner.latest["ts"] == "2025-03-03 11:00:00"
+    assert (
+        "predicts Load (MW), 1, 3, 6, 12, 24 steps of 1 h ahead"
+        in invoke(
+            *("init", "consumption", "--from", "load.csv", "--label", "load (mw)", "--task", "forecast"),
+            *("--time", "ts", "--force"),
+        ).stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "horizons", "length"),
+    [(60, (1, 3, 6, 12, 24), 25), (900, (1, 3, 6, 12, 24), 97), (86_400, (1, 2, 3, 7), 15)],
+)
+def test_a_forecast_goes_as_far_as_its_steps_suggest(
+    folder: Path, seconds: int, horizons: tuple[int, ...], length: int
+) -> None:
+    rows = [[1767225600 + seconds * number, number * 37 % 101] for number in range(200)]
+    write_csv(folder / "steps.csv", ["epoch", "y"], rows)
+    learning = draft("steps", "steps.csv", "y", "--task", "forecast", "--time", "epoch").learning
+    assert isinstance(learning, Forecast)
+    assert (learning.horizons, learning.length) == (horizons, length)
+    assert learning.series.step(load("steps").record(epoch=1767225600.0 + seconds)) == 1 + (
+        1767225600 // seconds
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("t,y\n" + "2026-01-01,1\n2026-01-02,2\n" * 9, "16 of 18 rows repeat a time of t"),
+        ("t,y\n2026-01-01,1\n2026-02-01,2\n2026-03-01,4\n", "the steps of t are 1 month"),
+        ("t,y\n2026-01-01,1\n2026-01-02,2\n2026-01-02T07:00,2\n2026-01-03,3\n", "not evenly spaced"),
+        ("t,y\n2026-01-01,a\n2026-01-02,b\n", "the label y is 'a', not a number"),
+    ],
+)
+def test_a_file_that_is_no_series_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "rows.csv").write_text(text)
+    with pytest.raises(FileError, match=re.escape(message)):
+        infer(tmp_path / "rows.csv", DraftOptions("y", task="forecast", time="t"))
+
+
+def test_a_topic_is_read_as_it_stands(folder: Path) -> None:
+    """Numbers, booleans and times that are text there are read by properties; the label as well."""
+    rng, rows = random.Random(5), []
+    for number in range(200):
+        size = rng.uniform(0, 9)
+        row = {
+            "Size": str(size).replace(".", ",") if number else "NA",
+            "n": number % 7,
+            "open?": "yes" if number % 2 else "no",
+            "paid": bool(number % 3),
+            "at": f"{1 + number % 28}.{1 + number % 12}.2025",
+            "when": f"2026-01-{1 + number % 28:02}T10:00:00Z",
+            "kind": f" {'abc'[number % 3]}",
+            "Price": f"{3 * size + number % 7:.2f}".replace(".", ","),
+        }
+        rows.append(row if number % 5 else {name: row[name] for name in row if name != "n"})
+    table = RawTable("topic sales", list(rows[1]), list(rows))
+    inference = infer_table(table, Source("shop.sales", is_topic=True), DraftOptions("Price"))
+    (folder / "sales.py").write_text(write_module("sales", "", inference))
+    pipeline = load("sales")
+    assert (pipeline.topic, pipeline.dataset) == ("shop.sales", None)
+    records = [pipeline.codec.decode(encode(row)) for row in rows]
+    record = records[1]
+    assert record.size_value == float(rows[1]["Size"].replace(",", "."))
+    assert records[0].size_value is None
+    assert (record.open_value, record.paid, record.at_value) == (True, True, "2025-02-02T00:00:00")
+    assert (record.when.hour, record.kind_value) == (10, "b")
+    learner = pipeline.new_learner()
+    for start in range(0, 200, 10):
+        predict_then_learn(learner, records[start : start + 10], start + 10)
+    assert learner.score.rmse < 0.7 * learner.score.baseline_rmse
+    (folder / "rows.jsonl").write_bytes(b"\n".join(map(encode, rows)))
+    done = invoke("check", "sales", "--records", "rows.jsonl")
+    assert done.exit_code == 0, done.output
+
+
+def test_dates_with_dots_are_no_decimals(tmp_path: Path) -> None:
+    rows = [[f"{1 + number % 28}.1.2026", f"{number},5", number % 2] for number in range(60)]
+    write_csv(tmp_path / "rows.csv", ["day", "x", "y"], rows, ";")
+    inference = infer(tmp_path / "rows.csv", DraftOptions("y"))
+    assert (inference.decimal, [column.kind for column in inference.columns]) == (",", ["time", "number"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--from", "no-such.csv"], "there is no file no-such.csv"),
+        (["--from", "topic", "--time", "at"], "--time puts the rows of a file in order"),
+        (["--from", "topic", "--task", "forecast"], "a forecast needs --time COLUMN"),
+    ],
+)
+def test_what_init_cannot_do_it_says(folder: Path, words: list[str], message: str) -> None:
+    done = invoke("init", "something", "--label", "y", *words)
+    assert done.exit_code in (1, 2)
+    assert message in done.stderr
+
+
 def test_a_drafted_pipeline_is_served(folder: Path, store: Store, make_app: MakeApp) -> None:
     write_flats(folder)
     assert invoke("init", "lettings", "--from", "flats.csv", "--label", "Miete €").exit_code == 0
@@ -271,7 +403,7 @@ COLUMNS: dict[str, tuple[Callable[[int], Any], str]] = {
 def test_what_a_column_holds_is_told_from_its_values(tmp_path: Path, name: str) -> None:
     make, kind = COLUMNS[name]
     write_csv(tmp_path / "rows.csv", [name, "y"], [[make(n), "ab"[n % 2]] for n in range(120)])
-    (column,) = infer(tmp_path / "rows.csv", "y").columns
+    (column,) = infer(tmp_path / "rows.csv", DraftOptions("y")).columns
     assert column.kind == kind
 
 
@@ -292,7 +424,7 @@ LABELS: dict[str, tuple[Callable[[int], Any], Any]] = {
 def test_the_task_is_told_from_the_label(tmp_path: Path, name: str) -> None:
     make, classes = LABELS[name]
     write_csv(tmp_path / "rows.csv", ["x", "y"], [[n / 7, make(n)] for n in range(120)])
-    inference = infer(tmp_path / "rows.csv", "y")
+    inference = infer(tmp_path / "rows.csv", DraftOptions("y"))
     assert inference.classes == classes
     assert inference.task == ("regression" if classes is None else "classification")
     assert [type(value) for value in inference.classes or ()] == [type(value) for value in classes or ()]
@@ -300,7 +432,7 @@ def test_the_task_is_told_from_the_label(tmp_path: Path, name: str) -> None:
 
 def test_the_task_can_be_said(folder: Path) -> None:
     write_csv(folder / "rows.csv", ["x", "y"], [[n / 7, n % 11] for n in range(120)])
-    assert infer(Path("rows.csv"), "y", task="classification").classes == tuple(range(11))
+    assert infer(Path("rows.csv"), DraftOptions("y", task="classification")).classes == tuple(range(11))
     write_csv(folder / "rows.csv", ["x", "y"], [[n / 7, n % 2] for n in range(120)])
     assert draft("said", "rows.csv", "y", "--task", "regression").learning.classes is None
 
@@ -326,7 +458,7 @@ def test_a_file_that_cannot_be_told_is_refused(
 ) -> None:
     (tmp_path / "rows.csv").write_text(text)
     with pytest.raises(FileError, match=re.escape(message)):
-        infer(tmp_path / "rows.csv", **{"label": "y", **options})
+        infer(tmp_path / "rows.csv", DraftOptions(**{"label": "y", **options}))
 
 
 def test_the_order_of_day_and_month_can_be_said(folder: Path) -> None:

@@ -1,5 +1,6 @@
-"""A topic's records as the rows of a table; those that are no JSON objects are counted."""
+"""A topic's records as the rows of a table; those that are no JSON objects are counted, or named."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import msgspec
 
 from streamlearn.broker.broker import Broker
+from streamlearn.datasets.files import BadRow
 from streamlearn.errors import TopicRefused
 from streamlearn.lags.readers import RawTable
+from streamlearn.stream.control import is_control
+from streamlearn.stream.records import explain_reason
 
 _MAX_DIGITS = 1000
 """Python refuses to read an integer of more than 4300 digits; a float holds at most 309."""
@@ -24,6 +28,51 @@ def read_rows(broker: Broker, topic: str, last: int | None = None) -> RawTable:
     TopicRefused
         There is no such topic, or it has several partitions and so no order.
     """
+    return _decode(topic, _read(broker, topic, last))
+
+
+def read_sample(broker: Broker, topic: str, last: int) -> tuple[RawTable, list[BadRow]]:
+    """Read the records of a topic's newest `last` offsets as a job would, and those that it could not read.
+
+    Control records are neither.
+
+    Raises
+    ------
+    BrokerUnavailable
+        Kafka does not answer.
+    TopicRefused
+        There is no such topic, it has several partitions, or none of these records is a JSON object.
+    """
+    table, bad = RawTable(f"topic {topic}", []), []
+    names = dict[str, None]()
+    for record in _read(broker, topic, last):
+        where = f"offset {record.offset}"
+        if is_control(record.value):
+            continue
+        try:
+            row = msgspec.json.decode(record.value or b"", type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            bad.append(BadRow(where, _explain(record.value, error)))
+            continue
+        names.update(dict.fromkeys(row))
+        table.rows.append(row)
+        table.where.append(where)
+    table.names = list(names)
+    if not table.rows:
+        reason = f"none of its records can be read: {bad[0].where}: {bad[0].reason}" if bad else "it is empty"
+        raise TopicRefused(f"{topic} cannot be learned from as it is: {reason}")
+    return table, bad
+
+
+def _explain(value: bytes | None, error: Exception) -> str:
+    """Return why a record's value cannot be read."""
+    if value is None:
+        return "the value is null"
+    reason = str(error) or "the value cannot be decoded"
+    return explain_reason(reason, base64.b64encode(value).decode("ascii"))
+
+
+def _read(broker: Broker, topic: str, last: int | None) -> Iterator[Any]:
     partitions = broker.partitions(topic)
     if not partitions:
         raise TopicRefused(f"there is no topic {topic}")
@@ -32,7 +81,7 @@ def read_rows(broker: Broker, topic: str, last: int | None = None) -> RawTable:
     start = None
     if last is not None:
         start = max(broker.oldest(topic), broker.stable_end(topic) - last)
-    return _decode(topic, broker.read(topic, start))
+    return broker.read(topic, start)
 
 
 def _decode(topic: str, records: Iterator[Any]) -> RawTable:

@@ -5,15 +5,13 @@ still has a whole `--help`.
 """
 
 import sys
-from collections.abc import Iterator
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import click
 
+from streamlearn.cli.targets import use_stack_elsewhere
 from streamlearn.errors import MissingExtra, StreamlearnError
 from streamlearn.extras import describe_missing
-from streamlearn.settings import Settings, inherit_env, locate_home, preset_env, variable_name
 
 GROUP = "streamlearn.commands"
 
@@ -44,26 +42,7 @@ def main(context: click.Context) -> None:
     over HTTP. `streamlearn up` runs all of it on this machine.
     """
     if context.invoked_subcommand in _ASKS_A_STACK:
-        _use_stack_elsewhere()
-
-
-def _use_stack_elsewhere() -> None:
-    """Take the home from a folder above this one, or from the only running stack, where nothing names one."""
-    named = {variable_name(name) for name in ("home", "kafka", "redis", "flink")} & inherit_env().keys()
-    if named or Settings.home.is_dir():
-        return
-    home = locate_home(Path.cwd().parents, _list_running())
-    if home:
-        preset_env({variable_name("home"): str(home), variable_name("cache"): str(home / "cache")})
-        click.echo(f"streamlearn: using the stack in {home}", err=True)
-
-
-def _list_running() -> Iterator[Path]:
-    try:
-        from streamlearn.local.processes import list_homes
-    except ModuleNotFoundError:
-        return  # what runs stacks is not installed
-    yield from list_homes()
+        use_stack_elsewhere()
 
 
 def _add_commands() -> None:

@@ -1,4 +1,7 @@
-"""`streamlearn init`, `check` and `evaluate`, which need neither Kafka nor Flink nor Redis."""
+"""`streamlearn init`, `check` and `evaluate`, which need neither Kafka nor Flink nor Redis.
+
+Except where there is no file: then `init` and `check` look at the topic.
+"""
 
 import importlib.util
 import keyword
@@ -9,31 +12,37 @@ from pathlib import Path
 
 import click
 
-from streamlearn.cli.pipeline_argument import takes_pipeline
-from streamlearn.errors import ConfigurationError, FileError
+from streamlearn.cli.targets import takes_pipeline, use_stack_elsewhere
+from streamlearn.errors import ConfigurationError, DataUnavailable, FileError
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.pipelines.drafts.inference import Inference, infer
+from streamlearn.pipelines.drafts.inference import DraftOptions, Inference, Source, infer, infer_table
 from streamlearn.pipelines.drafts.labels import Task
 from streamlearn.pipelines.drafts.module_text import declare_columns, write_module
 from streamlearn.pipelines.registry import registered_names
+from streamlearn.settings import Settings
+
+_FILE_SUFFIXES = {".csv", ".tsv", ".txt", ".gz", ".jsonl", ".ndjson", ".json", ".parquet", ".pq"}
+_SAMPLE_OFFSETS = 20_000
+"""Of a topic so many of the newest are looked at."""
+_SHOWN_RECORDS = 3
 
 
 @click.command()
 @click.argument("name")
 @click.option(
     "--from",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "source",
+    metavar="FILE|TOPIC",
     required=True,
-    help="The file: .csv (also .gz), .jsonl or .parquet.",
+    help="A file: .csv (also .gz), .jsonl or .parquet; or the topic that the pipeline is to learn from.",
 )
 @click.option("--label", metavar="COLUMN", required=True, help="What is to be predicted.")
 @click.option(
     "--task",
-    type=click.Choice(["classification", "regression"]),
-    help="What the label is; otherwise told from its values.",
+    type=click.Choice(["classification", "regression", "forecast"]),
+    help="What the label is; otherwise told from its values. A forecast is of one series, and needs --time.",
 )
-@click.option("--time", metavar="COLUMN", help="Replay the rows in the order of these times.")
+@click.option("--time", metavar="COLUMN", help="The times: rows of a file are replayed in their order.")
 @click.option(
     "--time-format",
     metavar="FORMAT",
@@ -42,28 +51,55 @@ from streamlearn.pipelines.registry import registered_names
 @click.option("--force", is_flag=True, help="Overwrite NAME.py.")
 def init(
     name: str,
-    file: Path,
+    source: str,
     label: str,
     task: Task | None,
     time: str | None,
     time_format: str | None,
     force: bool,
 ) -> None:
-    """Draft a pipeline from a file: write the module NAME.py, which is yours to edit.
+    """Draft a pipeline from a file or a topic: write the module NAME.py, which is yours to edit.
 
     \b
     streamlearn init flowers --from iris.csv --label species
+    streamlearn init load --from load.csv --label MW --time hour --task forecast
+    streamlearn init payments --from payments --label fraud
     """  # noqa: D301 (click wants the character)
     module = Path(f"{name}.py")
     _check_name(name, module, force=force)
-    inference = infer(file, label, task=task, time=time, time_format=time_format)
-    if not declare_columns(inference).names:
-        raise FileError(f"{file} has no column to predict {label} from")
-    text = write_module(name, _make_relative(file), inference)
-    module.write_text(text, encoding="utf-8")
+    if task == "forecast" and time is None:
+        raise click.UsageError("a forecast needs --time COLUMN, the column of the times")
+    options = DraftOptions(label, task, time, time_format)
+    is_topic = not Path(source).is_file()
+    inference = _infer_topic(source, options) if is_topic else infer(Path(source), options)
+    if inference.series is None and not declare_columns(inference).names:
+        raise FileError(f"{source} has no column to predict {label} from")
+    file = "" if is_topic else _make_relative(Path(source))
+    module.write_text(write_module(name, file, inference), encoding="utf-8")
     click.echo(f"{module}: {_describe(inference)}\nRead it, mend what it has guessed wrong, and then:\n")
-    for command in (f"check {name}", f"train {name}", f"replay {name} --file {shlex.quote(str(file))}"):
+    commands = [f"check {name}", f"train {name}"]
+    commands += [] if is_topic else [f"replay {name} --file {shlex.quote(source)}"]
+    for command in commands:
         click.echo(f"  streamlearn {command}")
+
+
+def _infer_topic(topic: str, options: DraftOptions) -> Inference:
+    """Tell what a topic's newest records seem to hold; name those that cannot be read."""
+    if "/" in topic or Path(topic).suffix.lower() in _FILE_SUFFIXES:
+        raise FileError(f"there is no file {topic}")
+    if options.time is not None and options.task != "forecast":
+        raise click.UsageError("--time puts the rows of a file in order; a topic has its own")
+    from streamlearn.broker.broker import Broker
+    from streamlearn.broker.rows import read_sample
+
+    use_stack_elsewhere()
+    with Broker(Settings.load()) as broker:
+        table, bad = read_sample(broker, topic, _SAMPLE_OFFSETS)
+    for row in bad[:_SHOWN_RECORDS]:
+        click.echo(f"{row.where} of {topic} cannot be read: {row.reason}", err=True)
+    if bad:
+        click.echo(f"{len(bad)} such records are in all; the job keeps them as dead letters", err=True)
+    return infer_table(table, Source(topic, is_topic=True, bad=len(bad)), options)
 
 
 def _check_name(name: str, module: Path, *, force: bool) -> None:
@@ -91,9 +127,13 @@ def _make_relative(file: Path) -> str:
 def _describe(inference: Inference) -> str:
     label = inference.label.name
     what = f"one of {len(inference.classes)} classes" if inference.classes else "a number"
+    if inference.series is not None:
+        count, unit = inference.series.step_words
+        ahead = ", ".join(map(str, inference.series.horizons))
+        what = f"{ahead} steps of {count} {unit} ahead"
     kinds = Counter(column.kind for column in inference.columns)
     parts = [f"{count} {kind}" for kind, count in kinds.items()]
-    bad = f"; {inference.bad} rows cannot be read" if inference.bad else ""
+    bad = f"; {inference.source.bad} rows cannot be read" if inference.source.bad else ""
     return f"predicts {label}, {what}, from {inference.rows} rows{bad}; columns: {', '.join(parts)}"
 
 
@@ -108,6 +148,8 @@ def _describe(inference: Inference) -> str:
 def check(pipeline: Pipeline, records: Path | None, limit: int) -> None:
     """Try a pipeline of your own, offline: its records, its state, whether results repeat.
 
+    Without a data set and --records, it takes the newest records of the pipeline's topic.
+
     Exit 0: every test has passed. Exit 1: one has failed.
 
     Example: streamlearn check --pipeline mine:pipeline
@@ -116,13 +158,34 @@ def check(pipeline: Pipeline, records: Path | None, limit: int) -> None:
     from streamlearn.learning.blas import pin_blas_threads
 
     pin_blas_threads()
-    values = records.read_bytes().splitlines()[:limit] if records else check.sample(pipeline, limit)
+    if records is not None:
+        values = records.read_bytes().splitlines()[:limit]
+    elif pipeline.dataset is not None:
+        values = check.sample(pipeline, limit)
+    else:
+        values = _read_topic(pipeline, limit)
     passed = True
     for finding in check.check(pipeline, values):
         mark = "✗" if not finding.passed else "!" if finding.noted else "✓"
         click.echo(f"{mark} {finding.what} ({finding.detail})")
         passed = passed and finding.passed
     sys.exit(0 if passed else 1)
+
+
+def _read_topic(pipeline: Pipeline, limit: int) -> list[bytes]:
+    """Return the newest records of a pipeline's topic, as they stand there."""
+    from streamlearn.broker.broker import Broker
+    from streamlearn.stream.control import is_control
+
+    use_stack_elsewhere()
+    with Broker(Settings.load()) as broker:
+        if not broker.partitions(pipeline.topic):
+            raise DataUnavailable(
+                f"{pipeline.name} has no data set, and there is no topic {pipeline.topic}: give it --records"
+            )
+        start = max(broker.oldest(pipeline.topic), broker.stable_end(pipeline.topic) - limit)
+        values = [record.value or b"" for record in broker.read(pipeline.topic, start)]
+    return [value for value in values if not is_control(value)]
 
 
 @click.command()

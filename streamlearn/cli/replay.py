@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 
 from producer.replay import ReplayProgress
 from producer.replay import replay as send_dataset
-from streamlearn.cli.pipeline_argument import takes_pipeline
 from streamlearn.cli.progress import ProgressDisplay
+from streamlearn.cli.targets import takes_pipeline
 from streamlearn.datasets.table import Table
 from streamlearn.errors import DataError, NotSupported
 from streamlearn.pipelines.base import Pipeline

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, TextColumn
 
-from streamlearn.cli.pipeline_argument import takes_pipeline
 from streamlearn.cli.progress import ProgressDisplay
+from streamlearn.cli.targets import takes_pipeline
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 

@@ -3,7 +3,7 @@
 import click
 
 import flink_jobs  # noqa: F401 (if it is missing, `main.py` lists the command with what to install)
-from streamlearn.cli.pipeline_argument import takes_pipeline
+from streamlearn.cli.targets import takes_pipeline
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 

@@ -7,8 +7,8 @@ import click
 import msgspec
 from rich.progress import BarColumn, TextColumn
 
-from streamlearn.cli.pipeline_argument import takes_pipeline
 from streamlearn.cli.progress import ProgressDisplay
+from streamlearn.cli.targets import takes_pipeline
 from streamlearn.errors import StreamlearnError
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings

@@ -434,8 +434,7 @@ class ForecastLearner(Learner):
 
 def _name_time(record: Any, step: int) -> str:
     """Return a record's own time as it stands in the record; the number of its step where it has none."""
-    name: str = getattr(record, "ts", str(step))
-    return name
+    return str(getattr(record, "ts", step))
 
 
 def _predict_one(model: Any, x: Floats) -> float:

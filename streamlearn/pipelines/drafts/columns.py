@@ -50,6 +50,12 @@ class Column:
     """Of a time: see `datasets.values.to_time`; of an epoch, the unit."""
     is_whole: bool = False
     """Of an identifier: whether it is a number."""
+    wire_types: tuple[str, ...] = ()
+    """The types that its values have in a topic, where they are not those of the kind."""
+    reader: str = ""
+    """The function of `datasets.values` that makes a value of what the topic has; empty: it is one."""
+    attribute: str = ""
+    """What features are made of: the field, or the property that reads it."""
 
 
 def guess_column(
@@ -80,6 +86,7 @@ class _Guess:
         self._texts = [text for value in values if (text := to_text(value)) is not None]
 
     def make(self, *, is_time: bool) -> Column:
+        """Return the column."""
         if not self._present and not self._texts:
             return self._column("left out", note="it is empty")
         if any(isinstance(value, list | dict) for value in self._present):
@@ -97,7 +104,7 @@ class _Guess:
         return replace(column, may_miss=len(self._present) < self._count)
 
     def _column(self, kind: Kind, **others: Any) -> Column:
-        return Column(self._name, self._field, kind, **others)
+        return Column(self._name, self._field, kind, attribute=self._field, **others)
 
     def _share(self, convert: Callable[[Any], Any]) -> float:
         """Return how many of the values can be converted."""

@@ -1,52 +1,58 @@
-"""What a file seems to hold. Nothing here is final: a person reads and mends what is made of it."""
+"""What rows seem to hold. Nothing here is final: a person reads and mends what is made of it."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from streamlearn.datasets.files import BadRow, read_file
+from streamlearn.datasets.files import read_file
 from streamlearn.errors import BadSeries, FileError
 from streamlearn.lags.readers.numbers import find_marks, tidy_number
 from streamlearn.lags.readers.raw_table import RawTable, is_missing, repeated_names
+from streamlearn.lags.readers.time_texts import read_text
 from streamlearn.pipelines.drafts.columns import MOST, Column, guess_column
 from streamlearn.pipelines.drafts.labels import Task, infer_label, is_sorted
 from streamlearn.pipelines.drafts.names import can_rename, name_fields
+from streamlearn.pipelines.drafts.series import Series, infer_series
+from streamlearn.pipelines.drafts.wire import fit_to_topic
 
 _SAMPLE = 100_000
 _NUMBER = re.compile(r"[+-]?[\d.,\s'’−-]*\d[\d.,\s'’]*(?:[eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
-class Inference:
-    """What a file seems to hold."""
+class Source:
+    """Where rows come from: a file, or a topic."""
 
-    path: Path
+    name: str
+    is_topic: bool = False
+    bad: int = 0
+    """Rows that are none, such as those with too few fields."""
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What rows seem to hold."""
+
+    source: Source
     columns: tuple[Column, ...]
     """Without the label."""
     label: Column
     task: Task
     classes: tuple[Any, ...] | None
     rows: int
-    bad: int
-    """Rows that are none, such as those with too few fields."""
     decimal: str
     order: str | None
     """The field that puts the rows in order, where one was named."""
     shuffle: bool
     """Whether the file is sorted by its label."""
+    series: Series | None = None
+    """Of a forecast."""
 
 
-def infer(
-    path: Path,
-    label: str,
-    *,
-    task: Task | None = None,
-    time: str | None = None,
-    time_format: str | None = None,
-) -> Inference:
-    """Read a file and tell what its columns seem to hold; of many rows 100,000 are looked at, evenly spread.
+@dataclass(frozen=True)
+class DraftOptions:
+    """What the user says about the rows.
 
     Parameters
     ----------
@@ -55,10 +61,20 @@ def infer(
     task
         What it is; None: told from the label.
     time
-        The column that puts the rows in order.
+        The column that puts the rows in order; a forecast needs one.
     time_format
         What times do not tell by themselves: `day`, `month` or `year`, whichever comes first, or a format of
         `strptime`.
+    """
+
+    label: str
+    task: Task | None = None
+    time: str | None = None
+    time_format: str | None = None
+
+
+def infer(path: Path, options: DraftOptions) -> Inference:
+    """Read a file and tell what its columns seem to hold.
 
     Raises
     ------
@@ -66,28 +82,35 @@ def infer(
         The file cannot be read or understood, or has no such column.
     """
     table, bad = read_file(path)
+    return infer_table(table, Source(str(path), bad=len(bad)), options)
+
+
+def infer_table(table: RawTable, source: Source, options: DraftOptions) -> Inference:
+    """Tell what a table's columns seem to hold; of many rows 100,000 are looked at, evenly spread.
+
+    Raises
+    ------
+    FileError
+        The table cannot be understood, or has no such column.
+    """
     try:
-        return _infer(path, table, bad, label, task, time, time_format)
+        return _infer(table, source, options)
     except BadSeries as error:
         raise FileError(str(error)) from None
 
 
-def _infer(
-    path: Path,
-    table: RawTable,
-    bad: Sequence[BadRow],
-    label: str,
-    task: Task | None,
-    time: str | None,
-    time_format: str | None,
-) -> Inference:
+def _infer(table: RawTable, source: Source, options: DraftOptions) -> Inference:
     if repeated := sorted(repeated_names(table)):
-        raise FileError(f"{path} has several columns {', '.join(map(repr, repeated))}: rename all but one")
-    label_name = table.find_column(label)
-    time_name = table.find_column(time) if time else None
+        raise FileError(
+            f"{table.source} has several columns {', '.join(map(repr, repeated))}: rename all but one"
+        )
+    label_name = table.find_column(options.label)
+    time_name = table.find_column(options.time) if options.time else None
     for name in filter(None, (label_name, time_name)):
         if not can_rename(name):
-            raise FileError(f"{path}: {name!r} cannot be a field's name: rename the column without quotes")
+            raise FileError(
+                f"{table.source}: {name!r} cannot be a field's name: rename the column without quotes"
+            )
     if label_name == time_name:
         raise FileError(f"{label_name!r} cannot be the label and the time")
     rows = table.rows
@@ -104,21 +127,42 @@ def _infer(
                 name,
                 fields[name],
                 decimal=decimal,
-                time_format=time_format,
+                time_format=options.time_format,
                 is_time=name == time_name,
             )
             columns.append(column)
     table.rows = rows  # a class that is rare must not be overlooked
-    task, label_column, classes = infer_label(table, label_name, fields[label_name], decimal, task)
+    task, label, classes = infer_label(table, label_name, fields[label_name], decimal, options.task)
     shuffle = False
-    if time_name is None:
+    if source.is_topic:
+        taken = fields.values()
+        columns = [fit_to_topic(column, list(table.values(column.name)), taken) for column in columns]
+        label = fit_to_topic(label, list(table.values(label_name)), taken)
+    elif time_name is None:
         shuffle = is_sorted(list(table.values(label_name)), task, decimal) and not any(
             column.kind in ("time", "epoch") for column in columns
         )
+    series = None
+    if task == "forecast":
+        columns = [_fit_to_forecast(column, time_name) for column in columns]
+        times = [column for column in columns if column.name == time_name]
+        numbers = [column for column in columns if column.kind in ("number", "boolean")]
+        if not times:
+            raise FileError(f"{table.source}: a forecast needs the column of the times: name it with --time")
+        series = infer_series(table, times[0], [label, *numbers], decimal)
     order = fields[time_name] if time_name else None
-    return Inference(
-        path, tuple(columns), label_column, task, classes, len(rows), len(bad), decimal, order, shuffle
-    )
+    return Inference(source, tuple(columns), label, task, classes, len(rows), decimal, order, shuffle, series)
+
+
+def _fit_to_forecast(column: Column, time_name: str | None) -> Column:
+    """Return a column as a forecast takes it: the time of each row, numbers, categories, identifiers."""
+    if column.name == time_name:
+        return replace(column, may_miss=False)
+    if column.kind in ("hashed", "text", "time", "epoch"):
+        return replace(
+            column, kind="left out", note=f"a forecast takes numbers and categories, not {column.kind}"
+        )
+    return column
 
 
 def _find_decimal(table: RawTable) -> str:
@@ -127,6 +171,8 @@ def _find_decimal(table: RawTable) -> str:
     for name in filter(None, table.names):
         values = [None if is_missing(value) else tidy_number(value) for value in table.values(name)]
         texts = [value for value in values if isinstance(value, str)]
+        if all(any(read_text(text)) for text in texts):
+            continue  # dates such as 25.1.2026 have dots, too
         if texts and sum(bool(_NUMBER.fullmatch(text)) for text in texts) >= MOST * len(texts):
             columns[name] = [value if isinstance(value, str) else None for value in values]
     marked = {

@@ -17,7 +17,7 @@ from streamlearn.errors import FileError
 from streamlearn.lags.readers.raw_table import RawTable, is_missing, show
 from streamlearn.pipelines.drafts.columns import MOST, Column, Kind, find_bounds, fits
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "forecast"]
 
 _MAX_CLASSES = 200
 _MAX_WHOLE_CLASSES = 10
@@ -51,10 +51,11 @@ def infer_label(
     if task is None:
         few = len(whole) == len(set(numbers)) <= min(_MAX_WHOLE_CLASSES, max(2, len(present) // 10))
         task = "regression" if is_number and not few else "classification"
-    if task == "regression":
+    if task in ("regression", "forecast"):
         if not is_number:
             raise FileError(f"{table.source}: the label {name} is {show(present[0])}, not a number")
-        return task, Column(name, field, "number", may_miss, bounds=find_bounds(numbers)), None
+        bounds = find_bounds(numbers)
+        return task, Column(name, field, "number", may_miss, bounds=bounds, attribute=field), None
     if is_boolean:
         classes: tuple[Any, ...] = tuple(sorted({bool(to_boolean(value)) for value in present}))
         kind: Kind = "boolean"
@@ -68,13 +69,13 @@ def infer_label(
             f"{table.source}: the label {name} has {len(classes)} classes;"
             f" a classification needs 2 to {_MAX_CLASSES}"
         )
-    return task, Column(name, field, kind, may_miss, values=classes), classes
+    return task, Column(name, field, kind, may_miss, values=classes, attribute=field), classes
 
 
 def is_sorted(labels: Sequence[Any], task: Task, decimal: str) -> bool:
     """Tell whether rows seem to be sorted by their labels."""
     present = [label for label in labels if not is_missing_text(label)]
-    if task == "regression":
+    if task != "classification":
         keys = _read_numbers(present, decimal)
         rises = sum(later > sooner for sooner, later in pairwise(keys))
         falls = sum(later < sooner for sooner, later in pairwise(keys))
