@@ -183,11 +183,33 @@ def send_feedback(name: str) -> Response:
         )
     pipeline = find_cache(name).pipeline
     body = tensors.decode_body(request.get_data(), FeedbackRequest, "feedback")
-    records = _label_records(pipeline, body)
+    if body.id is not None and (late_label := pipeline.learning.late_label(pipeline.record)):
+        values = [_encode_late_label(pipeline, late_label, body)]
+    else:
+        values = [_encode_record(pipeline, record) for record in _label_records(pipeline, body)]
     sender: Sender = current_app.extensions["feedback"]
-    offsets = sender.send(pipeline, [_encode_record(pipeline, record) for record in records])
+    offsets = sender.send(pipeline, values)
     telemetry.count_feedback(name, len(offsets))
     return json_response(FeedbackAnswer(name, pipeline.topic, 0, offsets[-1], offsets), 201)
+
+
+def _encode_late_label(pipeline: Pipeline, late_label: type[Any], body: FeedbackRequest) -> bytes:
+    """Return the record that holds the label of a record of the stream, by that record's id.
+
+    Raises
+    ------
+    BadRequest
+        There is no label, or it is none that the job would take.
+    """
+    id_field, label_field = (field.encode_name for field in msgspec.structs.fields(late_label))
+    if body.label is None:
+        raise BadRequest(f"send the label of the record whose {id_field} is {body.id!r}", field="label")
+    value = encode({id_field: body.id, label_field: body.label})
+    try:
+        pipeline.codec.decode(value)
+    except BadRecord as error:
+        raise BadRequest(str(error), field="label") from error
+    return value
 
 
 def _label_records(pipeline: Pipeline, body: FeedbackRequest) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def infer(pipeline: Pipeline, resolve: Callable[[], Served], request: Request) -
     if arrays or not signature.is_windowed(pipeline):
         records = signature.read_records(pipeline, arrays, request.max_rows)
     served = resolve()
-    described = signature.describe_outputs(pipeline)
+    described = signature.describe_outputs(pipeline, served.learner)
     arrays = call_model(lambda: outputs.convert_outputs(served.learner.outputs(records), described))
     chosen = outputs.choose_outputs(parsed, list(arrays))
     parameters = (parsed.parameters or {}) | {"lineage": served.head.lineage}

@@ -16,6 +16,7 @@ from msgspec import inspect
 from numpy.typing import NDArray
 
 from streamlearn.errors import BadRequest
+from streamlearn.learning.learner import Learner
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream.records import make_whole, retry_with_whole_numbers
 
@@ -79,7 +80,9 @@ def _make_signature(pipeline: Pipeline) -> Signature:
             for field in pipeline.output_fields
         ],
         label_field=label,
-        placeholder_label={label: 0.0 if classes is None else classes[0]} if label in required else {},
+        placeholder_label={label: 0.0 if classes is None else next(iter(classes), "")}
+        if label in required
+        else {},
     )
 
 
@@ -88,9 +91,18 @@ def describe_inputs(pipeline: Pipeline) -> list[Tensor]:
     return find_signature(pipeline).inputs
 
 
-def describe_outputs(pipeline: Pipeline) -> list[Tensor]:
-    """Return the tensors of an answer."""
-    return find_signature(pipeline).outputs
+def describe_outputs(pipeline: Pipeline, learner: Learner | None = None) -> list[Tensor]:
+    """Return the tensors of an answer; of a learner whose classes come as they do, with those so far."""
+    outputs = find_signature(pipeline).outputs
+    if learner is None or learner.classes is None:
+        return outputs
+    classes = [_as_plain(label) for label in learner.classes]
+    return [
+        Tensor(output.name, output.datatype, [-1, len(classes)], {"classes": classes})
+        if output.shape == [-1, -1]
+        else output
+        for output in outputs
+    ]
 
 
 def _as_plain(label: Any) -> Any:

@@ -132,6 +132,7 @@ def describe_model(name: str, version: str | None = None) -> Response:
         served = resolve_model(name, version)
     except NoModel:
         return json_response(metadata)
+    metadata.outputs = signature.describe_outputs(cache.pipeline, served.learner)
     metadata.versions = [str(served.head.version)] if version else _list_versions(cache, served)
     score = served.learner.score
     metadata.parameters = {
@@ -143,6 +144,9 @@ def describe_model(name: str, version: str | None = None) -> Response:
         "samples": score.samples,
         **score.summary(),
     }
+    waiting = getattr(served.learner, "waiting", None)
+    if waiting is not None:
+        metadata.parameters |= {"waiting_for_labels": len(waiting), "let_go": waiting.let_go}
     return json_response(metadata)
 
 

@@ -3,6 +3,8 @@
 learner.py      the extension API: `Learning`, `Learner`, and the one prequential loop
 drivers.py      exogenous variables
 tabular.py      records that stand for themselves
+open_classes.py classes that come as they do
+labels_later.py labels that come later, by an id
 columns.py      features of such records, declared
 forecasting.py  a series, several steps ahead
 metrics.py      prequential scores
@@ -14,6 +16,7 @@ collector.py    less garbage collection
 from streamlearn.learning.columns import Columns
 from streamlearn.learning.drivers import Driver
 from streamlearn.learning.forecasting import Forecast
+from streamlearn.learning.labels_later import LabelsLater
 from streamlearn.learning.learner import Answer, Learner, Learning, OutputField, SeriesSpec
 from streamlearn.learning.tabular import Tabular
 
@@ -22,6 +25,7 @@ __all__ = [
     "Columns",
     "Driver",
     "Forecast",
+    "LabelsLater",
     "Learner",
     "Learning",
     "OutputField",

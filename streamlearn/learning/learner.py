@@ -120,6 +120,13 @@ class Learning(ABC):
         """The field of a record that holds the label as it stands; None where there is no such field."""
         return None
 
+    def late_label(self, record: type[Any]) -> type[Any] | None:
+        """Return the struct of records that hold a label alone, for the pipeline's record type.
+
+        None where a label comes with its record, if at all.
+        """
+        return None
+
     def label_of(self, record: Any) -> Any:
         """Return a record's label, or None where it has none, or where this kind has no labels."""
         return getattr(record, self.label_field) if self.label_field else None
@@ -202,6 +209,14 @@ class Learner(ABC):
     def __init__(self, parameters: Mapping[str, Any], version: int) -> None:
         self.parameters = dict(parameters)
         self.version = version
+
+    @property
+    def classes(self) -> tuple[Any, ...] | None:
+        """The classes that have come so far, in the order of the probabilities.
+
+        None where they are those that `Learning.classes` names.
+        """
+        return None
 
     @property
     @abstractmethod

@@ -1,6 +1,6 @@
 """Learning records that stand for themselves: rows of a table, classified or regressed on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol
@@ -8,9 +8,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlearn.errors import BadRecord, NoModel
+from streamlearn.errors import BadRecord, ConfigurationError, NoModel
 from streamlearn.learning.classification import classify
 from streamlearn.learning.columns import Columns
+from streamlearn.learning.labels_later import (
+    LabelsLater,
+    LateLabel,
+    Lesson,
+    WaitingRecords,
+    list_lessons,
+    make_late_label,
+)
 from streamlearn.learning.learner import (
     Answer,
     EstimatorFactory,
@@ -20,6 +28,7 @@ from streamlearn.learning.learner import (
     has_finite_numbers,
 )
 from streamlearn.learning.metrics import Accuracy, Errors
+from streamlearn.learning.open_classes import OpenClasses
 
 _DATATYPES = {"b": "BOOL", "i": "INT64", "u": "INT64", "f": "FP64"}
 """numpy's kind of an array of classes → the datatype of a prediction; everything else is text."""
@@ -59,20 +68,50 @@ class Tabular(Learning):
         Makes a new estimator from the pipeline's parameters; usually its class.
     classes
         Every class that a label can have; None for a regression.
+    max_classes
+        With this, others than `classes` may come, up to so many in all: each new label of the same type is a
+        class from then on, and predicted as soon as it has been learned. `classes` may be empty then: labels
+        are text. The estimator takes memory for all of them from the start.
+    labels_later
+        That a label may come later than its record, by an id: see `LabelsLater`. `label` must be a field.
+
+    Raises
+    ------
+    ConfigurationError
+        There are more classes than `max_classes`, or it is given for a regression.
     """
 
     features: FeatureFunction
     label: str | LabelFunction
     estimator: EstimatorFactory
     classes: tuple[Any, ...] | None = None
+    max_classes: int | None = None
+    labels_later: LabelsLater | None = None
 
     kind = "tabular"
     answer_fields = ("predict_y",)
+
+    def __post_init__(self) -> None:
+        if self.labels_later is not None and not isinstance(self.label, str):
+            raise ConfigurationError("labels_later needs a label that is a field, named as the struct does")
+        if self.max_classes is None:
+            return
+        if self.classes is None or self.max_classes < max(2, len(self.classes)):
+            raise ConfigurationError(
+                f"max_classes={self.max_classes} goes with `classes`, those known at the beginning or (),"
+                " and is at least 2 and as many as those"
+            )
 
     @property
     def label_field(self) -> str | None:
         """The field that holds the label; None where the label is derived."""
         return self.label if isinstance(self.label, str) else None
+
+    def late_label(self, record: type[Any]) -> type[LateLabel] | None:
+        """Return the struct of a label that comes later, where it may."""
+        if self.labels_later is None or not isinstance(self.label, str):
+            return None
+        return make_late_label(record, self.labels_later.id, self.label)
 
     def label_of(self, record: Any) -> Any:
         """Return a record's label, or None where it has none."""
@@ -88,21 +127,29 @@ class Tabular(Learning):
 
     def definition(self) -> dict[str, Any]:
         """Return features, label, estimator and classes."""
-        return {
+        definition: dict[str, Any] = {
             "features": self.features.definition() if isinstance(self.features, Columns) else self.features,
             "label": self.label,
             "estimator": self.estimator,
             "classes": self.classes,
         }
+        if self.max_classes is not None:
+            definition["max_classes"] = self.max_classes
+        if self.labels_later is not None:
+            definition["labels_later"] = {"id": self.labels_later.id, "most": self.labels_later.most}
+        return definition
 
     def output_fields(self, parameters: Mapping[str, Any]) -> list[OutputField]:
         """Return the prediction and, for classifiers that have them, the probabilities of the classes."""
         if self.classes is None:
             return [OutputField("predict_y", "FP64", (-1,))]
-        datatype = _DATATYPES.get(np.array(self.classes).dtype.kind, "BYTES")
+        datatype = _DATATYPES.get(np.array(self.classes or ("",)).dtype.kind, "BYTES")
         outputs = [OutputField("predict_y", datatype, (-1,))]
         if hasattr(self.estimator(**parameters), "predict_proba"):
-            outputs.append(OutputField("probabilities", "FP64", (-1, len(self.classes)), self.classes))
+            if self.max_classes is None:
+                outputs.append(OutputField("probabilities", "FP64", (-1, len(self.classes)), self.classes))
+            else:
+                outputs.append(OutputField("probabilities", "FP64", (-1, -1)))
         return outputs
 
 
@@ -122,9 +169,17 @@ class TabularLearner(Learner):
         self.model = None
         self._last_label: float | None = None
         self._predicted: tuple[Sequence[Any], NDArray[Any]] | None = None
+        self._open = None if spec.max_classes is None else OpenClasses(spec.classes or (), spec.max_classes)
+        self._waiting = None if spec.labels_later is None else WaitingRecords(spec.labels_later.most)
+        self._id_of = attrgetter(spec.labels_later.id) if spec.labels_later else None
         self._class_of = None if spec.classes is None else {label: label for label in spec.classes}
         self._label_of = attrgetter(spec.label) if isinstance(spec.label, str) else spec.label
         self._shown_classes = ", ".join(map(repr, spec.classes or ()))
+
+    @property
+    def classes(self) -> tuple[Any, ...] | None:
+        """The classes that have come so far, where others may come; else None."""
+        return None if self._open is None else self._open.labels
 
     @property
     def trained(self) -> bool:
@@ -136,6 +191,8 @@ class TabularLearner(Learner):
         label = self._label_of(record)
         if label is None:
             return None
+        if self._open is not None:
+            return self._open.rejection_reason(label)
         if self._class_of is not None:
             try:
                 known = label in self._class_of
@@ -146,14 +203,32 @@ class TabularLearner(Learner):
             return f"the label {label!r} is not a finite number"
         return None
 
+    @property
+    def waiting(self) -> WaitingRecords | None:
+        """The records that wait for their labels, where these may come later."""
+        return self._waiting
+
     def predict(self, records: Sequence[Any]) -> list[Answer]:
-        """Predict the records' labels, null while nothing has been learned."""
+        """Predict the records' labels, null while nothing has been learned.
+
+        The answer to a label that comes later is what was predicted then.
+        """
+        if self._waiting is not None:
+            return self._predict_or_recall(records)
         if self.model is None:
             return [{"predict_y": None} for _ in records]
         return self._predict(self._features(records))
 
     def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
         """Score and learn the records that have a label."""
+        if self._waiting is not None:
+            lessons = [*self._list_lessons(records, answers, self._waiting)]
+            if lessons:
+                self._score([lesson.label for lesson in lessons], [lesson.answer for lesson in lessons])
+                x = np.array([lesson.x for lesson in lessons])
+                self._partial_fit(x, np.array([lesson.label for lesson in lessons]))
+            self._predicted = None
+            return
         labels = [self._label(record) for record in records]
         rows = [row for row, label in enumerate(labels) if label is not None]
         if rows:
@@ -161,6 +236,38 @@ class TabularLearner(Learner):
             self._score(truths, [answers[row]["predict_y"] for row in rows])
             self._partial_fit(self._features(records)[rows], np.array(truths))
         self._predicted = None
+
+    def _predict_or_recall(self, records: Sequence[Any]) -> list[Answer]:
+        """Predict those that are no late labels; these are answered what was predicted for their records."""
+        fresh = [record for record in records if not isinstance(record, LateLabel)]
+        x = self._features_of(fresh) if fresh else np.zeros((0, 0))
+        self._predicted = records, x
+        predicted = iter(
+            self._predict(x) if fresh and self.model is not None else [{"predict_y": None} for _ in fresh]
+        )
+        answers = [
+            {"predict_y": None} if isinstance(record, LateLabel) else next(predicted) for record in records
+        ]
+        assert self._waiting is not None
+        for lesson in self._list_lessons(records, answers, self._waiting.copy()):
+            answers[lesson.row] = {"predict_y": lesson.answer}
+        return answers
+
+    def _list_lessons(
+        self, records: Sequence[Any], answers: Sequence[Answer], waiting: WaitingRecords
+    ) -> Iterator[Lesson]:
+        assert self._id_of is not None
+        if self._predicted is None or self._predicted[0] is not records:
+            fresh = [record for record in records if not isinstance(record, LateLabel)]
+            self._predicted = records, self._features_of(fresh) if fresh else np.zeros((0, 0))
+        return list_lessons(
+            records,
+            [self._id_of(record) for record in records],
+            [self._label(record) for record in records],
+            iter(self._predicted[1]),
+            [answer["predict_y"] for answer in answers],
+            waiting,
+        )
 
     def answer(self, records: Sequence[Any]) -> list[Answer]:
         """Predict the labels of records that are not of the stream."""
@@ -183,6 +290,11 @@ class TabularLearner(Learner):
         x = self._features_of(records)
         if self._spec.classes is None:
             outputs = {"predict_y": np.asarray(self.model.predict(x))}
+        elif self._open is not None:
+            named, probabilities = self._open.classify(self.model, x)
+            outputs = {"predict_y": np.array(named)}
+            if probabilities is not None:
+                outputs["probabilities"] = probabilities
         else:
             labels, probabilities = classify(self.model, x)
             outputs = {"predict_y": labels}
@@ -207,12 +319,21 @@ class TabularLearner(Learner):
         return has_finite_numbers(self.model)
 
     def state(self) -> dict[str, Any]:
-        """The estimator, and the label that came last."""
-        return {"model": self.model, "last": self._last_label}
+        """The estimator, the label that came last; if they are wanted, classes so far and waiting records."""
+        state = {"model": self.model, "last": self._last_label}
+        if self._open is not None:
+            state["classes"] = list(self._open.labels)
+        if self._waiting is not None:
+            state["waiting"] = self._waiting.state()
+        return state
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` has returned."""
         self.model, self._last_label = state["model"], state["last"]
+        if self._open is not None:
+            self._open = OpenClasses(state["classes"], self._open.most)
+        if self._spec.labels_later is not None:
+            self._waiting = WaitingRecords.of(self._spec.labels_later.most, state["waiting"])
 
     def _features(self, records: Sequence[Any]) -> NDArray[Any]:
         """The chunk's features; learning takes those that predicting has made."""
@@ -236,9 +357,14 @@ class TabularLearner(Learner):
     def _label(self, record: Any) -> Any:
         """Return a record's label as the classes have it: True may stand for 1."""
         label = self._label_of(record)
-        return label if label is None or self._class_of is None else self._class_of[label]
+        if label is None or self._class_of is None or self._open is not None:
+            return label
+        return self._class_of[label]
 
     def _predict(self, x: NDArray[Any]) -> list[Answer]:
+        if self._open is not None:
+            labels, _ = self._open.classify(self.model, x)
+            return [{"predict_y": label} for label in labels]
         predicted = self.model.predict(x)
         _check_finite(predicted)
         return [{"predict_y": label} for label in predicted.tolist()]
@@ -246,7 +372,10 @@ class TabularLearner(Learner):
     def _partial_fit(self, x: NDArray[Any], labels: NDArray[Any]) -> None:
         if self.model is None:
             self.model = self._spec.estimator(**self.parameters)
-        if self._spec.classes is None:
+        if self._open is not None:
+            slots = self._open.find_slots(labels.tolist())
+            self.model.partial_fit(x, slots, classes=np.arange(self._open.most))
+        elif self._spec.classes is None:
             self.model.partial_fit(x, labels)
         else:
             self.model.partial_fit(x, labels, classes=np.array(self._spec.classes))

@@ -76,7 +76,8 @@ class Pipeline:
     @cached_property
     def codec(self) -> Codec:
         """Reads this pipeline's records and writes its predictions."""
-        return Codec(self.record, self.passthrough_fields, self.learning.answer_fields)
+        late_label = self.learning.late_label(self.record)
+        return Codec(self.record, self.passthrough_fields, self.learning.answer_fields, late_label)
 
     @cached_property
     def output_fields(self) -> list[OutputField]:

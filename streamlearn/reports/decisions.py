@@ -85,13 +85,18 @@ def arrange_decisions(answered_records: AnsweredRecords, skip: int = 0) -> Decis
     learning, classes = pipeline.learning, pipeline.learning.classes
     if classes is None:
         raise NotSupported(f"{pipeline.name} does not classify")
+    if answered_records.learner is not None and answered_records.learner.classes:
+        classes = answered_records.learner.classes  # those that have come
     index = {label: number for number, label in enumerate(classes)}
     scored = [
         (record, index[label], index[prediction])
         for record, answer in zip(
             answered_records.records[skip:], answered_records.answers[skip:], strict=True
         )
-        if (label := learning.label_of(record)) in index and (prediction := answer.get("predict_y")) in index
+        # A label that came later has no features of its own.
+        if isinstance(record, pipeline.record)
+        and (label := learning.label_of(record)) in index
+        and (prediction := answer.get("predict_y")) in index
     ]
     if not scored:
         raise NothingToReport(f"not one answer of {pipeline.name} has a label and a prediction to compare")

@@ -6,6 +6,7 @@ Which fields a pipeline's records have is in `pipelines/`; what each is answered
 
 import base64
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from operator import is_
 from typing import Any, TypeVar
 
@@ -80,11 +81,18 @@ class Codec:
         The fields of the record that its prediction repeats, byte for byte as received.
     answer_fields
         The fields that the learner adds, such as `predict_y`.
+    late_label
+        The struct of records that hold a label alone, if there may be such.
     """
 
     def __init__(
-        self, record: type[Any], passthrough_fields: Sequence[str], answer_fields: Sequence[str]
+        self,
+        record: type[Any],
+        passthrough_fields: Sequence[str],
+        answer_fields: Sequence[str],
+        late_label: type[Any] | None = None,
     ) -> None:
+        self._decode_late_label = msgspec.json.Decoder(late_label).decode if late_label else None
         self._decode_strictly = msgspec.json.Decoder(record).decode
         _check_names(passthrough_fields, answer_fields)
         # A field's name in JSON, such as "PM2.5", need not be one in Python.
@@ -116,6 +124,9 @@ class Codec:
             try:
                 return self._decode_strictly(value)
             except msgspec.ValidationError:
+                if self._decode_late_label is not None:
+                    with suppress(msgspec.ValidationError):
+                        return decode_whole_numbers(value, self._decode_late_label)
                 if not whole_numbers:
                     raise
                 return decode_whole_numbers(value, self._decode_strictly)
