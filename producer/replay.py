@@ -37,12 +37,10 @@ class ReplayProgress:
         self.error: BaseException | None = None
         self._show = show
 
-    def acknowledge(self, _: Any) -> None:
-        """Count a record that the broker has acknowledged."""
-        self.acknowledged += 1
-
-    def fail(self, error: BaseException) -> None:
-        """Keep the first failure, at which the replay stops."""
+    def count_delivery(self, error: BaseException | None) -> None:
+        """Count a record that the broker has acknowledged; of those that it has not, keep the first error."""
+        if error is None:
+            self.acknowledged += 1
         self.error = self.error or error
 
     def show(self) -> None:
@@ -101,19 +99,15 @@ def replay(
     broker = Broker(settings)
     with broker:
         ensure_topics(broker, pipeline)
-    with broker.producer(linger_ms=5, max_request_size=2 * MAX_RECORD_BYTES) as client:
-        with _catch_interrupts() as is_interrupted:
+        with broker.bulk_writer(2 * MAX_RECORD_BYTES) as writer, _catch_interrupts() as is_interrupted:
             for record in _pace(records, rate, is_interrupted):
-                future = client.send(pipeline.topic, value=check_size(encode(record)), partition=0)
-                future.add_callback(progress.acknowledge)
-                future.add_errback(progress.fail)
+                writer.send(pipeline.topic, check_size(encode(record)), progress.count_delivery)
                 progress.sent += 1
                 progress.show()
                 if progress.sent - progress.acknowledged > _UNACKNOWLEDGED:
-                    client.flush()
+                    writer.flush()
                 if progress.error:
                     break
-        client.flush()
     progress.show()
     if progress.error:
         raise BrokerUnavailable(

@@ -8,6 +8,7 @@ from streamlearn.errors import MissingExtra
 _EXTRAS = {
     "flink_jobs": "flink",
     "pyflink": "flink",
+    "confluent_kafka": "producer",
     "jax": "lstm",
     "keras": "lstm",
     "kafka": "producer",

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource
+from kafka.errors import KafkaError
 from reading import commit_offset, create_topic, drop_records, open_transaction, send
 
 from streamlearn.broker.broker import Broker
+from streamlearn.broker.bulk import BulkReader
 from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister, group_id
 from streamlearn.broker.tail import Tail
@@ -34,7 +36,11 @@ def client(broker: Settings) -> Iterator[Broker]:
 
 
 def read_values(client: Broker, topic: str) -> list[tuple[int, bytes | None]]:
-    return [(record.offset, record.value) for record in client.read(topic)]
+    """Read a topic by both clients; they must see the same."""
+    values = [(record.offset, record.value) for record in client.read(topic)]
+    bulk = list(client.read_many(topic, client.oldest(topic), client.stable_end(topic)))
+    assert bulk == values
+    return values
 
 
 def test_a_transaction_is_there_once_it_is_decided(broker: Settings, client: Broker, topic: str) -> None:
@@ -91,8 +97,9 @@ def test_what_kafka_has_dropped_is_an_error_and_no_hole(broker: Settings, client
     assert [stream.is_hole(start, end) for start, end in ((0, 1), (1, 3), (2, 3), (2, 2))] == [False] * 3 + [
         True
     ]
-    with pytest.raises(BrokerUnavailable, match="OffsetOutOfRange"):
-        list(client.read(name, 0))
+    for read in (client.read, client.read_many):
+        with pytest.raises(BrokerUnavailable, match="OffsetOutOfRange"):
+            list(read(name, 0, 4))
     assert [(row.offset, row.value) for row in stream.rows(0, 4)] == [(2, None), (3, b"3")]
 
 
@@ -133,6 +140,7 @@ def test_compressed_records_are_read(broker: Settings, client: Broker, topic: st
     for name in (by_broker, topic):
         assert [value for _, value in read_values(client, name)] == values
         assert [record.value for record in client.read(name, 250, 260)] == values[250:260]
+        assert list(client.read_many(name, 250, 260)) == list(enumerate(values[250:260], 250))
         assert [record.value for record in seen.records[name]] == values[-100:]
 
 
@@ -167,6 +175,55 @@ def test_the_control_records_that_a_lineage_has_obeyed_are_found(broker: Setting
         entry = journal.take(9, 0)
         assert entry is not None
         assert (entry.output.topic, entry.version) == (pipeline.control_topic, 9)
+
+
+def test_a_reader_of_many_goes_on_where_it_is_and_ends_behind_what_transactions_leave(
+    broker: Settings, client: Broker, topic: str
+) -> None:
+    """A value may be null, and one may be empty; what is taken back is not there, also at the end."""
+    send(broker.kafka, topic, [b"a", None, b""])
+    with client.bulk_reader(topic, 1) as reader:
+        assert read_all(reader, 3) == [(1, None), (2, b"")]
+        assert reader.poll(10) == []
+        with open_transaction(broker.kafka, topic, [b"taken back"]) as producer:
+            send(broker.kafka, topic, [b"b"])
+            assert reader.poll(10) == []
+            producer.abort_transaction()
+        with open_transaction(broker.kafka, topic, [b"last"]) as producer:
+            producer.abort_transaction()
+        wait_until(lambda: client.stable_end(topic) == 8, 30, "both transactions to be taken back")
+        assert read_all(reader, 8) == [(4, b"b")]
+        assert reader.position == 8
+
+
+def read_all(reader: BulkReader, end: int) -> list[tuple[int, bytes | None]]:
+    records: list[tuple[int, bytes | None]] = []
+    while reader.position < end:
+        records += reader.poll(10)
+    return records
+
+
+def test_a_writer_of_many_keeps_their_order_and_tells_what_is_acknowledged(
+    client: Broker, topic: str
+) -> None:
+    values = [f"{number}".encode() for number in range(20_000)]
+    delivered: list[BaseException | None] = []
+    with client.bulk_writer(1 << 20) as writer:
+        for value in values:
+            writer.send(topic, value, delivered.append)
+    assert delivered == [None] * len(values)
+    assert [value for _, value in client.read_many(topic, 0, len(values))] == values
+
+
+def test_a_record_that_has_no_room_is_refused(broker: Settings, client: Broker, topic: str) -> None:
+    small = create_topic(broker.kafka, f"{topic}-small", max_message_bytes="1000")
+    delivered: list[BaseException | None] = []
+    with client.bulk_writer(1 << 20) as writer:
+        writer.send(small, bytes(5000), delivered.append)
+        writer.flush()
+        with pytest.raises(KafkaError, match="too large"):
+            writer.send(topic, bytes(2 << 20), delivered.append)
+    assert "too large" in str(delivered[0])
 
 
 def test_a_closed_connection_is_opened_again(broker: Settings, topic: str) -> None:

@@ -11,6 +11,7 @@ from stacks import ROOT
 PACKAGES = ("streamlearn", "producer", "flink_jobs", "serving", "benchmarks")
 ONLY_IN = {
     "flask": ("serving/", "benchmarks/serving.py"),
+    "confluent_kafka": ("streamlearn/broker/bulk.py",),
     "kafka": ("streamlearn/broker/", "serving/api/feedback.py"),
     "pyflink": ("flink_jobs/",),
     "redis": ("streamlearn/storage/redis_client.py",),

@@ -86,6 +86,23 @@ def test_a_broker_that_is_gone_is_named_until_it_is_back(kafka: Kafka, broker: S
         tail.close()
 
 
+def test_a_reader_of_many_names_a_broker_that_is_gone_and_reads_on_when_it_is_back(
+    kafka: Kafka, broker: Settings, topic: str
+) -> None:
+    send(broker.kafka, topic, [b"1", b"2"])
+    with Broker(broker, connect_ms=1000) as client, client.bulk_reader(topic, 0) as reader:
+        wait_until(lambda: reader.poll(1) == [(0, b"1")], 30, "the first record")
+        wait_until(lambda: reader.poll(1) == [(1, b"2")], 30, "the second record")
+        kafka.kill()
+        with pytest.raises(BrokerUnavailable, match=rf"Kafka at {broker.kafka} does not answer"):
+            reader.poll(1)
+        with pytest.raises(BrokerUnavailable, match="does not answer"), client.bulk_writer(1000):
+            pass
+        kafka.start()
+        send(broker.kafka, topic, [b"3"])
+        wait_until(lambda: reader.poll(1) == [(2, b"3")], 60, "the third record")
+
+
 def test_a_broker_that_hangs_is_named_until_it_goes_on(kafka: Kafka, broker: Settings, topic: str) -> None:
     with Broker(broker, connect_ms=1000) as client:
         assert client.stable_end(topic) == 0

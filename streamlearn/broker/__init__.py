@@ -1,6 +1,7 @@
 """Everything said to Kafka outside of Flink.
 
 broker.py         `Broker`: settings → connections, questions and bounded reads, in our own errors
+bulk.py           long stretches of a topic, by librdkafka
 topics.py         the topics of a pipeline: created as they must be, refused if they are not
 register.py       the register of lineages: which one is open, which submission is the newest
 answer_keys.py    the key that brings an answer into the partition of its record's number

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
@@ -18,12 +18,16 @@ from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailable
 from streamlearn.errors import BrokerUnavailable
 from streamlearn.settings import Settings
 
+if TYPE_CHECKING:
+    from streamlearn.broker.bulk import BulkReader, BulkWriter
+
 T = TypeVar("T")
 
 _CONNECT_MS = 10_000
 _POLL_MS = 500
 _PAUSE_S = 0.2
 _SEND_S = 30.0
+_BULK_RECORDS = 2000
 
 # The library warns at every failed connection; we say once what is wrong, in one sentence.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -164,6 +168,20 @@ class Broker:
                 client.seek(place, start)
             yield from _poll_until(client, place, stop)
 
+    def read_many(
+        self, topic: str, start: int, end: int, partition: int = 0
+    ) -> Iterator[tuple[int, bytes | None]]:
+        """Yield (offset, value) of a partition's records with `start` ≤ offset < `end`, in order, and fast.
+
+        For long stretches, and not within the server; see `bulk.py`.
+        """
+        with self.bulk_reader(topic, start, partition) as reader:
+            while reader.position < end:
+                for offset, value in reader.poll(min(_BULK_RECORDS, end - reader.position)):
+                    if offset >= end:
+                        return
+                    yield offset, value
+
     def send(self, topic: str, value: bytes, *, key: bytes | None = None, partition: int = 0) -> int:
         """Append one record to a partition; return its offset once every replica has it."""
         with self.producer() as client:
@@ -231,6 +249,34 @@ class Broker:
                 yield client
             finally:
                 client.close(autocommit=False)
+
+    @contextmanager
+    def bulk_reader(self, topic: str, start: int, partition: int = 0) -> Iterator["BulkReader"]:
+        """Open a reader of a long stretch of a partition, from an offset on, for the length of a `with`."""
+        from streamlearn.broker.bulk import BulkReader
+
+        with self.map_errors():
+            reader = BulkReader(
+                self.settings, topic, start, partition, lambda: self.stable_end(topic, partition)
+            )
+            try:
+                yield reader
+            finally:
+                reader.close()
+
+    @contextmanager
+    def bulk_writer(self, largest_bytes: int) -> Iterator["BulkWriter"]:
+        """Open a writer of many records, for the length of a `with`, at the end of which all are written."""
+        from streamlearn.broker.bulk import BulkWriter
+
+        # librdkafka itself would try for ever.
+        self.ping()
+        with self.map_errors():
+            writer = BulkWriter(self.settings, largest_bytes)
+            try:
+                yield writer
+            finally:
+                writer.flush()
 
     @contextmanager
     def producer(self, **options: Any) -> Iterator[KafkaProducer]:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -17,13 +18,16 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream.journal import read_entry
 from streamlearn.stream.ports import Entry
 
+if TYPE_CHECKING:
+    from streamlearn.broker.bulk import BulkReader
+
 _POLL_MS = 500
 _BATCH = 2000
 _PAUSE_S = 0.1
 
 
 class Part:
-    """A topic that holds a part of the journal, read on by a consumer of its own.
+    """A topic that holds a part of the journal: searched by a consumer of its own, then read on by `reader`.
 
     One consumer for all would have to pause those whose answers are still waiting to be taken; kafka-python
     (3.0) may then never fetch from a partition again that had something under way.
@@ -32,31 +36,35 @@ class Part:
     def __init__(self, client: KafkaConsumer, topic: str, partition: int = 0) -> None:
         self._client = client
         self._partition = TopicPartition(topic, partition)
+        self.reader: BulkReader | None = None
+        """Reads the topic on, once it is known from where."""
         self.waiting: deque[Entry] = deque()
         client.assign([self._partition])
         self.begin = int(client.beginning_offsets([self._partition])[self._partition])
         self.end = int(client.end_offsets([self._partition])[self._partition])
-        self.seek(self.begin)
 
-    def seek(self, offset: int) -> None:
-        """Read on from an offset of this topic."""
-        self._client.seek(self._partition, offset)
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return str(self._partition.topic)
 
     def fill(self, lineage: str) -> bool:
         """Read on what is committed by now; return whether there was anything to read."""
+        assert self.reader is not None
         end = self._client.end_offsets([self._partition])[self._partition]
-        if self._client.position(self._partition) >= end:
+        if self.reader.position >= end:
             return False
-        for _, entry in self._poll(_BATCH):
+        for _, value in self.reader.poll(_BATCH):
+            entry = self._read_entry(value)
             if entry and entry.lineage == lineage:
                 self.waiting.append(entry)
         return True
 
     def answers(self, start: int, end: int) -> Iterator[tuple[int, Entry | None]]:
         """Yield the offsets of [start, end) in this topic, each with its answer; None for other records."""
-        self.seek(start)
+        self._client.seek(self._partition, start)
         while self._client.position(self._partition) < end:
-            for offset, entry in self._poll(None):
+            for offset, entry in self._poll():
                 if offset >= end:
                     return
                 yield offset, entry
@@ -89,11 +97,14 @@ class Part:
                 high = middle
         return low
 
-    def _poll(self, most: int | None) -> Iterator[tuple[int, Entry | None]]:
-        for record in self._client.poll(timeout_ms=_POLL_MS, max_records=most).get(self._partition, ()):
-            entry = read_entry(record.value or b"", self._partition.topic)
-            is_own = entry is not None and entry.partition == self._partition.partition
-            yield record.offset, entry if is_own else None
+    def _poll(self) -> Iterator[tuple[int, Entry | None]]:
+        for record in self._client.poll(timeout_ms=_POLL_MS).get(self._partition, ()):
+            yield record.offset, self._read_entry(record.value)
+
+    def _read_entry(self, value: bytes | None) -> Entry | None:
+        """Return the answer to a record of this partition that stands here."""
+        entry = read_entry(value or b"", self.topic)
+        return entry if entry and entry.partition == self._partition.partition else None
 
 
 class KafkaJournal:
@@ -137,11 +148,11 @@ def open_journal(
 
     `order` numbers the pipeline's lineages as they came.
     """
-    with _open_parts(broker, pipeline, partition) as parts:
+    with _open_parts(broker, pipeline, partition) as parts, ExitStack() as readers:
         journal = KafkaJournal(parts, lineage)
         firsts = [part.first((order.get(lineage, len(order)), start), order) for part in parts]
         for part, first in zip(parts, firsts, strict=True):
-            part.seek(first)
+            part.reader = readers.enter_context(broker.bulk_reader(part.topic, first, partition))
         # What is kept equally long everywhere is whole from where one topic still holds something older.
         older = any(part.begin < first for part, first in zip(parts, firsts, strict=True))
         journal.cut_off = parts[0].begin > 0 and not older

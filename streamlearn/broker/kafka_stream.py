@@ -46,8 +46,8 @@ class KafkaStream:
     def rows(self, start: int, end: int) -> Iterator[Input]:
         """Yield the records with start ≤ offset < end that Kafka holds."""
         topic, partition = self._pipeline.topic, self._partition
-        for record in self._broker.read(topic, max(start, self.oldest()), end, partition):
-            yield Input(partition, record.offset, record.value)
+        for offset, value in self._broker.read_many(topic, max(start, self.oldest()), end, partition):
+            yield Input(partition, offset, value)
 
     def obeyed_controls(self, lineage: str) -> list[Obeyed]:
         """Return the control records that a lineage has obeyed."""
