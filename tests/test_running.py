@@ -9,6 +9,7 @@ from scipy.linalg import solve_toeplitz
 from statsmodels.tsa.stattools import ccf
 
 from streamlearn.lags.correlations import cross_correlation
+from streamlearn.lags.lagged_sums import LaggedSums
 from streamlearn.lags.running import ORDER, RunningCorrelations
 
 MAX_LAG = 20
@@ -34,6 +35,48 @@ def walks(n: int = 2000, columns: int = 3, seed: int = 2) -> tuple[np.ndarray, n
     for t in range(1, n):
         values[t] = 0.9 * values[t - 1] + noise[t]
     return 1016 + 10 * values[:, :-1], np.roll(values[:, 0], 3) + values[:, -1]
+
+
+def add_plainly(sums: LaggedSums, values: np.ndarray) -> None:
+    """Add a step to sums by their definitions, one product at a time."""
+    known = np.isfinite(values)
+    first = known & np.isnan(sums._first_values)
+    sums._first_values[first] = values[first]
+    sums._recent = np.roll(sums._recent, 1, axis=1)
+    sums._recent[:, 0] = known, np.where(known, values - sums._first_values, 0.0)
+    sums._run_length += 1
+    sums.steps[: sums._run_length] += 1
+    newest = sums._recent[:, 0]
+    for a, b in np.ndindex(2, 2):
+        for k in range(len(sums.steps)):
+            sums._leading[a, b, k] += sums._recent[a, k, :-1] * newest[b, -1]
+            sums._trailing[a, b, k] += newest[a, :-1] * sums._recent[b, k, -1]
+        for k in range(sums._own.shape[2]):
+            sums._own[a, b, k] += sums._recent[a, k] * newest[b]
+
+
+@pytest.mark.parametrize(("lag", "own"), [(9, 4), (0, 0), (40, 0)])
+def test_sums_of_many_steps_have_the_bits_of_sums_added_to_step_by_step(lag: int, own: int) -> None:
+    """Whenever they are asked for, over missing values, a series that begins late, and a second run."""
+    random = np.random.default_rng(7)
+    values = 1000 + random.normal(size=(400, 4)) * 10.0 ** random.integers(-8, 8, size=(400, 1))
+    values[random.random(values.shape) < 0.1] = np.nan
+    values[:50, 1] = np.nan
+    values[60:110] = np.nan
+    sums, plain = LaggedSums(3, lag, own), LaggedSums(3, lag, own)
+    for step, row in enumerate(values):
+        if step == 300:
+            sums.begin_run()
+            plain.begin_run()
+        sums.add(row)
+        add_plainly(plain, row)
+        if random.random() < 0.1:
+            state, expected = sums.state(), plain.state()
+            assert {name: np.asarray(part).tobytes() for name, part in state.items()} == {
+                name: np.asarray(part).tobytes() for name, part in expected.items()
+            }
+            sums.restore(copy.deepcopy(state))
+    assert sums.count == plain.count == 400
 
 
 def test_it_equals_statsmodels_on_the_same_data() -> None:

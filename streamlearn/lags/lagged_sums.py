@@ -8,9 +8,12 @@ known one of each series, which changes no covariance and keeps the sums small.
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from streamlearn.lags.correlations import MIN_PAIRS
 from streamlearn.lags.series import Floats
+
+_STEPS_AT_ONCE = 32
 
 
 class LaggedSums:
@@ -28,12 +31,13 @@ class LaggedSums:
     Attributes
     ----------
     steps : (max_lag + 1,)
-        How many pairs of steps there were at each distance, known or not.
+        How many pairs of steps there were at each distance, known or not, of the steps in the sums.
     """
 
     def __init__(self, drivers: int, max_lag: int, max_own_lag: int) -> None:
         self.steps = np.zeros(max_lag + 1)
         self._run_length = 0
+        self._waiting: list[Floats] = []
         self._first_values = np.full(drivers + 1, np.nan)
         # The newest steps, newest first: at [0] whether a value is known (1 or 0), at [1] the value, or 0.
         self._recent = np.zeros((2, max_lag + 1, drivers + 1))
@@ -45,31 +49,60 @@ class LaggedSums:
         self._own = np.zeros((2, 2, max_own_lag + 1, drivers + 1))
 
     def add(self, values: Floats) -> None:
-        """Add the values of the next step, shape (drivers + 1,); what is not finite counts as missing."""
+        """Add the values of the next step, shape (drivers + 1,); what is not finite counts as missing.
+
+        They enter the sums with those of other steps, or when the sums are asked for.
+        """
+        self._waiting.append(values)
+        if len(self._waiting) == _STEPS_AT_ONCE:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        """Add the steps that wait, many at once: one by one, each would take twice the time.
+
+        Every sum is added up in the order of the steps: its bits are those of sums that grow step by step.
+        """
+        if not self._waiting:
+            return
+        values = np.array(self._waiting)
+        self._waiting.clear()
         known = np.isfinite(values)
-        first = known & np.isnan(self._first_values)
-        if first.any():
-            self._first_values[first] = values[first]
-        recent = self._recent
-        recent[:, 1:] = recent[:, :-1]
-        newest = recent[:, :1]
-        newest[0] = known
-        newest[1] = 0.0
-        np.subtract(values, self._first_values, out=newest[1, 0], where=known)
-        self._run_length += 1
-        self.steps[: self._run_length] += 1
-        self._leading += recent[:, None, :, :-1] * newest[None, :, :, -1:]
-        self._trailing += newest[:, None, :, :-1] * recent[None, :, :, -1:]
-        self._own += recent[:, None, : self._own.shape[2]] * newest[None]
+        first = np.isnan(self._first_values) & known.any(axis=0)
+        self._first_values[first] = values[known.argmax(axis=0)[first], first]
+        added = np.zeros((2, *values.shape))
+        added[0] = known
+        np.subtract(values, self._first_values, out=added[1], where=known)
+        length = len(self.steps)
+        history = np.concatenate([self._recent[:, ::-1][:, 1:], added], axis=1)
+        self._recent = np.ascontiguousarray(history[:, ::-1][:, :length])
+        pairs = len(values) - np.arange(length) + self._run_length
+        self.steps += np.clip(pairs, 0, len(values))
+        self._run_length += len(values)
+        # At [t, a, k] what was k steps before the step t.
+        before = sliding_window_view(history, length, axis=1)[..., ::-1].transpose(1, 0, 3, 2)
+        newest = added.transpose(1, 0, 2)
+        x, y = np.s_[..., :-1], np.s_[..., -1:]
+        at_once, own = newest[:, :, None], before[:, :, : self._own.shape[2]]
+        self._leading = _add_products(self._leading, before[x][:, :, None], at_once[y][:, None])
+        self._trailing = _add_products(self._trailing, at_once[x][:, :, None], before[y][:, None])
+        self._own = _add_products(self._own, own[:, :, None], at_once[:, None])
 
     def begin_run(self) -> None:
         """Begin another run of steps: no step of it makes a pair with one before it. The sums stay."""
+        self._add_waiting()
         self._recent[:] = 0
         self._run_length = 0
 
     @property
+    def count(self) -> int:
+        """How many steps have been added."""
+        self._add_waiting()
+        return int(self.steps[0])
+
+    @property
     def known(self) -> list[int]:
         """The number of steps at which x and y are both known, for each x."""
+        self._add_waiting()
         return [int(n) for n in self._leading[0, 0, 0]]
 
     def covariances(self) -> Floats:
@@ -78,6 +111,7 @@ class LaggedSums:
         x leads at lags above 0. They are those of statsmodels with `adjusted=False`: divided by the number of
         all steps, not by that of the lag. NaN where fewer than ten pairs are known.
         """
+        self._add_waiting()
         means = self._means()
         sums = np.concatenate([self._trailing[:, :, :0:-1], self._leading], axis=2)
         steps = np.concatenate([self.steps[:0:-1], self.steps])
@@ -85,6 +119,7 @@ class LaggedSums:
 
     def own_covariances(self) -> Floats:
         """Return the covariances of each series with itself, shape (drivers + 1, max_own_lag + 1), from 0."""
+        self._add_waiting()
         means = self._means()
         return self._center(self._own, self.steps[: self._own.shape[2]], means, means)
 
@@ -103,6 +138,7 @@ class LaggedSums:
 
     def state(self) -> dict[str, Any]:
         """Return everything that decides what comes next; the arrays are its own, not copies."""
+        self._add_waiting()
         return {
             "run": self._run_length,
             "steps": self.steps,
@@ -115,6 +151,7 @@ class LaggedSums:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` has returned."""
+        self._waiting.clear()
         self._run_length = state["run"]
         self.steps = state["steps"]
         self._first_values = state["from"]
@@ -122,3 +159,16 @@ class LaggedSums:
         self._leading = state["leading"]
         self._trailing = state["trailing"]
         self._own = state["own"]
+
+
+def _add_products(sums: Floats, left: Floats, right: Floats) -> Floats:
+    """Return sums to which the products of each step are added, one step after the other.
+
+    `left` and `right` begin with an axis of steps; what follows broadcasts to the shape of `sums`.
+    """
+    terms = np.empty((1 + len(left), *sums.shape))
+    terms[0] = sums
+    np.multiply(left, right, out=terms[1:])
+    # Along the first of several axes numpy adds row to row; in pairs it would only along the last.
+    added: Floats = np.add.reduce(terms, axis=0)
+    return added

@@ -53,7 +53,7 @@ class RunningCorrelations:
     @property
     def steps(self) -> int:
         """How many steps have been added, the missing ones between them included."""
-        return int(self._levels.steps[0])
+        return self._levels.count
 
     def add(self, step: int, x: Floats, y: float) -> None:
         """Add the values of a step: `x` of shape (drivers,) and `y`, NaN where missing.
