@@ -11,12 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from helpers import MakeApp, put
 
+from serving.pages import views
 from streamlearn.cli.main import main
 from streamlearn.engine.evaluate import evaluate
+from streamlearn.engine.offline import run_offline
 from streamlearn.errors import FileError
 from streamlearn.lags.readers import RawTable
 from streamlearn.learning import Forecast
@@ -213,6 +216,31 @@ def test_a_forecast_from_a_file_beats_persistence(folder: Path) -> None:
             *("--time", "ts", "--force"),
         ).stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (write_flats, ["--from", "flats.csv", "--label", "Miete €"]),
+        (write_load, ["--from", "load.csv", "--label", "Load (MW)", "--task", "forecast", "--time", "ts"]),
+    ],
+)
+def test_pages_show_fields_that_have_other_names_in_the_module(
+    folder: Path, write: Callable[[Path], None], words: list[str]
+) -> None:
+    write(folder)
+    assert invoke("init", "renamed", *words).exit_code == 0
+    pipeline = load("renamed")
+    answers = [json.loads(output.value) for chunk in run_offline(pipeline) for output in chunk.outputs]
+    if pipeline.learning.series is None:
+        curve = views.make_label_curve(answers, pipeline)
+        assert curve is not None
+        assert curve.values[-1] is not None
+    else:
+        series = views.select_newest_run(answers, pipeline, pipeline.learning.series)
+        assert series is not None
+        assert (len(series.steps), int(np.isnan(series.values).sum()) > 0) == (700, True)
+        assert np.nanmean(series.values) == pytest.approx(65, abs=10)
 
 
 @pytest.mark.parametrize(

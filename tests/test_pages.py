@@ -363,10 +363,10 @@ def test_a_regressions_curve_ends_at_the_learners_own_score() -> None:
             {"offset": start + n, "rent": flats[start + n].rent, **answer}
             for n, answer in enumerate(predicted)
         ]
-    curve = views.make_label_curve(answers, FLATS.learning)
+    curve = views.make_label_curve(answers, FLATS)
     assert curve is not None
     assert (curve.figure, curve.x[-1]) == ("rmse", 199)
     assert curve.values[-1] == pytest.approx(flats_learner.score.rmse, abs=1e-4)
     # The first of the answers that are scored has no label before it here, but it has for the learner.
     assert curve.baseline_values[-1] == pytest.approx(flats_learner.score.baseline_rmse, rel=0.02)
-    assert views.make_label_curve([{"offset": 1, "predict_y": 3.0}] * 5, FLATS.learning) is None
+    assert views.make_label_curve([{"offset": 1, "predict_y": 3.0}] * 5, FLATS) is None

@@ -6,6 +6,7 @@ class: a kind that declares neither a label nor a series has a page without curv
 
 from collections.abc import Sequence
 from numbers import Real
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -140,7 +141,7 @@ def make_message(watch: Watch) -> Message:
     """Put what a watch has seen into a message."""
     flow, pipeline = watch.flow, watch.pipeline
     answers = list(flow.answers)
-    curve = make_label_curve(answers, pipeline.learning)
+    curve = make_label_curve(answers, pipeline)
     outlook = errors = None
     spec = pipeline.learning.series
     series = None if spec is None else select_newest_run(answers, pipeline, spec)
@@ -193,13 +194,13 @@ def describe_served_model(watch: Watch) -> Model | None:
     )
 
 
-def make_label_curve(answers: Sequence[dict[str, Any]], learning: Learning) -> Curve | None:
+def make_label_curve(answers: Sequence[dict[str, Any]], pipeline: Pipeline) -> Curve | None:
     """Return the rolling accuracy of a classification, or the rolling error of a regression.
 
     None for learning without a label field or with several answer fields, and where fewer than two answers
     repeat their label.
     """
-    label = learning.label_field
+    learning, label = pipeline.learning, pipeline.label_name
     if label is None or len(learning.answer_fields) != 1:
         return None
     (prediction,) = learning.answer_fields
@@ -240,11 +241,15 @@ def select_newest_run(
 
     None where there is no answer yet, or answers do not repeat the value or the fields that tell the step.
     """
+
+    def number_step(answer: Any) -> int:
+        return spec.step(SimpleNamespace(**pipeline.take_fields(vars(answer))))
+
     value = pipeline.display.value
     if not value or value not in pipeline.passthrough_fields:
         return None
     try:
-        return curves.collect_series(answers, spec.horizons, spec.step, value, spec.window_length)
+        return curves.collect_series(answers, spec.horizons, number_step, value, spec.window_length)
     except AttributeError:
         return None  # the step is told by a field that answers do not repeat
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
+import msgspec
 import numpy as np
 
 from streamlearn.errors import BadSeries
@@ -30,7 +31,8 @@ def load_table(pipeline: Pipeline) -> Table:
     pipeline.dataset.prepare()
     raw_records = islice(pipeline.dataset.records(passes=1), pipeline.dataset.size)
     records = [pipeline.codec.decode(encode(record)) for record in raw_records]
-    value = _as_array([getattr(record, display.value) for record in records])
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(pipeline.record)}
+    value = _as_array([getattr(record, names[display.value]) for record in records])
     series = [Series(display.value, value, display.title, display.unit)]
     for driver in drivers:
         label, values = display.driver(driver.name), [driver.value_of(record) for record in records]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from streamlearn.datasets.base import DataSet
 from streamlearn.datasets.table import Table
 from streamlearn.learning.learner import Learner, Learning, OutputField
@@ -78,6 +80,20 @@ class Pipeline:
         """Reads this pipeline's records and writes its predictions."""
         late_label = self.learning.late_label(self.record)
         return Codec(self.record, self.passthrough_fields, self.learning.answer_fields, late_label)
+
+    @property
+    def label_name(self) -> str | None:
+        """The name in JSON of the field that holds the label; None where no single field does."""
+        names = {field.name: field.encode_name for field in msgspec.structs.fields(self.record)}
+        return names.get(self.learning.label_field or "")
+
+    def take_fields(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the record's fields that an answer repeats, by names and of types as in the struct."""
+        return {
+            field.name: msgspec.convert(answer[field.encode_name], field.type)
+            for field in msgspec.structs.fields(self.record)
+            if field.encode_name in answer
+        }
 
     @cached_property
     def output_fields(self) -> list[OutputField]:

@@ -29,7 +29,8 @@ class Display:
     Parameters
     ----------
     value
-        The field of a record that is forecast; without it a forecast is shown without its past.
+        The field of a record that is forecast, by its name in JSON; without it a forecast is shown without
+        its past.
     title
         What the value is, for people.
     unit
