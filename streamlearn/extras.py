@@ -17,6 +17,7 @@ _EXTRAS = {
     "matplotlib": "report",
     "pandas": "report",
     "pyarrow": "flink",
+    "river": "river",
     "statsmodels": "lags",
     "flask": "serving",
     "gunicorn": "serving",

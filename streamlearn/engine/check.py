@@ -21,6 +21,7 @@ from streamlearn.engine.answering import Answering
 from streamlearn.engine.isolation import describe
 from streamlearn.engine.odd_records import make_odd_records
 from streamlearn.errors import BadRecord, LineageError, SnapshotRefused
+from streamlearn.estimators.river_objects import NotStorable
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
@@ -39,6 +40,7 @@ _RESUMES = 16
 """How often a learner is stored and read again, where there are so many chunks."""
 _WORKER_RECORDS = 50
 _WORKER_S = 120
+_ROUND_TRIP = "its state survives a round trip, without pickle"
 _SHOWN = 3
 """How many examples a sentence names."""
 
@@ -68,6 +70,8 @@ def check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
         warnings.simplefilter("always")
         try:
             yield from _check(pipeline, values)
+        except NotStorable as error:
+            yield Finding(_ROUND_TRIP, False, str(error))
         except Exception as error:  # whatever the pipeline's own code raises
             yield Finding("its code runs", False, f"{describe(error)}{_locate(error)}")
     lines = [f"{item.category.__name__}: {item.message}".splitlines()[0] for item in caught]
@@ -103,7 +107,10 @@ def _check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
         return
     again = _learn_all(pipeline, records, _CUTS[-1])
     repeats = _have_same_state(pipeline, learner, again)
-    advice = "two runs, two models; give the estimator a random_state, and its code no clock or unseeded draw"
+    advice = (
+        "two runs, two models; give the estimator a random_state (River: a seed), and its code no clock or"
+        " unseeded draw"
+    )
     yield Finding("learning repeats exactly", repeats, "two runs, one digest" if repeats else advice)
     if repeats:
         yield _check_resume(pipeline, records, learner)
@@ -167,7 +174,7 @@ def _check_score(learner: Learner, count: int) -> Finding:
 
 
 def _check_round_trip(pipeline: Pipeline, learner: Learner) -> Finding:
-    what = "its state survives a round trip, without pickle"
+    what = _ROUND_TRIP
     data = snapshot.dumps(learner, pipeline, _LINEAGE)
     unknown = snapshot.untrusted_types(learner, pipeline)
     if unknown:

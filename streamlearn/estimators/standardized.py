@@ -18,11 +18,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
+from streamlearn.estimators.river_model import River
 
 Floats = NDArray[np.float64]
 
 INNER: dict[str, type] = {
-    cls.__name__: cls for cls in (GaussianNB, Perceptron, RecursiveLeastSquares, SGDClassifier, SGDRegressor)
+    cls.__name__: cls
+    for cls in (GaussianNB, Perceptron, RecursiveLeastSquares, River, SGDClassifier, SGDRegressor)
 }
 """The estimators that may stand inside, by name: all learn from a stream and are stored without pickle."""
 

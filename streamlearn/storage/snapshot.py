@@ -149,6 +149,8 @@ def _differing_paths(path: str, left: Any, right: Any) -> Iterator[str]:
     elif isinstance(left, list | tuple) and isinstance(right, list | tuple) and len(left) == len(right):
         for number, (a, b) in enumerate(zip(left, right, strict=True)):
             yield from _differing_paths(f"{path}[{number}]", a, b)
+    elif type(left) is type(right) and isinstance(left, estimators.River):
+        yield from _differing_paths(path, left.__getstate__(), right.__getstate__())
     elif type(left) is type(right) and hasattr(left, "__dict__"):
         yield from _differing_paths(path, vars(left), vars(right))
     elif type(left) is type(right) and vars(type(left)).get("__eq__") is None and not _is_plain(left):
