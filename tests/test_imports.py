@@ -14,7 +14,7 @@ ONLY_IN = {
     "confluent_kafka": ("streamlearn/broker/bulk.py",),
     "kafka": ("streamlearn/broker/", "serving/api/feedback.py"),
     "pyflink": ("flink_jobs/",),
-    "river": ("streamlearn/estimators/river_model.py",),
+    "river": ("streamlearn/estimators/river_model.py", "benchmarks/engine.py"),
     "redis": ("streamlearn/storage/redis_client.py",),
     "skops": tuple(f"streamlearn/storage/{name}.py" for name in ("snapshot", "archive", "direct_archive")),
     "pickle": (),
