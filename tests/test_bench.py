@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 from helpers import learner
 
-from benchmarks import engine, partitions
+from benchmarks import engine
 from benchmarks.engine import summarize
+from benchmarks.studies import partitions
 
 
 @pytest.fixture
@@ -26,15 +27,17 @@ def test_the_engines_benchmark_prints_and_writes_every_contender(tmp_path: Path)
     output = tmp_path / "engine.json"
     options = ["--quick", "--rounds", "1", "--pipeline", "digits", "--output", str(output)]
     done = CliRunner().invoke(engine.main, options, catch_exceptions=False)
-    contenders = json.loads(output.read_text())["digits"]["contenders"]
-    assert {"estimator", "json", "bare", "engine", "snapshots", "verify"} <= contenders.keys()
-    assert all(name in done.stdout for name in contenders)
+    contenders = [row["name"] for row in json.loads(output.read_text())["rows"]]
+    names = ("estimator", "json", "engine", "snapshots", "verify", "bare")
+    assert {f"digits: {name}" for name in names} <= set(contenders)
+    assert all(name in done.stdout for name in names)
+    assert "<svg" in output.with_suffix(".svg").read_text()
     assert gc.get_freeze_count() > 1000
 
 
 def test_a_ratio_is_one_of_the_same_round() -> None:
     times = {"estimator": [1.0, 10.0, 1.0], "json": [1.0, 10.0, 1.0], "engine": [3.0, 30.0, 5.0]}
-    summary = summarize(times)
+    summary = {row.pop("name"): row for row in summarize(times)}
     assert summary["bare"] == {"median_us": 2.0, "lowest_us": 2.0, "highest_us": 20.0, "ratio": 1.0}
     assert summary["engine"]["ratio"] == 1.5
 

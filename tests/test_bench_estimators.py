@@ -4,7 +4,7 @@ import json
 
 from stacks import ROOT
 
-from benchmarks import estimators
+from benchmarks.studies import estimators
 
 
 def test_a_contender_is_measured_and_named() -> None:

@@ -19,7 +19,7 @@ def test_a_contender_is_compared_with_the_constant_of_its_own_round() -> None:
     constant, slow = summarize(rounds)
     assert constant["requests_a_cpu_second_to_constant"] == 1
     assert slow["requests_a_cpu_second_to_constant"] == pytest.approx(0.5)
-    assert (slow["cpu_us_least"], slow["cpu_us_most"]) == pytest.approx((400, 800))
+    assert (slow["lowest_cpu_us"], slow["highest_cpu_us"]) == pytest.approx((400, 800))
     assert slow["p50_ms"] == pytest.approx(4.5)
     assert slow["failed"] == 3
 
@@ -29,9 +29,9 @@ def test_it_runs_and_no_request_fails(tmp_path: Path) -> None:
     arguments = ["--rounds", "1", "--seconds", "0.2", "--output", str(output)]
     done = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    contenders = json.loads(output.read_text())["contenders"]
-    assert [row["contender"] for row in contenders] == [
+    contenders = json.loads(output.read_text())["rows"]
+    assert [row["name"] for row in contenders] == [
         *("constant", "infer, 1 row", "infer, 16 rows", "infer, 256 rows", "infer, 1 row, replaced"),
     ]
     assert {row["failed"] for row in contenders} == {0}
-    assert all(row["cpu_us_a_request"] > 0 for row in contenders)
+    assert all(row["median_cpu_us"] > 0 for row in contenders)

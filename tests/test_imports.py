@@ -12,9 +12,9 @@ PACKAGES = ("streamlearn", "producer", "flink_jobs", "serving", "benchmarks")
 ONLY_IN = {
     "flask": ("serving/", "benchmarks/serving.py"),
     "confluent_kafka": ("streamlearn/broker/bulk.py",),
-    "kafka": ("streamlearn/broker/", "serving/api/feedback.py"),
-    "pyflink": ("flink_jobs/",),
-    "river": ("streamlearn/estimators/river_model.py", "benchmarks/engine.py"),
+    "kafka": ("streamlearn/broker/", "serving/api/feedback.py", "benchmarks/"),
+    "pyflink": ("flink_jobs/", "benchmarks/flink_program.py"),
+    "river": ("streamlearn/estimators/river_model.py", "benchmarks/"),
     "redis": ("streamlearn/storage/redis_client.py",),
     "skops": tuple(f"streamlearn/storage/{name}.py" for name in ("snapshot", "archive", "direct_archive")),
     "pickle": (),

@@ -26,9 +26,10 @@ from streamlearn.learning.blas import pin_blas_threads
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.pipelines.digits import Digit, pipeline
 
-RESULTS = Path(__file__).parent / "results" / "partitions.json"
+RESULTS = Path(__file__).parent.parent / "results" / "partitions.json"
 
 _CHUNK_ROWS = 256
+_FIRST_LOOK = (1, 4)
 _LEARNERS = (1, 2, 4, 8)
 _MODELS = ("own", "average", "vote", "one")
 _UNTIL = (10_000, 100_000)
@@ -115,12 +116,13 @@ def deal_out(count: int, records: int) -> Iterator[list[list[Digit]]]:
     show_default=True,
     help="The results as JSON.",
 )
-def main(counts: tuple[int, ...], output: Path) -> None:
+@click.option("--quick", is_flag=True, help="A first look: one learner and four.")
+def main(counts: tuple[int, ...], output: Path, quick: bool) -> None:
     """Simulate and print."""
     pin_blas_threads()
     results = {}
     click.echo(f"{'learners':>8} {'records':>9}" + "".join(f"{n:>9}" for n in _MODELS))
-    for count in counts:
+    for count in _FIRST_LOOK if quick else counts:
         results[str(count)] = simulate(count)
         for limit, accuracies in results[str(count)].items():
             click.echo(f"{count:8} {limit:>9}" + "".join(f"{value:9.4f}" for value in accuracies.values()))
