@@ -14,9 +14,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import psutil
 
@@ -126,8 +127,10 @@ def run_chaos(
                     outcome.kills.append((killed_s, part))
     echo("no more kills; waiting until every record is answered")
     for pipeline in pipelines:
+        # What the stack's own replays send meanwhile is not waited for.
+        ends = wait_until(partial(_list_ends, settings, pipeline), _SETTLE_S, "Kafka")
         wait_until(
-            lambda p=pipeline: is_caught_up(settings, p),  # type: ignore[misc]
+            partial(is_caught_up, settings, pipeline, ends),
             _SETTLE_S,
             f"{pipeline.name} to be answered",
         )
@@ -194,8 +197,21 @@ def _is_worker(process: psutil.Process) -> bool:
     return False
 
 
-def is_caught_up(settings: Settings, pipeline: Pipeline) -> bool:
-    """Return whether a pipeline's job runs, and every record of its topic has a committed answer."""
+def _list_ends(settings: Settings, pipeline: Pipeline) -> list[int]:
+    """Return the end of each partition of a pipeline's topic; none while Kafka is away."""
+    try:
+        with Broker(settings) as broker:
+            partitions = range(broker.count_partitions(pipeline.topic))
+            return [broker.stable_end(pipeline.topic, partition) for partition in partitions]
+    except StreamlearnError:
+        return []
+
+
+def is_caught_up(settings: Settings, pipeline: Pipeline, ends: Sequence[int] | None = None) -> bool:
+    """Return whether a pipeline's job runs, and every record of its topic has a committed answer.
+
+    `ends` tells for each partition below which offset that is wanted; None: all that stand there now.
+    """
     try:
         with Broker(settings) as broker:
             register = LineageRegister(broker, pipeline)
@@ -204,18 +220,17 @@ def is_caught_up(settings: Settings, pipeline: Pipeline) -> bool:
                 return False
             if len(lineage.partitions) < broker.count_partitions(pipeline.topic):
                 return False
-            return all(
-                _is_answered(KafkaStream(broker, pipeline, partition), register.resume_at(lineage, partition))
-                for partition in lineage.partitions
-            )
+            streams = [KafkaStream(broker, pipeline, partition) for partition in lineage.partitions]
+            ends = [stream.end() for stream in streams] if ends is None else ends
+            answered = [register.resume_at(lineage, partition) for partition in lineage.partitions]
+            return all(map(_is_hole, streams, answered, ends))
     except StreamlearnError:
         return False
 
 
-def _is_answered(stream: KafkaStream, resumed: int) -> bool:
-    """Return whether no record stands at or after an offset."""
-    end = stream.end()
-    return resumed >= end or stream.is_hole(resumed, end)
+def _is_hole(stream: KafkaStream, start: int, end: int) -> bool:
+    """Return whether no record stands between two offsets."""
+    return start >= end or stream.is_hole(start, end)
 
 
 @contextmanager
