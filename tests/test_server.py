@@ -257,17 +257,17 @@ def test_no_request_fails_and_no_model_is_torn_while_it_is_replaced(
 
 
 def test_connections_are_shared_among_the_processes(start_server: StartServer) -> None:
-    """Sixteen that are kept open: no process has nearly all of them."""
+    """Of those that are kept open, no process has nearly all; there are so many that chance cannot do it."""
     server = start_server()
-    connections = [HTTPConnection(server.url.removeprefix("http://"), timeout=10) for _ in range(16)]
+    connections = [HTTPConnection(server.url.removeprefix("http://"), timeout=10) for _ in range(48)]
     for connection in connections:
         connection.request("GET", "/v2/health/live")
     for connection in connections:
         assert connection.getresponse().read()
     held = [_count_connections(server, child) for child in psutil.Process(server.process.pid).children()]
-    assert sum(held) == 16
+    assert sum(held) == 48
     assert len(held) == 2
-    assert min(held) >= 2, held
+    assert min(held) >= 6, held
 
 
 def test_a_stop_lets_what_was_asked_be_answered(store: Store, start_server: StartServer) -> None:
