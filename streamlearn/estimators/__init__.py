@@ -3,6 +3,7 @@
 row_regressor.py   the base class: `fit`, `partial_fit` and `predict` from methods for one row
 least_squares.py   recursive least squares, exact after every row
 gru.py             a gated recurrent unit that reads a sequence
+either_task.py     the base class of the two that classify or regress, as what is inside does
 standardized.py    another estimator, with inputs standardised by what has been learned so far
 river_model.py     a model of the library River
 river_objects.py   … and how that is stored

@@ -11,14 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import ClassifierTags, RegressorTags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from streamlearn.errors import ConfigurationError
 from streamlearn.estimators import river_objects
+from streamlearn.estimators.either_task import EitherTask
 from streamlearn.extras import require_extra
 
 Floats = NDArray[np.float64]
@@ -29,7 +27,7 @@ _CHANGED_BY_PREDICTING = frozenset({"AMFClassifier", "ARFClassifier"})
 """Models that count what they are asked about; their predictions are made by a copy, made once a chunk."""
 
 
-class River(BaseEstimator):  # type: ignore[misc]
+class River(EitherTask):
     """A classifier or regressor of River, learned row by row.
 
     A feature that is NaN is left out of its row. Models that learn to standardise, such as linear ones, need
@@ -60,6 +58,7 @@ class River(BaseEstimator):  # type: ignore[misc]
         River is not installed.
     """
 
+    learned = "model_"
     n_features_in_: int
     model_: Any
     classes_: NDArray[Any]
@@ -75,30 +74,13 @@ class River(BaseEstimator):  # type: ignore[misc]
         self.parameters = parameters
         self.steps = steps
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803 (scikit-learn's name)
-        """Forget everything and learn the rows, shape (n, n_features), once, in order."""
-        if hasattr(self, "model_"):
-            del self.model_
-        classes = np.unique(np.asarray(y)) if y is not None and self._is_classifier() else None
-        return self.partial_fit(X, y, classes)
-
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:  # noqa: N803
         """Learn the rows, shape (n, n_features), one by one; `y` has shape (n,).
 
         `classes` are all classes of a classification.
         """
-        first = not hasattr(self, "model_")
-        x, targets = validate_data(
-            self,
-            X,
-            y,
-            reset=first,
-            dtype=np.float64,
-            ensure_all_finite="allow-nan",
-            y_numeric=not self._is_classifier(),
-        )
-        targets = column_or_1d(targets)
-        if first:
+        x, targets = self._check_labelled(X, y)
+        if not hasattr(self, "model_"):
             self._begin(classes)
         if self._is_classifier():
             number_of = {label: number for number, label in enumerate(self.classes_.tolist())}
@@ -114,7 +96,7 @@ class River(BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """Predict the rows, shape (n,)."""
-        rows, model = self._read(X), self._find_predictor()
+        rows, model = _to_dicts(self._check_rows(X)), self._find_predictor()
         predicted = [model.predict_one(row) for row in rows]
         if self._is_classifier():
             return self.classes_[[int(number or 0) for number in predicted]]
@@ -123,16 +105,12 @@ class River(BaseEstimator):  # type: ignore[misc]
     @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
     def predict_proba(self, X: ArrayLike) -> Floats:  # noqa: N803
         """Return the probabilities of the classes, shape (n, n_classes), in the order of `classes_`."""
-        rows, model = self._read(X), self._find_predictor()
+        rows, model = _to_dicts(self._check_rows(X)), self._find_predictor()
         probabilities = np.zeros((len(rows), len(self.classes_)))
         for number, row in enumerate(rows):
             for label, probability in model.predict_proba_one(row).items():
                 probabilities[number, int(label)] = probability
         return probabilities
-
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:  # noqa: N803
-        """Return the accuracy of a classification, or the R² of a regression."""
-        return float((accuracy_score if self._is_classifier() else r2_score)(y, self.predict(X)))
 
     def _begin(self, classes: ArrayLike | None) -> None:
         self.model_ = self._make()
@@ -150,11 +128,6 @@ class River(BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, _COPY):
             self._copy = river_objects.loads(river_objects.dumps(self.model_))
         return self._copy
-
-    def _read(self, rows: ArrayLike) -> list[dict[int, float]]:
-        check_is_fitted(self, "model_")
-        x = validate_data(self, rows, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
-        return _to_dicts(x)
 
     def _make(self) -> Any:
         return _make_model({"model": self.model, "parameters": self.parameters or {}, "steps": self.steps})

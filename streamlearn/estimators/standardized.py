@@ -10,13 +10,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.linear_model import Perceptron, SGDClassifier, SGDRegressor
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from streamlearn.estimators.either_task import EitherTask
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
 from streamlearn.estimators.river_model import River
 
@@ -29,7 +28,7 @@ INNER: dict[str, type] = {
 """The estimators that may stand inside, by name: all learn from a stream and are stored without pickle."""
 
 
-class Standardized(BaseEstimator):  # type: ignore[misc]
+class Standardized(EitherTask):
     """An estimator of scikit-learn, or of streamlearn, that sees each feature with mean 0 and variance 1.
 
     The mean and variance are those of the rows learned so far; a prediction changes nothing of them. NaN is a
@@ -62,6 +61,7 @@ class Standardized(BaseEstimator):  # type: ignore[misc]
     True
     """
 
+    learned = "estimator_"
     n_features_in_: int
     estimator_: Any
     count_: Floats
@@ -79,36 +79,18 @@ class Standardized(BaseEstimator):  # type: ignore[misc]
         self.parameters = parameters
         self.clip = clip
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803 (scikit-learn's name)
-        """Forget everything and learn the rows, shape (n, n_features), once, in order."""
-        if hasattr(self, "estimator_"):
-            del self.estimator_
-        classes = np.unique(np.asarray(y)) if y is not None and is_classifier(self) else None
-        return self.partial_fit(X, y, classes)
-
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:  # noqa: N803
         """Take the rows, shape (n, n_features), into mean and variance, then learn them; `y` has shape (n,).
 
         `classes` are all classes of a classification.
         """
-        first = not hasattr(self, "estimator_")
-        x, targets = validate_data(
-            self,
-            X,
-            y,
-            reset=first,
-            dtype=np.float64,
-            order="C",
-            ensure_all_finite="allow-nan",
-            y_numeric=not is_classifier(self),
-        )
-        targets = column_or_1d(targets)
-        if first:
+        x, targets = self._check_labelled(X, y)
+        if not hasattr(self, "estimator_"):
             self.estimator_ = self._make_inner()
             self.count_, self.mean_, self.squares_ = np.zeros((3, x.shape[1]))
             self.target_ = np.zeros((3, 1))
         self.count_, self.mean_, self.squares_ = _merge((self.count_, self.mean_, self.squares_), x)
-        if is_classifier(self):
+        if self._is_classifier():
             self.estimator_.partial_fit(self._standardize(x), targets, classes=classes)
             return self
         numbers = targets.astype(np.float64)
@@ -120,9 +102,9 @@ class Standardized(BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """Predict the rows, shape (n,)."""
-        check_is_fitted(self, "estimator_")
-        predicted: NDArray[Any] = self.estimator_.predict(self._read(X))
-        if is_classifier(self):
+        x = self._standardize(self._check_rows(X))
+        predicted: NDArray[Any] = self.estimator_.predict(x)
+        if self._is_classifier():
             return predicted
         mean, scale = self._scale_target()
         return predicted * scale + mean
@@ -130,20 +112,16 @@ class Standardized(BaseEstimator):  # type: ignore[misc]
     @available_if(lambda self: hasattr(self._make_inner(), "predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: ArrayLike) -> Floats:  # noqa: N803
         """Return the probabilities of the classes, shape (n, n_classes), in the order of `classes_`."""
-        check_is_fitted(self, "estimator_")
-        probabilities: Floats = self.estimator_.predict_proba(self._read(X))
+        x = self._standardize(self._check_rows(X))
+        probabilities: Floats = self.estimator_.predict_proba(x)
         return probabilities
 
     @available_if(lambda self: hasattr(self._make_inner(), "decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: ArrayLike) -> Floats:  # noqa: N803
         """Return the confidences of the classes, as the estimator inside does."""
-        check_is_fitted(self, "estimator_")
-        confidences: Floats = self.estimator_.decision_function(self._read(X))
+        x = self._standardize(self._check_rows(X))
+        confidences: Floats = self.estimator_.decision_function(x)
         return confidences
-
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:  # noqa: N803
-        """Return the accuracy of a classification, or the R² of a regression."""
-        return float((accuracy_score if is_classifier(self) else r2_score)(y, self.predict(X)))
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -151,11 +129,8 @@ class Standardized(BaseEstimator):  # type: ignore[misc]
         classes: NDArray[Any] = self.estimator_.classes_
         return classes
 
-    def _read(self, rows: ArrayLike) -> Floats:
-        x: Floats = validate_data(
-            self, rows, reset=False, dtype=np.float64, order="C", ensure_all_finite="allow-nan"
-        )
-        return self._standardize(x)
+    def _is_classifier(self) -> bool:
+        return bool(is_classifier(self))
 
     def _standardize(self, x: Floats) -> Floats:
         scale = _scales(self.count_, self.mean_, self.squares_)
