@@ -30,7 +30,6 @@ from benchmarks.measuring import (
 )
 from benchmarks.servers import list_parts, running_stack
 from streamlearn.broker.broker import Broker
-from streamlearn.broker.register import LineageRegister
 from streamlearn.engine.recovery import Recovery
 from streamlearn.engine.verify import verify
 from streamlearn.learning.blas import pin_blas_threads
@@ -59,8 +58,7 @@ class NoSnapshots:
 
 
 def _collect(broker: Broker, pipeline: Pipeline) -> verification.Subject:
-    lineage = LineageRegister(broker, pipeline).current()
-    assert lineage is not None
+    lineage = verification.require_lineage(broker, pipeline)
     return verification.collect(broker, pipeline, lineage, partition=0)
 
 

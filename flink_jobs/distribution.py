@@ -75,6 +75,11 @@ def resolve_jars(name: str, settings: Settings, echo: Callable[[str], None] = pr
     return sorted(path for key, path in present.items() if key in expected)
 
 
+def configuration_folder(settings: Settings) -> Path:
+    """Return the folder of Flink's configuration."""
+    return settings.home.absolute() / "flink" / "conf"
+
+
 def library_folder(settings: Settings) -> Path:
     """Return the folder of the jars on the class path of everything of Flink that runs here."""
     return settings.home.absolute() / "flink" / "lib"

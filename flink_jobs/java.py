@@ -29,16 +29,16 @@ _LAST_WITHOUT_SECURITY_MANAGER = 17
 
 def build_environment(settings: Settings) -> dict[str, str]:
     """Return the variables with which Flink's processes find Java, their configuration and jars."""
-    home, folder = distribution.find_flink_home(), settings.home.absolute() / "flink"
+    home = distribution.find_flink_home()
     return {
         "JAVA_HOME": str(distribution.find_java_home()),
         "FLINK_HOME": str(home),
         "FLINK_BIN_DIR": str(home / "bin"),
         "FLINK_OPT_DIR": str(home / "opt"),
         "FLINK_PLUGINS_DIR": str(home / "plugins"),
-        "FLINK_CONF_DIR": str(folder / "conf"),
+        "FLINK_CONF_DIR": str(distribution.configuration_folder(settings)),
         "FLINK_LIB_DIR": str(distribution.library_folder(settings)),
-        "FLINK_LOG_DIR": str(folder / "log"),
+        "FLINK_LOG_DIR": str(_log_folder(settings)),
     }
 
 
@@ -58,7 +58,7 @@ def build_service(part: str, settings: Settings, options: dict[str, str]) -> lis
         *_build_java(part, settings, "log4j-console.properties", memory),
         entry_point,
         *divided,
-        *("--configDir", str(_configuration(settings))),
+        *("--configDir", str(distribution.configuration_folder(settings))),
         *(word for key, value in options.items() for word in ("-D", f"{key}={value}")),
     ]
 
@@ -68,14 +68,13 @@ def build_client(settings: Settings) -> list[str]:
     return [*_build_java("client", settings, "log4j-cli.properties", []), _CLIENT]
 
 
-def _configuration(settings: Settings) -> Path:
-    return settings.home.absolute() / "flink" / "conf"
+def _log_folder(settings: Settings) -> Path:
+    return settings.home.absolute() / "flink" / "log"
 
 
 def _build_java(part: str, settings: Settings, logging: str, memory: list[str]) -> list[str]:
     """Return the command up to the name of the class."""
-    folder, java = _configuration(settings), distribution.find_java_home()
-    log = settings.home.absolute() / "flink" / "log" / f"{part}.log"
+    folder, java = distribution.configuration_folder(settings), distribution.find_java_home()
     version = re.search(r'^JAVA_VERSION="(\d+)', (java / "release").read_text(), re.MULTILINE)
     allows_by_default = version is not None and int(version[1]) <= _LAST_WITHOUT_SECURITY_MANAGER
     jars = distribution.library_folder(settings).glob("*.jar")
@@ -87,7 +86,7 @@ def _build_java(part: str, settings: Settings, logging: str, memory: list[str]) 
         *_read_option(folder, "env.java.opts.all"),
         *([] if allows_by_default else ["-Djava.security.manager=allow"]),
         *_read_option(folder, f"env.java.opts.{part}"),
-        f"-Dlog.file={log}",
+        f"-Dlog.file={_log_folder(settings) / part}.log",
         f"-Dlog4j.configurationFile={(folder / logging).as_uri()}",
         *("-classpath", ":".join(map(str, jars_flink_last))),
     ]
@@ -105,7 +104,7 @@ def _ask_for_memory(settings: Settings, question: str) -> tuple[list[str], list[
     jars = [utilities, *distribution.library_folder(settings).glob("flink-dist*.jar")]
     command = [str(distribution.find_java_home() / "bin" / "java"), *QUICK_JVM]
     command += ["-classpath", ":".join(map(str, jars)), f"{_RUNTIME}.util.bash.BashJavaUtils"]
-    command += [question, "--configDir", str(_configuration(settings))]
+    command += [question, "--configDir", str(distribution.configuration_folder(settings))]
     process = subprocess.run(
         command, env=inherit_env(), capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
     )

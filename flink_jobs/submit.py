@@ -129,8 +129,7 @@ def _describe_starts(starts: Sequence[int]) -> str:
 
 def _check_configured(settings: Settings) -> None:
     """Raise `JobError` where Flink's scripts would not find their configuration."""
-    folder = settings.home.absolute() / "flink" / "conf"
-    if not (folder / "config.yaml").exists():
+    if not (distribution.configuration_folder(settings) / "config.yaml").exists():
         raise JobError(
             f"no stack was set up in {settings.home.absolute()}: there is no Flink configuration. Call this"
             " from the folder in which you have called `streamlearn up`, or set STREAMLEARN_HOME to its"

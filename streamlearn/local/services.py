@@ -51,7 +51,7 @@ def prepare_services(settings: Settings, echo: Callable[[str], None]) -> list[Se
         (home / folder).mkdir(parents=True, exist_ok=True)
     configuration.write_redis(home / "conf" / "redis.conf", settings, home / "redis")
     configuration.write_kafka(home / "conf" / "kafka.properties", settings, home / "kafka" / "data")
-    configuration.write_flink(home / "flink" / "conf", settings)
+    configuration.write_flink(distribution.configuration_folder(settings), settings)
     distribution.link_libraries(settings, echo)
     return [
         _build_redis(settings, home),

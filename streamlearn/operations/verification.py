@@ -45,7 +45,7 @@ def verify_lineage(
         The pipeline has never been trained, or its lineage was ended, or Kafka holds too little of a
         partition.
     """
-    lineage = _require_lineage(broker, pipeline)
+    lineage = require_lineage(broker, pipeline)
     reports = []
     for partition in lineage.partitions:
         subject = collect(broker, pipeline, lineage, partition)
@@ -62,7 +62,7 @@ def verify_lineage(
     return reports
 
 
-def _require_lineage(broker: Broker, pipeline: Pipeline) -> Lineage:
+def require_lineage(broker: Broker, pipeline: Pipeline) -> Lineage:
     """Return the newest lineage, if it is open.
 
     Raises
