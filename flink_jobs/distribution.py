@@ -7,17 +7,21 @@ of each; a jar that does not match it is refused.
 
 import hashlib
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
 import tomllib
+import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from streamlearn.errors import StackError
 from streamlearn.settings import Settings, inherit_env
 
 COORDINATES = Path(__file__).parent.parent / "jars"
+_PLANNER_LOADER = "flink-table-planner-loader"
 _PROGRESS_S = 3.0
 
 
@@ -97,7 +101,24 @@ def link_libraries(settings: Settings, echo: Callable[[str], None] = print) -> N
         old.unlink()
     python = (flink / "opt").glob("flink-python*.jar")
     for jar in (*(flink / "lib").glob("*.jar"), *python, *resolve_jars("flink", settings, echo)):
-        (folder / jar.name).symlink_to(jar)
+        if jar.name.startswith(_PLANNER_LOADER):
+            _extract_planner(jar, folder)
+        else:
+            (folder / jar.name).symlink_to(jar)
+
+
+def _extract_planner(loader: Path, folder: Path) -> None:
+    """Put the planner itself on the class path, in place of what unpacks and loads it anew in each process.
+
+    Flink allows that where no job brings a Scala of its own; only so can its classes be archived.
+    """
+    with zipfile.ZipFile(loader) as archive:
+        entry = archive.getinfo("flink-table-planner.jar")
+        path = folder / loader.name.replace(_PLANNER_LOADER, "flink-table-planner")
+        path.write_bytes(archive.read(entry))
+    # An archive of classes holds for jars that have not changed since.
+    time_s = datetime(*entry.date_time, tzinfo=UTC).timestamp()
+    os.utime(path, (time_s, time_s))
 
 
 def _read_lock(name: str) -> set[tuple[str, str]]:

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from flink_jobs import distribution
+from flink_jobs import class_archive, distribution
 from streamlearn.errors import StackError
 from streamlearn.settings import Settings, inherit_env
 
@@ -88,7 +88,7 @@ def _build_java(part: str, settings: Settings, logging: str, memory: list[str]) 
         *_read_option(folder, f"env.java.opts.{part}"),
         f"-Dlog.file={_log_folder(settings) / part}.log",
         f"-Dlog4j.configurationFile={(folder / logging).as_uri()}",
-        *("-classpath", ":".join(map(str, jars_flink_last))),
+        *class_archive.build_options(part, ":".join(map(str, jars_flink_last)), settings),
     ]
 
 

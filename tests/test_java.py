@@ -1,11 +1,11 @@
-"""Flink's command lines are those of Flink's own scripts."""
+"""Flink's command lines are those of Flink's own scripts, but for the archive of classes."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from flink_jobs import distribution, java
+from flink_jobs import class_archive, distribution, java
 from streamlearn.errors import StackError
 from streamlearn.local import configuration
 from streamlearn.settings import Settings, inherit_env
@@ -15,7 +15,8 @@ PRINT_THE_COMMAND = """\
 case "$*" in *BashJavaUtils*|*XshowSettings*) exec {java} "$@" ;; esac
 printf '%s\\n' "$@"
 """
-LOGGING = ("-Dlog.file=", "-Dlog4j.configuration=", "-Dlog4j.configurationFile=", "-Dlogback.")
+OURS = ("-Dlog.file=", "-Dlog4j.configuration=", "-Dlog4j.configurationFile=", "-Dlogback.")
+ARCHIVE = ("-XX:SharedArchiveFile=", "-XX:DumpLoadedClassList=", "-Xlog:")
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def ask_the_script(settings: Settings, *command: str) -> list[str]:
     )
     lines = process.stdout.splitlines()
     # The class path ends with an empty one for Hadoop.
-    return [line.rstrip(":") for line in lines if not line.startswith(("Starting ", *LOGGING))]
+    return [line.rstrip(":") for line in lines if not line.startswith(("Starting ", *OURS))]
 
 
 @pytest.mark.parametrize("part", ["jobmanager", "taskmanager", "client"])
@@ -54,7 +55,7 @@ def test_a_command_is_what_flinks_script_makes_of_it(part: str, configured: Sett
     else:
         ours = java.build_service(part, configured, {"io.tmp.dirs": "/tmp/x"})
         theirs = ask_the_script(configured, f"{part}.sh", "start-foreground", "-D", "io.tmp.dirs=/tmp/x")
-    given = [word for word in ours[1:] if not word.startswith(LOGGING)]
+    given = [word for word in ours[1:] if not word.startswith((*OURS, *ARCHIVE))]
     own = {"--executionMode", "cluster"}
     assert sorted(given) == sorted(word for word in theirs if word not in own)
     assert given[given.index("-classpath") :][:3] == theirs[theirs.index("-classpath") :][:3]
@@ -66,3 +67,37 @@ def test_memory_that_cannot_be_divided_is_told_with_flinks_reason(configured: Se
     config.write_text(config.read_text().replace("process.size: 2g", "process.size: 10m"))
     with pytest.raises(StackError, match=r"how much memory its parts get: Exception .*Total Process Memory"):
         java.build_service("taskmanager", configured, {})
+
+
+def test_classes_are_archived_once_wherever_the_jars_stand(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache")
+    run_java = [str(distribution.find_java_home() / "bin" / "java"), "-Xshare:on", "-XX:+UseSerialGC"]
+    jar = distribution.find_flink_home() / "bin" / "bash-java-utils.jar"
+    first, later = (tmp_path / name / "utils.jar" for name in ("one", "other"))
+    for path in (first, later):
+        path.parent.mkdir()
+        path.symlink_to(jar)
+    options = class_archive.build_options("client", str(first), settings)
+    subprocess.run([run_java[0], *options, "-version"], check=True, capture_output=True)
+    said: list[str] = []
+    class_archive.make_archives(settings, said.append)
+    class_archive.make_archives(settings, said.append)
+    assert said == ["  archiving Java's classes for quicker starts, once"]
+    options = class_archive.build_options("client", str(later), settings)
+    assert not any("DumpLoadedClassList" in option for option in options)
+    # With -Xshare:on Java refuses to run without a fitting archive.
+    subprocess.run([*run_java, *options, "-version"], check=True, capture_output=True)
+    other = class_archive.build_options("client", f"{later}:{jar}", settings)
+    assert subprocess.run([*run_java, *other, "-version"], capture_output=True).returncode == 1
+
+
+def test_an_archive_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache")
+    jar = distribution.find_flink_home() / "bin" / "bash-java-utils.jar"
+    options = class_archive.build_options("client", str(jar), settings)
+    (path,) = [Path(option.partition("=")[2]) for option in options if "DumpLoadedClassList" in option]
+    path.write_text("@no-such-thing\n")
+    said: list[str] = []
+    class_archive.make_archives(settings, said.append)
+    assert said[1].startswith("! they cannot be archived: ")
+    assert not list((tmp_path / "cache" / "classes").iterdir())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flink_jobs import distribution, java
+from flink_jobs import class_archive, distribution, java
 from streamlearn.errors import DataUnavailable, StackError
 from streamlearn.local import configuration
 from streamlearn.pipelines.base import Pipeline
@@ -90,14 +90,14 @@ def build_kafka(settings: Settings, home: Path, echo: Callable[[str], None]) -> 
     """Return the broker, whose configuration is in `conf/kafka.properties` under `home`."""
     jars = ":".join(map(str, distribution.resolve_jars("kafka", settings, echo)))
     java = str(distribution.find_java_home() / "bin" / "java")
-    run_java = [java, *KAFKA_JAVA_OPTIONS, "-cp", jars]
+    run_java = [java, *KAFKA_JAVA_OPTIONS]
     properties = str(home / "conf" / "kafka.properties")
     cluster_id = home / "kafka" / "cluster.id"
     if not cluster_id.exists():
         cluster_id.write_text(uuid.uuid4().hex[:22])
-    format_storage = [*run_java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id"]
-    format_storage += [cluster_id.read_text(), "--config", properties]
-    serve = [*run_java, "kafka.Kafka", properties]
+    format_storage = [*run_java, "-classpath", jars, "kafka.tools.StorageTool", "format"]
+    format_storage += ["--ignore-formatted", "--cluster-id", cluster_id.read_text(), "--config", properties]
+    serve = [*run_java, *class_archive.build_options("kafka", jars, settings), "kafka.Kafka", properties]
     # To ask again at each start whether the storage is formatted would take seconds.
     is_formatted = shlex.join(["test", "-f", str(home / "kafka" / "data" / "meta.properties")])
     return Service(

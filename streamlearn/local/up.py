@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from flink_jobs import java
+from flink_jobs import class_archive, java
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.errors import StackError, StreamlearnError
@@ -82,6 +82,7 @@ def start_stack(settings: Settings, *, replay: bool, echo: Callable[[str], None]
     replayed = {process["name"] for process in supervisor.list_processes()} if replay else set()
     for step in _list_steps(settings, replayed):
         _wait_for(step, settings, supervisor, echo)
+    class_archive.make_archives(settings, echo)
 
 
 def stop_stack(settings: Settings, echo: Callable[[str], None]) -> None:
