@@ -55,9 +55,10 @@ ENV STREAMLEARN_CACHE=/opt/streamlearn/cache
 # The settings, which say where the cache is, are read by msgspec.
 RUN pip --python /opt/venv/bin/python install "jgo[cli]" msgspec
 COPY jars jars
-COPY flink_jobs/__init__.py flink_jobs/distribution.py flink_jobs/
+COPY flink_jobs/__init__.py flink_jobs/
+COPY flink_jobs/java/__init__.py flink_jobs/java/distribution.py flink_jobs/java/
 COPY streamlearn/__init__.py streamlearn/errors.py streamlearn/settings.py streamlearn/
-RUN python -c "from flink_jobs.distribution import resolve_jars; from streamlearn.settings import Settings; \
+RUN python -c "from flink_jobs.java.distribution import resolve_jars; from streamlearn.settings import Settings; \
     resolve_jars('flink', Settings.load())" && rm -r cache/m2
 
 FROM base AS producer

@@ -1,10 +1,8 @@
 """The Flink job that predicts each record, then learns from it; and what submits it.
 
-distribution.py  finds Flink and Java, fetches the jars
+java/            where Java and Flink are, and how Flink's processes are started
 checkpoints.py   where the checkpoints and savepoints of a job are
 submit.py        chooses lineage and checkpoint, then calls `flink run`
-java.py          the command lines of Flink's Java processes
-class_archive.py archives of the classes that these processes load
 tables.py        the job's options and SQL
 plan.py          these, as `learn.py` gets them
 learn.py         the program that `flink run` executes

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from flink_jobs import distribution, java
 from flink_jobs.checkpoints import find_newest_checkpoint
+from flink_jobs.java import command_lines, distribution
 from flink_jobs.plan import VARIABLE
 from flink_jobs.tables import build_plan
 from streamlearn.broker.broker import Broker
@@ -231,13 +231,13 @@ def run_program(
     JobError
         Flink refuses the job, or does not answer in time.
     """
-    command = [*java.build_client(settings), "run", "--detached"]
+    command = [*command_lines.build_client(settings), "run", "--detached"]
     command += ["--jobmanager", settings.flink.split("://")[-1], *options]
     for jar in distribution.resolve_jars("flink", settings, echo):
         command += ["--jarfile", str(jar)]
     command += ["--pyClientExecutable", sys.executable, "--pyExecutable", sys.executable]
     command += ["--python", str(program), *arguments]
-    environment = {**settings.environment(), **java.build_environment(settings), **(variables or {})}
+    environment = {**settings.environment(), **command_lines.build_environment(settings), **(variables or {})}
     try:
         process = subprocess.run(
             command,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flink_jobs import class_archive, distribution, java
+from flink_jobs.java import class_archive, command_lines, distribution
 from streamlearn.errors import StackError
 from streamlearn.local import configuration
 from streamlearn.settings import Settings, inherit_env
@@ -37,7 +37,7 @@ def ask_the_script(settings: Settings, *command: str) -> list[str]:
     fake.parent.mkdir(parents=True)
     fake.write_text(PRINT_THE_COMMAND.format(java=distribution.find_java_home() / "bin" / "java"))
     fake.chmod(0o755)
-    variables = java.build_environment(settings) | {"JAVA_HOME": str(fake.parent.parent)}
+    variables = command_lines.build_environment(settings) | {"JAVA_HOME": str(fake.parent.parent)}
     script = distribution.find_flink_home() / "bin" / command[0]
     process = subprocess.run(
         [str(script), *command[1:]], env=inherit_env(variables), capture_output=True, text=True, check=True
@@ -50,10 +50,10 @@ def ask_the_script(settings: Settings, *command: str) -> list[str]:
 @pytest.mark.parametrize("part", ["jobmanager", "taskmanager", "client"])
 def test_a_command_is_what_flinks_script_makes_of_it(part: str, configured: Settings) -> None:
     if part == "client":
-        ours = [*java.build_client(configured), "run"]
+        ours = [*command_lines.build_client(configured), "run"]
         theirs = ask_the_script(configured, "flink", "run")
     else:
-        ours = java.build_service(part, configured, {"io.tmp.dirs": "/tmp/x"})
+        ours = command_lines.build_service(part, configured, {"io.tmp.dirs": "/tmp/x"})
         theirs = ask_the_script(configured, f"{part}.sh", "start-foreground", "-D", "io.tmp.dirs=/tmp/x")
     given = [word for word in ours[1:] if not word.startswith((*OURS, *ARCHIVE))]
     own = {"--executionMode", "cluster"}
@@ -66,7 +66,7 @@ def test_memory_that_cannot_be_divided_is_told_with_flinks_reason(configured: Se
     config = configured.home / "flink" / "conf" / "config.yaml"
     config.write_text(config.read_text().replace("process.size: 2g", "process.size: 10m"))
     with pytest.raises(StackError, match=r"how much memory its parts get: Exception .*Total Process Memory"):
-        java.build_service("taskmanager", configured, {})
+        command_lines.build_service("taskmanager", configured, {})
 
 
 def test_classes_are_archived_once_wherever_the_jars_stand(tmp_path: Path) -> None:

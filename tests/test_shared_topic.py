@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from kafka import KafkaProducer
 from reading import Topic, send
-from stacks import ROOT, Stack, running_trial
+from stacks import ROOT, Stack, Trial, running_trial
 
 from flink_jobs.tables import transactional_id_prefix
 from streamlearn.local import chaos, up

@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from flink_jobs import distribution, java
 from flink_jobs.checkpoints import savepoint_folder
+from flink_jobs.java import command_lines, distribution
 from flink_jobs.tables import TRANSACTION_TIMEOUT_MS, quote
 from streamlearn.errors import StackError
 from streamlearn.settings import Settings, inherit_env
@@ -169,8 +169,8 @@ def build_flink_options(settings: Settings, folder: Path) -> dict[str, str]:
         "classloader.resolve-order": "parent-first",
         "taskmanager.memory.jvm-metaspace.size": "512m",
         "taskmanager.jvm-exit-on-oom": "true",
-        "env.java.opts.jobmanager": " ".join(java.QUICK_JVM),
-        "env.java.opts.client": " ".join(java.QUICK_JVM),
+        "env.java.opts.jobmanager": " ".join(command_lines.QUICK_JVM),
+        "env.java.opts.client": " ".join(command_lines.QUICK_JVM),
         "blob.service.cleanup.interval": "300",
         # A job stopped by hand writes its savepoint here, unless another folder is given.
         "execution.checkpointing.savepoint-dir": savepoint_folder(settings).as_uri(),

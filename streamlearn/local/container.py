@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from flink_jobs import distribution, java
+from flink_jobs.java import command_lines, distribution
 from flink_jobs.keep import keep_running
 from streamlearn.learning.blas import ONE_BLAS_THREAD
 from streamlearn.local import configuration, secrets
@@ -45,7 +45,7 @@ def run_flink(part: str) -> None:
     prepare_flink(settings)
     distribution.link_libraries(settings)
     command = build_flink(part, settings).command
-    variables = {**java.build_environment(settings), **ONE_BLAS_THREAD}
+    variables = {**command_lines.build_environment(settings), **ONE_BLAS_THREAD}
     os.execve(command[0], command, inherit_env(variables))  # noqa: S606
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flink_jobs import class_archive, distribution, java
+from flink_jobs.java import class_archive, command_lines, distribution
 from streamlearn.errors import DataUnavailable, StackError
 from streamlearn.local import configuration
 from streamlearn.pipelines.base import Pipeline
@@ -131,7 +131,7 @@ def build_flink(part: str, settings: Settings) -> Service:
     }[part]
     metrics_port = list(ports.values())[-1]
     options = {"metrics.reporter.prom.port": str(metrics_port), "io.tmp.dirs": str(tmp)}
-    start = shlex.join(java.build_service(part, settings, options))
+    start = shlex.join(command_lines.build_service(part, settings, options))
     folder = shlex.quote(str(tmp))
     return Service(part, ["/bin/sh", "-c", f"rm -rf {folder} && mkdir -p {folder} && exec {start}"], ports)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from flink_jobs import class_archive, java
+from flink_jobs.java import class_archive, command_lines
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.errors import StackError, StreamlearnError
@@ -77,7 +77,9 @@ def start_stack(settings: Settings, *, replay: bool, echo: Callable[[str], None]
         services = prepare_services(settings, echo)
         _check_ports(services)
         write_variables(settings.started_with, settings.environment(secrets=False))
-        supervisor.start(services, {**java.build_environment(settings), **ONE_BLAS_THREAD}, replay=replay)
+        supervisor.start(
+            services, {**command_lines.build_environment(settings), **ONE_BLAS_THREAD}, replay=replay
+        )
         echo("starting " + ", ".join(service.name for service in services if replay or not service.replay))
     replayed = {process["name"] for process in supervisor.list_processes()} if replay else set()
     for step in _list_steps(settings, replayed):

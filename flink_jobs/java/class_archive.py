@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from flink_jobs import distribution
+from flink_jobs.java import distribution
 from streamlearn.settings import Settings, inherit_env
 
 _TIMEOUT_S = 300

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from flink_jobs import class_archive, distribution
+from flink_jobs.java import class_archive, distribution
 from streamlearn.errors import StackError
 from streamlearn.settings import Settings, inherit_env
 

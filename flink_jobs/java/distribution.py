@@ -20,7 +20,7 @@ from pathlib import Path
 from streamlearn.errors import StackError
 from streamlearn.settings import Settings, inherit_env
 
-COORDINATES = Path(__file__).parent.parent / "jars"
+COORDINATES = Path(__file__).parents[2] / "jars"
 _PLANNER_LOADER = "flink-table-planner-loader"
 _PROGRESS_S = 3.0
 
