@@ -16,13 +16,14 @@ def savepoint_folder(settings: Settings) -> Path:
     return settings.checkpoints / "savepoints"
 
 
-def find_newest_checkpoint(lineage: Lineage, settings: Settings) -> Path | None:
+def find_newest_checkpoint(lineage: Lineage, settings: Settings, since: int = 0) -> Path | None:
     """Return the folder of a lineage's newest checkpoint or savepoint, or None if there is neither.
 
-    The newest is the one written last in the highest epoch that has any.
+    The newest is the one written last in the highest epoch that has any, of those from `since` on.
     """
     root, savepoints = checkpoint_folder(lineage, settings), savepoint_folder(settings)
-    for epoch in sorted((int(path.name) for path in root.glob("[0-9]*")), reverse=True):
+    epochs = (int(path.name) for path in root.glob("[0-9]*"))
+    for epoch in sorted((epoch for epoch in epochs if epoch >= since), reverse=True):
         folder = root / str(epoch)
         metadata = list(folder.rglob("_metadata"))
         for job in folder.iterdir():

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from flink_jobs.submit import submit
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.register import LineageRegister
 from streamlearn.errors import BrokerUnavailable, FlinkUnavailable, StreamlearnError
 from streamlearn.operations import flink_api
 from streamlearn.operations.flink_api import job_name
@@ -18,54 +20,72 @@ _POLL_S = 2.0
 _RETRY_S = 0.3
 """After how many seconds a part that does not answer is asked again: learning waits for nothing else then."""
 _BACKOFF_S = 10.0
+_PARTITIONS_S = 30.0
+"""After how many seconds a topic is asked again whether it has new partitions."""
 
 
 def keep_running(settings: Settings, pipelines: Sequence[Pipeline], echo: Callable[[str], None]) -> None:
     """Watch the pipelines' jobs for ever, and submit each whenever Flink does not have it.
 
-    A job's status is echoed when it changes: a refusal that repeats at every attempt is echoed once.
+    A job whose topic has new partitions is submitted anew. A job's status is echoed when it changes: a
+    refusal that repeats at every attempt is echoed once.
     """
-    statuses = dict.fromkeys((pipeline.name for pipeline in pipelines), "")
-    due_s = dict.fromkeys(statuses, 0.0)
+    keepers = [_Keeper(settings, pipeline, echo) for pipeline in pipelines]
     while True:
-        for pipeline in pipelines:
-            if time.monotonic() < due_s[pipeline.name]:
-                continue
-            status, pause_s = _check(settings, pipeline, echo)
-            if status != statuses[pipeline.name]:
-                echo(status)
-            statuses[pipeline.name] = status
-            due_s[pipeline.name] = time.monotonic() + pause_s
-        time.sleep(max(0.0, min(due_s.values()) - time.monotonic()))
+        for keeper in keepers:
+            if time.monotonic() >= keeper.due_s:
+                keeper.check()
+        time.sleep(max(0.0, min(keeper.due_s for keeper in keepers) - time.monotonic()))
 
 
-def _check(settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]) -> tuple[str, float]:
-    """Submit a job if it is missing; return its status and after how many seconds to check again."""
-    try:
-        return _submit_if_missing(settings, pipeline, echo)
-    except (FlinkUnavailable, BrokerUnavailable) as error:
-        return str(error), _RETRY_S
-    except StreamlearnError as error:
-        return (
-            f"{job_name(pipeline.name)} was not submitted: {error} (tried again every {_BACKOFF_S:.0f} s)",
-            _BACKOFF_S,
-        )
+class _Keeper:
+    """Keeps the job of one pipeline running; `due_s` says when it is to check again."""
 
+    def __init__(self, settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]) -> None:
+        self.due_s = 0.0
+        self._settings = settings
+        self._pipeline = pipeline
+        self._echo = echo
+        self._name = job_name(pipeline.name)
+        self._status = ""
+        self._partitions_due_s = time.monotonic() + _PARTITIONS_S
+        self._is_replacing = False
+        """Whether the job was ended here, for one that knows more partitions."""
 
-def _submit_if_missing(
-    settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]
-) -> tuple[str, float]:
-    """Do as `_check`, and raise what goes wrong."""
-    name = job_name(pipeline.name)
-    for older in flink_api.live_jobs(settings, name)[1:]:
-        echo(f"{name} runs twice: cancelling the older job, {older.id}")
-        flink_api.cancel(settings, older)
-    job = flink_api.newest_job(settings, name)
-    if job and job.live:
-        trouble = None if job.state == "RUNNING" else flink_api.find_trouble(settings, job)
-        return f"{name} is {job.state.lower()}" + (f": {trouble.reason}" if trouble else ""), _POLL_S
-    if job and job.ended_by_hand:
-        advice = f"`streamlearn train {pipeline.name}` resumes it"
-        return f"{name} was {job.state.lower()} by hand; {advice}", _POLL_S
-    submit(settings, pipeline, echo=echo)
-    return f"{name} was submitted", _BACKOFF_S
+    def check(self) -> None:
+        """Submit the job if it is missing; echo its status if that is new."""
+        try:
+            status, pause_s = self._submit_if_missing()
+        except (FlinkUnavailable, BrokerUnavailable) as error:
+            status, pause_s = str(error), _RETRY_S
+        except StreamlearnError as error:
+            status = f"{self._name} was not submitted: {error} (tried again every {_BACKOFF_S:.0f} s)"
+            pause_s = _BACKOFF_S
+        if status != self._status:
+            self._echo(status)
+        self._status = status
+        self.due_s = time.monotonic() + pause_s
+
+    def _submit_if_missing(self) -> tuple[str, float]:
+        """Return the job's status, and after how many seconds to check again."""
+        settings, name = self._settings, self._name
+        for older in flink_api.live_jobs(settings, name)[1:]:
+            self._echo(f"{name} runs twice: cancelling the older job, {older.id}")
+            flink_api.cancel(settings, older)
+        job = flink_api.newest_job(settings, name)
+        if job and job.live and not self._has_new_partitions():
+            trouble = None if job.state == "RUNNING" else flink_api.find_trouble(settings, job)
+            return f"{name} is {job.state.lower()}" + (f": {trouble.reason}" if trouble else ""), _POLL_S
+        if job and job.ended_by_hand and not self._is_replacing:
+            advice = f"`streamlearn train {self._pipeline.name}` resumes it"
+            return f"{name} was {job.state.lower()} by hand; {advice}", _POLL_S
+        submit(settings, self._pipeline, echo=self._echo)
+        self._is_replacing = False
+        return f"{name} was submitted", _BACKOFF_S
+
+    def _has_new_partitions(self) -> bool:
+        if not self._is_replacing and time.monotonic() >= self._partitions_due_s:
+            self._partitions_due_s = time.monotonic() + _PARTITIONS_S
+            with Broker(self._settings) as broker:
+                self._is_replacing = LineageRegister(broker, self._pipeline).count_new_partitions() > 0
+        return self._is_replacing

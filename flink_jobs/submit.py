@@ -21,11 +21,12 @@ from flink_jobs.tables import build_plan
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.broker.topics import ensure_topics
-from streamlearn.errors import JobError, LineageError
+from streamlearn.errors import FlinkUnavailable, JobError, LineageError
 from streamlearn.operations import flink_api
-from streamlearn.operations.flink_api import job_name
+from streamlearn.operations.flink_api import Job, job_name
 from streamlearn.operations.lock import lock_submission
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.registry import load_all
 from streamlearn.pipelines.user_code import find_user_code
 from streamlearn.settings import Settings, inherit_env
 from streamlearn.stream.lineage import Lineage
@@ -43,10 +44,14 @@ def submit(
     fresh: bool = False,
     rebuild: bool = False,
     accept_edits: bool = False,
+    parallelism: int | None = None,
     wait_s: float = 0,
     echo: Callable[[str], None] = print,
 ) -> None:
     """Start the pipeline's job where its lineage stands; do nothing if it runs already.
+
+    One that runs is stopped at a savepoint, and goes on, where its topic has more partitions than before, or
+    where it has another parallelism than the one wanted.
 
     Parameters
     ----------
@@ -56,6 +61,8 @@ def submit(
         Go on without a checkpoint, behind the last committed answer.
     accept_edits
         Go on although code that decides predictions has been edited.
+    parallelism
+        How many workers share the partitions; None: as the settings say, and a job that runs is left alone.
     wait_s
         Wait so many seconds until the job learns or, where there is nothing to learn, until it runs.
 
@@ -68,28 +75,35 @@ def submit(
     """
     _check_configured(settings)
     with lock_submission(settings, pipeline) as lock, Broker(settings) as broker:
+        register = LineageRegister(broker, pipeline)
         running = flink_api.newest_job(settings, job_name(pipeline.name))
         if running and running.live:
-            echo(f"{running.name} is already {running.state.lower()} as job {running.id}")
             if fresh:
                 raise JobError("a new lineage cannot be opened while the job runs; cancel it first")
-            return
+            change = _describe_change(settings, register, pipeline, running, parallelism)
+            if not change:
+                echo(f"{running.name} is already {running.state.lower()} as job {running.id}")
+                return
+            echo(f"{running.name} {change}: it is stopped at a savepoint, and goes on")
+            flink_api.stop(settings, running)
         ensure_topics(broker, pipeline)
-        register = LineageRegister(broker, pipeline)
         if not fresh and not rebuild:
             _check_resumable(settings, register, pipeline)
         lineage = register.claim(fresh=fresh, accept_edits=accept_edits)
-        checkpoint = None if rebuild else find_newest_checkpoint(lineage, settings)
+        # A checkpoint from before knows nothing of partitions that have come since, and the job of a topic
+        # of one partition has other operators.
+        since = register.grown_at(lineage)
+        checkpoint = None if rebuild else find_newest_checkpoint(lineage, settings, since)
         before = [register.resume_at(lineage, partition) for partition in lineage.partitions]
         # With a checkpoint Flink itself knows where to go on.
         starts = list(lineage.starts) if checkpoint else before
-        parallelism = _choose_parallelism(settings, lineage)
+        workers = _choose_parallelism(settings, lineage, parallelism)
         echo(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
             + (f"going on from {checkpoint.name}" if checkpoint else _describe_starts(starts))
-            + (f"; {len(starts)} partitions on {parallelism} workers" if len(starts) > 1 else "")
+            + (f"; {len(starts)} partitions, parallelism {workers}" if len(starts) > 1 else "")
         )
-        _call_flink_run(settings, pipeline, lineage, starts, parallelism, checkpoint, lock, echo)
+        _call_flink_run(settings, pipeline, lineage, starts, workers, checkpoint, lock, echo)
         echo(f"{job_name(pipeline.name)} submitted")
     if wait_s:
         with Broker(settings) as broker:
@@ -108,12 +122,36 @@ def submit(
             echo(_wait_until_begun(settings, pipeline, has_answered, wait_s))
 
 
-def _choose_parallelism(settings: Settings, lineage: Lineage) -> int:
-    """Return how many workers share a lineage's partitions."""
+def _describe_change(
+    settings: Settings, register: LineageRegister, pipeline: Pipeline, job: Job, parallelism: int | None
+) -> str:
+    """Return why a job that runs must be submitted anew, in words; empty if it need not."""
+    if added := register.count_new_partitions():
+        return f"has not learned from {added} new partitions of {pipeline.topic} yet"
+    lineage = register.current()
+    if lineage is None or parallelism is None:
+        return ""
+    has, wanted = flink_api.count_workers(settings, job), min(parallelism, len(lineage.partitions))
+    return f"has the parallelism {has}, and is to have {wanted}" if has not in {0, wanted} else ""
+
+
+def _choose_parallelism(settings: Settings, lineage: Lineage, wanted: int | None) -> int:
+    """Return how many workers share a lineage's partitions: as many as are wanted, or as there is room for.
+
+    Raises
+    ------
+    FlinkUnavailable
+        That depends on the free task slots, and Flink has none yet.
+    """
     partitions = len(lineage.partitions)
-    if partitions == 1:
-        return 1
-    return min(partitions, settings.parallelism or max(1, flink_api.count_free_slots(settings)))
+    if wanted := wanted or settings.parallelism or (1 if partitions == 1 else 0):
+        return min(partitions, wanted)
+    live = flink_api.list_live_names(settings)
+    others = [p for p in load_all(settings) if p.name != lineage.pipeline and job_name(p.name) not in live]
+    free = flink_api.count_free_slots(settings)
+    if not free:
+        raise FlinkUnavailable(f"Flink at {settings.flink} has no free task slot")
+    return min(partitions, max(1, free - len(others)))
 
 
 def _describe_starts(starts: Sequence[int]) -> str:
@@ -171,6 +209,7 @@ def _check_resumable(settings: Settings, register: LineageRegister, pipeline: Pi
     """Raise `LineageError` if the open lineage has committed answers, but no checkpoint to go on from."""
     lineage = register.current()
     if lineage is None or lineage.ended or find_newest_checkpoint(lineage, settings):
+        # One from before partitions were added is not used; it tells that the folder is not lost.
         return
     for partition, first in enumerate(lineage.starts):
         start = register.resume_at(lineage, partition)

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from streamlearn.broker.broker import Broker
+from streamlearn.broker.placement import Placement
 from streamlearn.broker.topics import ensure_topics
 from streamlearn.datasets import DataSet, Table
 from streamlearn.errors import BrokerUnavailable, UnknownPipeline
@@ -98,10 +99,11 @@ def replay(
     progress = ReplayProgress(total, show)
     broker = Broker(settings)
     with broker:
-        ensure_topics(broker, pipeline)
+        placement = Placement(pipeline, ensure_topics(broker, pipeline), first=skip)
         with broker.bulk_writer(2 * MAX_RECORD_BYTES) as writer, _catch_interrupts() as is_interrupted:
             for record in _pace(records, rate, is_interrupted):
-                writer.send(pipeline.topic, check_size(encode(record)), progress.count_delivery)
+                value, partition = check_size(encode(record)), placement.place(record)
+                writer.send(pipeline.topic, value, progress.count_delivery, partition)
                 progress.sent += 1
                 progress.show()
                 if progress.sent - progress.acknowledged > _UNACKNOWLEDGED:

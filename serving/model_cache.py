@@ -5,13 +5,18 @@ An announcement can be lost, so Redis is also polled. While Redis is away, the m
 A request takes the current `Served` and works with that one object, so its version and its parameters always
 belong together. The served version may also go back: after a restart, versions whose predictions were never
 committed no longer exist; and while a version is pinned, no other is served.
+
+Where the topic has several partitions, one model is made of the newest version of each, as the pipeline's
+kind of learning says. Its version names those that it is made of, so it can be made again.
 """
 
+import hashlib
 import logging
+import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamlearn.errors import NoModel, SnapshotRefused, StoreUnavailable, UnknownVersion
@@ -28,6 +33,8 @@ _FIRST_REFRESH_S = 2.0
 
 _LEAST_PAUSE_S = 0.1
 """No version is loaded sooner after the one before."""
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 _MAX_OTHERS = 8
 """How many versions beside the served one stay in memory."""
@@ -56,7 +63,8 @@ class ModelCache:
         self._served: Served | None = None
         self._head: Head | None = None
         self._lineage = ""
-        self._others: OrderedDict[tuple[str, int], Served] = OrderedDict()
+        self._others: OrderedDict[tuple[str, int, int], Served] = OrderedDict()
+        self._parts: dict[int, Served] = {}
         self._trouble = ""
         self._stopped = threading.Event()
         self._refreshing = threading.Lock()
@@ -78,8 +86,8 @@ class ModelCache:
             raise NoModel(f"no model of {self.pipeline.name} has been learned yet; try again in a moment")
         return self._served
 
-    def load_version(self, version: int) -> Served:
-        """Return a version: the served one, or another of the newest lineage, read from Redis if need be.
+    def load_version(self, name: str) -> Served:
+        """Return a version by its name: the served one, or another of the newest lineage, read if need be.
 
         Raises
         ------
@@ -93,52 +101,81 @@ class ModelCache:
             The version is not in memory, and Redis does not answer.
         """
         served = self.current()
-        if served.head.version == version:
+        if served.head.name == name:
             return served
+        versions = _parse_name(name)
+        if versions is None or (len(versions) > 1 and not any(v is not None for v in versions)):
+            raise UnknownVersion(f"{name[:40]!r} is not a version of {self.pipeline.name}")
+        if len(versions) == 1:
+            return self._load_part(versions[0] or 0, 0)
+        parts = {
+            partition: self._load_part(version, partition)
+            for partition, version in enumerate(versions)
+            if version is not None
+        }
+        return self._merge(parts, len(versions))
+
+    def _load_part(self, version: int, partition: int) -> Served:
         lineage = self.lineage
-        cached = self._others.get((lineage, version))
+        cached = self._others.get((lineage, version, partition))
         if self._trouble and cached is not None:
             return cached
         # After a rebuild, chunks may end elsewhere, and a version of the same number may differ.
-        info = self._store.version_info(self.pipeline.name, lineage, version)
+        info = self._store.version_info(self.pipeline.name, lineage, version, partition)
         if info is not None and cached is not None and info.digest == cached.head.digest:
             return cached
-        data = self._store.snapshot(self.pipeline.name, lineage, version) if info else None
+        name = self.pipeline.name
+        data = self._store.snapshot(name, lineage, version, partition) if info else None
+        where = f" of partition {partition}" if partition else ""
         if info is None or data is None:
-            raise UnknownVersion(f"version {version} of {self.pipeline.name} is not kept")
+            raise UnknownVersion(f"version {version}{where} of {name} is not kept")
         learner = snapshot.loads(data, self.pipeline, lineage, self._key)
         if not learner.trained:
-            raise NoModel(
-                f"version {version} of {self.pipeline.name} was written before anything was learned"
-            )
+            raise NoModel(f"version {version}{where} of {name} was written before anything was learned")
         loaded = Served(_make_head(lineage, version, info), learner)
-        self._others[lineage, version] = loaded
+        self._others[lineage, version, partition] = loaded
         while len(self._others) > _MAX_OTHERS:
             self._others.popitem(last=False)
         return loaded
 
-    def versions(self) -> dict[int, VersionInfo]:
-        """Return the versions of the newest lineage that Redis keeps, ascending.
+    def _merge(self, parts: Mapping[int, Served], count: int) -> Served:
+        """Return the one model that is made of those of some of `count` partitions."""
+        heads = [part.head for part in parts.values()]
+        head = Head(
+            heads[0].lineage,
+            sum(head.version for head in heads),
+            hashlib.sha256("".join(head.digest for head in heads).encode()).hexdigest(),
+            sum(head.samples for head in heads),
+            max(head.time_s for head in heads),
+            parts=tuple(parts[k].head.version if k in parts else None for k in range(count)),
+        )
+        return Served(head, self.pipeline.learning.merge([part.learner for part in parts.values()]))
+
+    def versions(self, partition: int = 0) -> dict[int, VersionInfo]:
+        """Return the versions of a partition in the newest lineage that Redis keeps, ascending.
 
         Raises
         ------
         StoreUnavailable
             Redis does not answer.
         """
-        return self._store.versions(self.pipeline.name, self.lineage) if self.lineage else {}
+        return self._store.versions(self.pipeline.name, self.lineage, partition) if self.lineage else {}
 
-    def wait_for_offset(self, offset: int, timeout_s: float) -> Served | None:
-        """Wait until the served version has learned the record at `offset`; return it, or None if none has.
+    def wait_for_offset(self, offset: int, partition: int, timeout_s: float) -> Served | None:
+        """Wait until the served version has learned the record at an offset; return it, or None if none has.
 
         Only versions of the newest lineage count: in another, the offset may be another record's.
         """
-        with self._swapped:
-            self._swapped.wait_for(lambda: self._has_learned(offset) or self._stopped.is_set(), timeout_s)
-        return self._served if self._has_learned(offset) else None
 
-    def _has_learned(self, offset: int) -> bool:
-        served = self._served
-        return served is not None and served.head.lineage == self.lineage and served.head.version > offset
+        def find() -> Served | None:
+            served = self._served
+            if served is None or served.head.lineage != self.lineage:
+                return None
+            return served if served.head.has_learned(offset, partition) else None
+
+        with self._swapped:
+            self._swapped.wait_for(lambda: find() or self._stopped.is_set(), timeout_s)
+            return find()
 
     @property
     def lineage(self) -> str:
@@ -171,6 +208,11 @@ class ModelCache:
 
     def _refresh(self) -> None:
         try:
+            later = self._store.partitions(self.pipeline.name)
+            if later and self._store.pinned_snapshot(self.pipeline.name) is None:
+                self._refresh_parts([0, *later])
+                return
+            self._parts.clear()
             served = self._store.served(self.pipeline.name, self._head)
             newest = self._store.newest(self.pipeline.name) if served and served[0].pinned else None
         except StoreUnavailable as error:
@@ -192,6 +234,39 @@ class ModelCache:
             self._set_trouble(f"version {head.version} of {self.pipeline.name} is refused: {error}")
             if self._served is None:
                 self._load_older(head)
+
+    def _refresh_parts(self, partitions: Sequence[int]) -> None:
+        """Load the newest version of each partition where it is another; serve what they make together."""
+        name, troubles = self.pipeline.name, []
+        count, has_changed = max(partitions) + 1, False
+        for partition in partitions:
+            known = self._parts.get(partition)
+            served = self._store.served(name, known.head if known else None, partition)
+            head, data = served or (None, None)
+            if head is None or data is None:
+                continue
+            try:
+                learner = snapshot.loads(data, self.pipeline, head.lineage, self._key)
+            except SnapshotRefused as error:
+                troubles.append(
+                    f"version {head.version} of partition {partition} of {name} is refused: {error}"
+                )
+                continue
+            self._parts[partition], has_changed = Served(head, learner), True
+        self._set_trouble("; ".join(troubles))
+        if not has_changed:
+            return
+        # After a reset, partitions begin their new lineage one after the other.
+        newest = max(self._parts.values(), key=lambda part: part.head.time_s).head.lineage
+        self._lineage = newest
+        trained = {
+            partition: part
+            for partition, part in sorted(self._parts.items())
+            if part.head.lineage == newest and part.learner.trained
+        }
+        self._head = next(iter(self._parts.values())).head
+        if trained:
+            self._swap(self._merge(trained, count))
 
     def _load(self, head: Head, data: bytes) -> None:
         learner = snapshot.loads(data, self.pipeline, head.lineage, self._key)
@@ -248,6 +323,18 @@ class ModelCache:
                 self._store.wait_for_head(self.pipeline.name, self._poll_s)
             except StoreUnavailable:
                 self._stopped.wait(self._poll_s)
+
+
+def _parse_name(name: str) -> list[int | None] | None:
+    """Return the versions that a name is made of; None if it is no name of a version.
+
+    >>> _parse_name("41"), _parse_name("120.-.95"), _parse_name("-"), _parse_name("1.x")
+    ([41], [120, None, 95], None, None)
+    """
+    words = name.split(".")
+    if not all(_NUMBER.fullmatch(word) or (word == "-" and len(words) > 1) for word in words):
+        return None
+    return [None if word == "-" else int(word) for word in words]
 
 
 def _make_head(lineage: str, version: int, info: VersionInfo) -> Head:

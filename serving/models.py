@@ -9,7 +9,7 @@ from flask import Response, current_app
 from serving import telemetry
 from serving.model_cache import ModelCache, Served
 from serving.recent import RecentPredictions
-from streamlearn.errors import BadRecord, BadRequest, UnknownPipeline, UnknownVersion
+from streamlearn.errors import BadRecord, BadRequest, UnknownPipeline
 from streamlearn.settings import Settings
 from streamlearn.stream.records import encode
 
@@ -49,7 +49,7 @@ def resolve_model(name: str, version: str | None = None) -> Served:
         The version is not in memory, and cannot be read from Redis.
     """
     cache = find_cache(name)
-    return cache.current() if version is None else cache.load_version(_parse_version(name, version))
+    return cache.current() if version is None else cache.load_version(version)
 
 
 def call_model(call: Callable[[], T], field: str = "inputs") -> T:
@@ -72,12 +72,6 @@ def call_model(call: Callable[[], T], field: str = "inputs") -> T:
         # Code of the pipeline's own may not have expected them, in the stream such records are set aside.
         reason = f"the model cannot predict these records: {type(error).__name__}: {error}"
         raise BadRequest(reason, field=field) from error
-
-
-def _parse_version(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise UnknownVersion(f"{text[:40]!r} is not a version of {name}")
-    return int(text)
 
 
 def json_response(answer: Any, status: int = 200) -> Response:

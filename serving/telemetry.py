@@ -146,7 +146,7 @@ def register(app: Flask, metrics_dir: Path | None) -> None:
 
 def count_predictions(model: str, served: Served, count: int) -> None:
     """Count the records predicted in this request, and note the version for the log."""
-    g.model, g.version = model, served.head.version
+    g.model, g.version = model, served.head.name
     _label_predictions(model).inc(count)
 
 

@@ -91,6 +91,11 @@ class Settings:
         "stop",
         "if Kafka has lost records that were not learned yet: stop with an error, or continue and count them",
     )
+    partitions: Count = _option(
+        1,
+        "partitions of an input topic that streamlearn makes, each with a learner of its own; a topic that"
+        " exists keeps its own",
+    )
     parallelism: Annotated[int, Meta(ge=0)] = _option(
         0,
         "most workers that learn from a pipeline's partitions at once; 0: as many as task slots are free",

@@ -90,8 +90,8 @@ def pm25_csv() -> str:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack, without the replays, on free ports and in a folder of its own."""
-    # A slot each for digits, pm25, and three pipelines that tests bring along.
-    settings = free_settings(tmp_path_factory.mktemp("stack"), flink_slots=5)
+    # A slot each for digits, pm25, and three pipelines that tests bring along, or four workers of one.
+    settings = free_settings(tmp_path_factory.mktemp("stack"), flink_slots=6)
     with running_stack(settings) as stack:
         yield stack
 

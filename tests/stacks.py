@@ -236,9 +236,12 @@ def open_topics(trial: Trial) -> Iterator[Topics]:
 
 
 @contextmanager
-def running_trial(stack: Stack, reference: str) -> Iterator[Trial]:
-    """Keep the job of a pipeline of one's own running on a stack, from nothing; then end its lineage."""
-    settings = replace(stack.settings, pipelines=reference)
+def running_trial(stack: Stack, reference: str, **more: Any) -> Iterator[Trial]:
+    """Keep the job of a pipeline of one's own running on a stack, from nothing; then end its lineage.
+
+    `more` are settings of its own.
+    """
+    settings = replace(stack.settings, pipelines=reference, **more)
     trial = Trial(Stack(settings, python_path=str(ROOT / "tests")), load(reference))
     trial.streamlearn("reset", "--force", check=False)
     # By hand first: what keeps a job running leaves one alone that has been cancelled by hand.

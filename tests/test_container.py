@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flink_answers import serve_answers
@@ -10,7 +11,6 @@ from flink_jobs import keep
 from streamlearn.errors import FlinkUnavailable, JobError
 from streamlearn.local import container, health, probe
 from streamlearn.pipelines import digits, pm25
-from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
 
@@ -96,11 +96,12 @@ def test_logs_of_flink_are_begun_anew_after_so_many_mib(
 def fake_submit(names: list[str], stop_after: int) -> Callable[..., tuple[str, float]]:
     """Stand in for `_submit_if_missing`: the digits' job is refused; end after so many calls."""
 
-    def submit(_: Settings, pipeline: Pipeline, echo: Callable[[str], None]) -> tuple[str, float]:
-        names.append(pipeline.name)
+    def submit(keeper: Any) -> tuple[str, float]:
+        name = keeper._pipeline.name
+        names.append(name)
         if len(names) == stop_after:
             raise KeyboardInterrupt
-        if pipeline.name == "digits":
+        if name == "digits":
             raise JobError("Flink refused the job")
         if names.count("pm25") == 1:
             raise FlinkUnavailable("Flink does not answer")
@@ -112,7 +113,7 @@ def fake_submit(names: list[str], stop_after: int) -> Callable[..., tuple[str, f
 def test_a_job_that_is_refused_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
     lines: list[str] = []
-    monkeypatch.setattr(keep, "_submit_if_missing", fake_submit(names, stop_after=6))
+    monkeypatch.setattr(keep._Keeper, "_submit_if_missing", fake_submit(names, stop_after=6))
     monkeypatch.setattr(keep, "_POLL_S", 0.001)
     with pytest.raises(KeyboardInterrupt):
         keep.keep_running(Settings(), [digits.pipeline, pm25.pipeline], lines.append)
@@ -127,7 +128,7 @@ def test_a_job_that_is_refused_does_not_hold_up_the_others(monkeypatch: pytest.M
 def test_a_refusal_that_repeats_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
     lines: list[str] = []
-    monkeypatch.setattr(keep, "_submit_if_missing", fake_submit(names, stop_after=4))
+    monkeypatch.setattr(keep._Keeper, "_submit_if_missing", fake_submit(names, stop_after=4))
     monkeypatch.setattr(keep, "_BACKOFF_S", 0.001)
     with pytest.raises(KeyboardInterrupt):
         keep.keep_running(Settings(), [digits.pipeline], lines.append)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from kafka import KafkaProducer
 from reading import create_topic, open_transaction, send
 
 from streamlearn.cli.main import main
@@ -49,6 +50,21 @@ def test_a_pipeline_is_drafted_from_a_topic_and_tried_on_it(
     assert "✓ it learns" in done.output
 
 
+def test_a_pipeline_is_drafted_from_all_partitions_of_a_topic(
+    broker: Settings, topic: str, folder: Path
+) -> None:
+    several = create_topic(broker.kafka, f"{topic}.dealt", 2)
+    producer = KafkaProducer(bootstrap_servers=broker.kafka)
+    for number in range(40):
+        value = b'{"size": %d, "kind": "%s"}' % (number, b"ab"[number % 2 : number % 2 + 1])
+        producer.send(several, value=value, partition=number % 2)
+    producer.send(several, value=b"?", partition=1)
+    producer.close(timeout=10)
+    done = invoke(broker, "init", "dealt", "--from", several, "--label", "kind")
+    assert f"offset 20 of partition 1 of {several} cannot be read: " in done.stderr
+    assert "one of 2 classes, from 40 rows" in done.stdout
+
+
 def test_a_topic_that_cannot_be_drafted_from_is_refused(broker: Settings, topic: str, folder: Path) -> None:
     empty = create_topic(broker.kafka, f"{topic}.empty")
     avro = create_topic(broker.kafka, f"{topic}.avro")
@@ -57,11 +73,15 @@ def test_a_topic_that_cannot_be_drafted_from_is_refused(broker: Settings, topic:
     for name, label, message in (
         (empty, "y", f"{empty} cannot be learned from as it is: it is empty"),
         (avro, "y", "none of its records can be read: offset 0: "),
-        (several, "y", f"{several} has 2 partitions"),
+        (several, "y", f"{several} cannot be learned from as it is: it is empty"),
         (f"{topic}.none", "y", f"there is no topic {topic}.none"),
         (topic, "colour", "has no column 'colour'; it has: amount, country, fraud"),
     ):
         done = invoke(broker, "init", "nothing", "--from", name, "--label", label)
         assert done.exit_code == 1, done.output
         assert message in done.stderr
+    done = invoke(
+        broker, "init", "nothing", "--from", several, "--label", "y", "--task", "forecast", "--time", "t"
+    )
+    assert f"{several} has 2 partitions, and so no order" in done.stderr
     assert not (folder / "nothing.py").exists()

@@ -41,9 +41,35 @@ def test_missing_topics_are_made_with_one_partition(broker: Settings, pipeline: 
     admin.close()
 
 
-def test_a_topic_with_more_partitions_is_refused(broker: Settings, pipeline: Pipeline) -> None:
-    create_topic(broker.kafka, pipeline.topic, 3)
-    with pytest.raises(TopicRefused, match="has 3 partitions; a pipeline learns from exactly one"):
+def count_partitions(settings: Settings, pipeline: Pipeline) -> list[int]:
+    client = Broker(settings)
+    topics = (pipeline.topic, pipeline.prediction_topic, pipeline.dead_letter_topic, pipeline.control_topic)
+    return [client.count_partitions(topic) for topic in topics]
+
+
+def test_a_topic_is_made_with_as_many_partitions_as_are_set(broker: Settings, pipeline: Pipeline) -> None:
+    assert ensure_topics(Broker(replace(broker, partitions=3)), pipeline) == 3
+    assert count_partitions(broker, pipeline) == [3, 3, 3, 3]
+
+
+def test_the_topics_of_answers_get_as_many_partitions_as_the_input(
+    broker: Settings, pipeline: Pipeline
+) -> None:
+    """Also where the input gets more later, or those of answers were there before with other numbers."""
+    create_topic(broker.kafka, pipeline.topic, 2)
+    create_topic(broker.kafka, pipeline.dead_letter_topic, 5)
+    assert ensure_topics(Broker(broker), pipeline) == 2
+    assert count_partitions(broker, pipeline) == [2, 2, 5, 2]
+    admin = KafkaAdminClient(bootstrap_servers=broker.kafka)
+    admin.create_partitions({pipeline.topic: 6})
+    admin.close()
+    assert ensure_topics(Broker(broker), pipeline) == 6
+    assert count_partitions(broker, pipeline) == [6, 6, 6, 6]
+
+
+def test_answers_of_one_partition_are_not_spread_over_several(broker: Settings, pipeline: Pipeline) -> None:
+    create_topic(broker.kafka, pipeline.prediction_topic, 3)
+    with pytest.raises(TopicRefused, match=r"has 3 partitions, and .*-in, whose answers it takes, has one"):
         ensure_topics(Broker(broker), pipeline)
 
 
@@ -341,14 +367,14 @@ def test_a_journal_whose_beginning_kafka_has_dropped_says_so(broker: Settings, p
 def test_a_tail_reads_on_and_skips_what_came_too_fast(broker: Settings, pipeline: Pipeline) -> None:
     tail = Tail(Broker(broker), {pipeline.topic: 3, pipeline.dead_letter_topic: 0})
     nothing = tail.look()
-    assert (nothing.records[pipeline.topic], nothing.ends[pipeline.topic]) == ([], 0)
+    assert (nothing.records[pipeline.topic], nothing.ends[pipeline.topic]) == ([], [])
     ensure_topics(Broker(broker), pipeline)
 
     def read_values() -> list[bytes]:
         return [record.value for record in tail.look().records[pipeline.topic]]
 
     send(broker.kafka, pipeline.topic, [b"1", b"2", b"3", b"4"])
-    wait_until(lambda: tail.look().ends[pipeline.topic] == 4, 30, "the topic to be seen")
+    wait_until(lambda: tail.look().ends[pipeline.topic] == [4], 30, "the topic to be seen")
     tail.close()
     tail = Tail(Broker(broker), {pipeline.topic: 3, pipeline.dead_letter_topic: 0})
     assert read_values() == [b"2", b"3", b"4"]
@@ -358,7 +384,21 @@ def test_a_tail_reads_on_and_skips_what_came_too_fast(broker: Settings, pipeline
     send(broker.kafka, pipeline.topic, [b"6", b"7", b"8", b"9", b"10"])
     seen = tail.look()
     assert [record.value for record in seen.records[pipeline.topic]] == [b"8", b"9", b"10"]
-    assert (seen.ends[pipeline.topic], seen.ends[pipeline.dead_letter_topic]) == (10, 0)
+    assert (seen.ends[pipeline.topic], seen.ends[pipeline.dead_letter_topic]) == ([10], [0])
+    tail.close()
+
+
+def test_a_tail_reads_every_partition(broker: Settings, pipeline: Pipeline) -> None:
+    create_topic(broker.kafka, pipeline.topic, 3)
+    tail = Tail(Broker(broker), {pipeline.topic: 2})
+    wait_until(lambda: len(tail.look().ends[pipeline.topic]) == 3, 30, "the topic to be seen")
+    producer = KafkaProducer(bootstrap_servers=broker.kafka)
+    for partition, value in ((0, b"a"), (2, b"x"), (2, b"y"), (2, b"z")):
+        producer.send(pipeline.topic, value=value, partition=partition)
+    producer.close(timeout=10)
+    seen = tail.look()
+    assert sorted(record.value for record in seen.records[pipeline.topic]) == [b"a", b"y", b"z"]
+    assert seen.ends[pipeline.topic] == [1, 0, 3]
     tail.close()
 
 

@@ -5,6 +5,7 @@ The server learns nothing itself. A version has learned a record once it is larg
 """
 
 import threading
+import time
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,7 @@ from serving.protocol import signature, tensors
 from serving.protocol.tensors import InputTensor
 from serving.recent import MAX_ROWS, RecentPredictions
 from streamlearn.broker.broker import Broker
+from streamlearn.broker.placement import Placement
 from streamlearn.broker.topics import ensure_topics
 from streamlearn.errors import BadRecord, BadRequest, BrokerUnavailable, NotAllowed
 from streamlearn.pipelines.base import Pipeline
@@ -37,6 +39,9 @@ _HEADERS = [("source", SOURCE.encode())]
 """The same as a header of the Kafka record, for consumers that do not decode values."""
 
 _SEND_TIMEOUT_S = 5.0
+
+_PARTITIONS_S = 60.0
+"""After how many seconds a topic is asked again how many partitions it has."""
 
 
 class FeedbackRequest(msgspec.Struct):
@@ -58,9 +63,10 @@ class FeedbackAnswer(msgspec.Struct):
     model_name: str
     topic: str
     partition: int
+    """The last record's, as `offset`."""
     offset: int
-    """The last record's."""
     offsets: list[int]
+    partitions: list[int]
 
 
 class Sender:
@@ -71,8 +77,10 @@ class Sender:
         self._lock = threading.Lock()
         self._connection: _Connection | None = None
 
-    def send(self, pipeline: Pipeline, values: list[bytes]) -> list[int]:
-        """Append records to a pipeline's input topic; return their offsets once every replica has them.
+    def send(self, pipeline: Pipeline, values: list[bytes]) -> list[tuple[int, int]]:
+        """Append records to a pipeline's input topic; return where they stand once every replica has them.
+
+        That is partition and offset of each.
 
         `values` are the encoded records.
 
@@ -81,22 +89,26 @@ class Sender:
         BrokerUnavailable
             Kafka has not acknowledged all of them in time; the message names the offsets of those it has.
         """
-        offsets: list[int] = []
+        places: list[tuple[int, int]] = []
         connection = self._connect(pipeline)
         try:
             futures = [
-                connection.client.send(pipeline.topic, value=value, partition=0, headers=_HEADERS)
+                connection.client.send(
+                    pipeline.topic, value=value, partition=connection.place(pipeline, value), headers=_HEADERS
+                )
                 for value in values
             ]
             for future in futures:
-                offsets.append(int(future.get(timeout=_SEND_TIMEOUT_S).offset))
+                sent = future.get(timeout=_SEND_TIMEOUT_S)
+                places.append((int(sent.partition), int(sent.offset)))
         except KafkaError as error:
             self._disconnect(connection)
+            offsets = [offset for _, offset in places]
             accepted = f"; it has the records at the offsets {offsets}" if offsets else ""
             raise BrokerUnavailable(
                 f"Kafka at {self._settings.kafka} has not acknowledged all feedback ({error}){accepted}"
             ) from error
-        return offsets
+        return places
 
     def _connect(self, pipeline: Pipeline) -> "_Connection":
         if not self._lock.acquire(timeout=_SEND_TIMEOUT_S):
@@ -125,12 +137,12 @@ class Sender:
 
 
 class _Connection:
-    """An open producer, and the pipelines whose topics are known to exist."""
+    """An open producer, and for pipelines whose topics exist where their records go."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._open = ExitStack()
-        self._ensured: set[str] = set()
+        self._placements: dict[str, tuple[float, Placement]] = {}
         wait_ms = int(1000 * _SEND_TIMEOUT_S)
         self._broker = Broker(settings, connect_ms=wait_ms)
         self.client: KafkaProducer = self._open.enter_context(
@@ -142,10 +154,16 @@ class _Connection:
         )
 
     def ensure_topics(self, pipeline: Pipeline) -> None:
-        """Create the pipeline's topics where they do not exist yet."""
-        if pipeline.name not in self._ensured:
-            ensure_topics(self._broker, pipeline)
-            self._ensured.add(pipeline.name)
+        """Create the pipeline's topics where they do not exist yet; see now and then how many partitions."""
+        seen_s, _ = self._placements.get(pipeline.name, (-_PARTITIONS_S, None))
+        if time.monotonic() - seen_s >= _PARTITIONS_S:
+            placement = Placement(pipeline, ensure_topics(self._broker, pipeline))
+            self._placements[pipeline.name] = time.monotonic(), placement
+
+    def place(self, pipeline: Pipeline, value: bytes) -> int:
+        """Return the partition that an encoded record goes to."""
+        _, placement = self._placements[pipeline.name]
+        return placement.place(msgspec.json.decode(value, type=dict[str, Any]))
 
     def close(self) -> None:
         """Close the producer. Errors are ignored: `send` has raised them for the records they concern."""
@@ -188,9 +206,10 @@ def send_feedback(name: str) -> Response:
     else:
         values = [_encode_record(pipeline, record) for record in _label_records(pipeline, body)]
     sender: Sender = current_app.extensions["feedback"]
-    offsets = sender.send(pipeline, values)
+    partitions, offsets = map(list, zip(*sender.send(pipeline, values), strict=True))
     telemetry.count_feedback(name, len(offsets))
-    return json_response(FeedbackAnswer(name, pipeline.topic, 0, offsets[-1], offsets), 201)
+    answer = FeedbackAnswer(name, pipeline.topic, partitions[-1], offsets[-1], offsets, partitions)
+    return json_response(answer, 201)
 
 
 def _encode_late_label(pipeline: Pipeline, late_label: type[Any], body: FeedbackRequest) -> bytes:

@@ -42,7 +42,7 @@ class ForecastAnswer(msgspec.Struct):
     """The value at each horizon, in steps after `ts`; null where no forecast can be made yet."""
 
     model_name: str
-    model_version: int
+    model_version: int | str
     lineage: str
     ts: str
     forecast: dict[str, float | None]
@@ -121,9 +121,9 @@ def _make_response(name: str, served: Served, ts: str, answer: dict[str, Any]) -
         raise BadRequest(f"format must be json or csv, not {wanted[:40]!r}", field="format")
     head, forecast = served.head, answer["forecast"]
     if wanted == "json":
-        return json_response(ForecastAnswer(name, head.version, head.lineage, ts, forecast))
+        return json_response(ForecastAnswer(name, head.label, head.lineage, ts, forecast))
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(["ts", "horizon", "forecast", "model_version", "lineage"])
-    writer.writerows([ts, horizon, value, head.version, head.lineage] for horizon, value in forecast.items())
+    writer.writerows([ts, horizon, value, head.label, head.lineage] for horizon, value in forecast.items())
     return Response(table.getvalue(), content_type="text/csv; charset=utf-8")

@@ -46,7 +46,7 @@ class LagsAnswer(msgspec.Struct):
     """The correlations of every driver. Lags are in steps, and positive where the driver leads."""
 
     model_name: str
-    model_version: int
+    model_version: int | str
     lineage: str
     steps: int
     """How many steps have been learned."""
@@ -77,7 +77,7 @@ def lags(name: str) -> Response:
     return json_response(
         LagsAnswer(
             model_name=name,
-            model_version=served.head.version,
+            model_version=served.head.label,
             lineage=served.head.lineage,
             steps=learner.correlations.steps,
             lags=list(range(-max_lag, max_lag + 1)),

@@ -29,19 +29,22 @@ class Version(msgspec.Struct):
     score: dict[str, float | None]
     digest: str
     served: bool
+    """Whether it is the one that is served or, of several partitions, a part of that."""
     pinned: bool
+    partition: int = 0
 
 
 class Learned(msgspec.Struct):
-    """Whether the served version has learned the record at an offset."""
+    """Whether the served version has learned the record at an offset of a partition."""
 
     offset: int
     learned: bool
-    version: int | None
+    version: int | str | None
+    partition: int = 0
 
 
 class Versions(msgspec.Struct):
-    """The kept versions, ascending, and the answer to the query's `learned`."""
+    """The kept versions, ascending in each partition, and the answer to the query's `learned`."""
 
     name: str
     versions: list[Version]
@@ -49,9 +52,10 @@ class Versions(msgspec.Struct):
 
 
 class VersionsQuery(msgspec.Struct):
-    """`learned`: an offset of the input topic; `wait`: the seconds to wait until it has been learned."""
+    """`learned`: an offset in a `partition` of the input topic; `wait`: the seconds to wait until it is."""
 
     learned: Annotated[int, Meta(ge=0, lt=1 << 62)] | None = None
+    partition: Annotated[int, Meta(ge=0, lt=1 << 31)] = 0
     wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)] = 0.0
 
 
@@ -60,7 +64,7 @@ class Pinned(msgspec.Struct):
 
     name: str
     lineage: str
-    version: int
+    version: int | str
     pinned: bool
 
 
@@ -74,8 +78,9 @@ def list_versions(name: str) -> Response:
     cache, query = find_cache(name), _parse_query()
     learned = None
     if query.learned is not None:
-        served = cache.wait_for_offset(query.learned, query.wait)
-        learned = Learned(query.learned, served is not None, served.head.version if served else None)
+        served = cache.wait_for_offset(query.learned, query.partition, query.wait)
+        version = served.head.label if served else None
+        learned = Learned(query.learned, served is not None, version, query.partition)
     return json_response(Versions(name, _list_versions(cache), learned))
 
 
@@ -92,6 +97,22 @@ def _list_versions(cache: ModelCache) -> list[Version]:
         return []
     served = cache.current()
     head, score = served.head, served.learner.score.summary()
+    if head.parts:
+        return [
+            Version(
+                head.lineage,
+                version,
+                info.time_s,
+                info.samples,
+                info.score,
+                info.digest,
+                served=version == part,
+                pinned=False,
+                partition=partition,
+            )
+            for partition, part in enumerate(head.parts)
+            for version, info in cache.versions(partition).items()
+        ]
     infos = {(cache.lineage, version): info for version, info in cache.versions().items()}
     # A pinned version has a copy of its own: it may be of another lineage, or no longer kept otherwise.
     infos.setdefault((head.lineage, head.version), VersionInfo(head.digest, head.samples, score, head.time_s))
@@ -131,7 +152,7 @@ def unpin(name: str) -> Response:
     _store().unpin(name)
     cache.refresh()
     head = cache.current().head
-    return json_response(Pinned(name, head.lineage, head.version, False))
+    return json_response(Pinned(name, head.lineage, head.label, False))
 
 
 @blueprint.get("/versions/<version>/file")
@@ -145,7 +166,20 @@ def download(name: str, version: str) -> Response:
 
 
 def _read_snapshot(name: str, head: Head) -> bytes:
-    """Return a version's bytes; a pinned one's from its copy."""
+    """Return a version's bytes; a pinned one's from its copy.
+
+    Raises
+    ------
+    BadRequest
+        It was made of several, and is no snapshot.
+    UnknownVersion
+        It is not kept.
+    """
+    if head.parts:
+        raise BadRequest(
+            f"version {head.name} of {name} is made of those of several partitions, and is no snapshot:"
+            " it can be asked by its name, but neither pinned nor downloaded"
+        )
     store = _store()
     data = store.pinned_snapshot(name) if head.pinned else store.snapshot(name, head.lineage, head.version)
     if data is None:

@@ -30,7 +30,7 @@ class DigitAnswer(msgspec.Struct):
     predict_result: int
     probabilities: list[float]
     picture: list[float]
-    model_version: int
+    model_version: int | str
     lineage: str
     id: str
 
@@ -53,7 +53,7 @@ def predict() -> Response:
         predict_result=outputs["predict_y"].tolist()[0],
         probabilities=outputs["probabilities"][0].tolist(),
         picture=record.x,
-        model_version=served.head.version,
+        model_version=served.head.label,
         lineage=served.head.lineage,
         id=g.request_id,
     )

@@ -36,7 +36,7 @@ Values = list[float | None]
 class Model(msgspec.Struct):
     """The served version: the one that answers requests."""
 
-    version: int
+    version: int | str
     lineage: str
     samples: int
     """How many predictions its score is made of."""
@@ -150,9 +150,6 @@ def make_message(watch: Watch) -> Message:
         outlook = _make_outlook(series, residuals, spec, answers[-1])
         errors = _make_errors(series, residuals, persistence, spec.horizons)
         curve = _make_shortest_horizon_curve(errors)
-    unanswered = None
-    if flow.end_offset is not None and flow.answered_offset is not None:
-        unanswered = max(0, flow.end_offset - 1 - flow.answered_offset)
     return Message(
         pipeline=pipeline.name,
         parts=[
@@ -164,7 +161,7 @@ def make_message(watch: Watch) -> Message:
         trouble=watch.progress or watch.job_trouble or watch.models.trouble,
         model=describe_served_model(watch),
         rate=None if flow.rate is None else round(flow.rate, 1),
-        unanswered=unanswered,
+        unanswered=flow.unanswered,
         curve=curve,
         versions=[
             KeptVersion(version, info.samples, info.time_s, info.score)
@@ -190,7 +187,7 @@ def describe_served_model(watch: Watch) -> Model | None:
         return None
     head, score = served.head, served.learner.score
     return Model(
-        head.version, head.lineage, head.samples, head.time_s, head.pinned, score.summary(), score.counts()
+        head.label, head.lineage, head.samples, head.time_s, head.pinned, score.summary(), score.counts()
     )
 
 

@@ -56,10 +56,11 @@ class DeadLetter(msgspec.Struct):
     value: str | None = None
 
 
-class _OffsetOnly(msgspec.Struct):
-    """Of any answer, the offset of the record that it answers."""
+class _Place(msgspec.Struct):
+    """Of any answer, where the record stands that it answers."""
 
     offset: int
+    partition: int = 0
 
 
 @dataclass
@@ -71,14 +72,21 @@ class Flow:
     dead_letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=DEAD_LETTERS))
     more_dead_letters: bool = False
     """Whether there may be older dead letters than those."""
-    end_offset: int | None = None
-    """The offset after the newest input record; None until Kafka has answered."""
-    answered_offset: int | None = None
-    """The newest offset that has an answer."""
+    ends: list[int] = field(default_factory=list)
+    """The offset after the newest input record of each partition; empty until Kafka has answered."""
+    answered: dict[int, int] = field(default_factory=dict)
+    """The newest offset of a partition that has an answer."""
     count: int = 0
     """Answers that have come since watching began."""
     rate: float | None = None
     """Answers a second, over the last ten seconds; None until they have been counted for some."""
+
+    @property
+    def unanswered(self) -> int | None:
+        """How many offsets of the input have no answer yet; None while that is not known."""
+        if not self.answered:
+            return None
+        return sum(max(0, end - 1 - self.answered.get(k, -1)) for k, end in enumerate(self.ends))
 
 
 class AnswerRate:
@@ -207,13 +215,15 @@ class Watch:
             letter = decode_letter(record.value)
             flow.dead_letters.append(DeadLetter(letter.offset, explain_reason(letter.reason, letter.value)))
         flow.count += sum(map(len, seen.records.values()))
-        decode_offset = msgspec.json.Decoder(_OffsetOnly).decode
-        offsets = [decode_offset(records[-1].value).offset for records in seen.records.values() if records]
-        if flow.answered_offset is not None:
-            offsets.append(flow.answered_offset)
-        flow.answered_offset = max(offsets, default=None)
-        flow.more_dead_letters = seen.ends[self.pipeline.dead_letter_topic] > DEAD_LETTERS
-        flow.end_offset = seen.ends[self.pipeline.topic]
+        decode_place = msgspec.json.Decoder(_Place).decode
+        for records in seen.records.values():
+            # The last one in each partition answers the newest record there.
+            for record in {record.partition: record for record in records}.values():
+                place = decode_place(record.value)
+                answered_to = flow.answered.get(place.partition, -1)
+                flow.answered[place.partition] = max(answered_to, place.offset)
+        flow.more_dead_letters = any(end > DEAD_LETTERS for end in seen.ends[self.pipeline.dead_letter_topic])
+        flow.ends = seen.ends[self.pipeline.topic]
         flow.rate = self._rate.measure(time.monotonic(), flow.count)
 
     def _close_tail(self) -> None:

@@ -66,7 +66,7 @@ class DirectInference:
                     status=200,
                     request_id=request_id,
                     model=name,
-                    version=answer.served.head.version,
+                    version=answer.served.head.name,
                     predicted=max(1, len(answer.records)),
                 )
             )

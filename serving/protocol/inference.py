@@ -55,7 +55,7 @@ def infer(pipeline: Pipeline, resolve: Callable[[], Served], request: Request) -
     parameters.pop(outputs.ALL_BINARY, None)
     response = InferResponse(
         model_name=pipeline.name,
-        model_version=str(served.head.version),
+        model_version=served.head.name,
         id=request.id if parsed.id is None else parsed.id,
         parameters=parameters,
         outputs=[],

@@ -65,7 +65,7 @@ def refuse_to_load(name: str, action: str) -> Response:
 
 def _describe(name: str) -> IndexEntry:
     try:
-        version = str(find_cache(name).current().head.version)
+        version = find_cache(name).current().head.name
     except NoModel as error:
         return IndexEntry(name, "", "UNAVAILABLE", str(error))
     if not is_ready(name):

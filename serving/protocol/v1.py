@@ -107,7 +107,7 @@ def predict(name: str) -> Response:
         PredictResponse(
             predictions=[answer[only_field] if only_field else answer for answer in answers],
             model_name=name,
-            model_version=str(served.head.version),
+            model_version=served.head.name,
             lineage=served.head.lineage,
             id=g.request_id,
         )

@@ -133,10 +133,10 @@ def describe_model(name: str, version: str | None = None) -> Response:
     except NoModel:
         return json_response(metadata)
     metadata.outputs = signature.describe_outputs(cache.pipeline, served.learner)
-    metadata.versions = [str(served.head.version)] if version else _list_versions(cache, served)
+    metadata.versions = [served.head.name] if version else _list_versions(cache, served)
     score = served.learner.score
     metadata.parameters = {
-        "version": served.head.version,
+        "version": served.head.label,
         "lineage": served.head.lineage,
         "digest": served.head.digest,
         "pinned": served.head.pinned,
@@ -173,12 +173,12 @@ def infer(name: str, version: str | None = None) -> Response:
 
 def _list_versions(cache: ModelCache, served: Served) -> list[str]:
     """Return the versions that can predict; while Redis is away, only the served one."""
-    if not cache.trouble:
+    if not cache.trouble and not served.head.parts:
         try:
             return [str(version) for version in sorted({*cache.versions(), served.head.version})]
         except StoreUnavailable:
             pass
-    return [str(served.head.version)]
+    return [served.head.name]
 
 
 def is_ready(name: str, version: str | None = None) -> bool:

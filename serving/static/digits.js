@@ -234,9 +234,9 @@ async function sendFeedback(label) {
   const token = sessionStorage.getItem("token");
   const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   try {
-    const { offset } = await fetchJson(`/v2/models/${model}/feedback`, { method: "POST", headers, body: JSON.stringify({ id, label }) });
+    const { offset, partition } = await fetchJson(`/v2/models/${model}/feedback`, { method: "POST", headers, body: JSON.stringify({ id, label }) });
     showProgress(say("sent", { offset: formatNumber(offset) }));
-    const { learned } = await fetchJson(`/v2/models/${model}/versions?learned=${offset}&wait=${LEARN_WAIT_S}`);
+    const { learned } = await fetchJson(`/v2/models/${model}/versions?learned=${offset}&partition=${partition}&wait=${LEARN_WAIT_S}`);
     if (!learned.learned) return showProgress(say("notYet", { offset: formatNumber(offset), seconds: LEARN_WAIT_S }));
     showProgress(say("learned", { version: formatNumber(learned.version), seconds: seconds() }));
     if (strokes.length && turn === requests) await predict("again");

@@ -17,6 +17,7 @@ export function translate(name) {
 
 export function formatNumber(value, digits = 0) {
   if (value === null || value === undefined) return "–";
+  if (typeof value === "string") return value;
   return new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 

@@ -168,6 +168,19 @@ class Broker:
                 client.seek(place, start)
             yield from _poll_until(client, place, stop)
 
+    def read_newest(self, topic: str, count: int) -> list[Any]:
+        """Return the records in the newest `count` offsets of a topic, an equal share of each partition.
+
+        Those of a partition are in order, and stand together.
+        """
+        partitions = sorted(self.partitions(topic))
+        records: list[Any] = []
+        for partition in partitions:
+            share = -(-count // len(partitions))
+            start = max(self.oldest(topic, partition), self.stable_end(topic, partition) - share)
+            records += self.read(topic, start, partition=partition)
+        return records
+
     def read_many(
         self, topic: str, start: int, end: int, partition: int = 0
     ) -> Iterator[tuple[int, bytes | None]]:

@@ -87,7 +87,7 @@ class BulkReader:
 
 
 class BulkWriter:
-    """Appends records to topics' partition 0, idempotently, acknowledged by every replica.
+    """Appends records to topics, idempotently, acknowledged by every replica.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class BulkWriter:
         options["delivery.timeout.ms"] = _DELIVERY_MS
         self._producer = Producer({**_make_options(settings), **options})
 
-    def send(self, topic: str, value: bytes, on_delivery: OnDelivery) -> None:
+    def send(self, topic: str, value: bytes, on_delivery: OnDelivery, partition: int = 0) -> None:
         """Append a record; `on_delivery` is called within a later call of a method, by the same thread."""
 
         def deliver(error: LibraryError | None, _: Message) -> None:
@@ -108,7 +108,7 @@ class BulkWriter:
 
         while True:
             try:
-                self._producer.produce(topic, value, partition=0, on_delivery=deliver)
+                self._producer.produce(topic, value, partition=partition, on_delivery=deliver)
                 self._producer.poll(0)
                 return
             except BufferError:

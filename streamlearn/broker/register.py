@@ -87,6 +87,18 @@ class LineageRegister:
         new_partitions = self._topic_partitions()[len(lineage.partitions) :]
         return [self._broker.oldest(self._pipeline.topic, partition) for partition in new_partitions]
 
+    def count_new_partitions(self) -> int:
+        """Return how many partitions the topic has that the open lineage has not yet; 0 if none is open."""
+        last = self.current()
+        if last is None or last.ended:
+            return 0
+        return max(0, len(self._topic_partitions()) - len(last.partitions))
+
+    def grown_at(self, lineage: Lineage) -> int:
+        """Return the epoch since which a lineage has had all of its partitions."""
+        same = (entry for entry in self._entries() if entry.id == lineage.id)
+        return min(entry.epoch for entry in same if entry.partitions == lineage.partitions)
+
     def check_open(self, lineage: Lineage) -> None:
         """Make sure that a submission is the newest; Redis knows as well, unless it was emptied.
 

@@ -28,25 +28,28 @@ def read_rows(broker: Broker, topic: str, last: int | None = None) -> RawTable:
     TopicRefused
         There is no such topic, or it has several partitions and so no order.
     """
-    return _decode(topic, _read(broker, topic, last))
+    _find_partitions(broker, topic, in_order=True)
+    return _decode(topic, iter(broker.read(topic) if last is None else broker.read_newest(topic, last)))
 
 
-def read_sample(broker: Broker, topic: str, last: int) -> tuple[RawTable, list[BadRow]]:
+def read_sample(broker: Broker, topic: str, last: int, *, in_order: bool) -> tuple[RawTable, list[BadRow]]:
     """Read the records of a topic's newest `last` offsets as a job would, and those that it could not read.
 
-    Control records are neither.
+    Control records are neither. `in_order` wants a topic that has one order.
 
     Raises
     ------
     BrokerUnavailable
         Kafka does not answer.
     TopicRefused
-        There is no such topic, it has several partitions, or none of these records is a JSON object.
+        There is no such topic, it has several partitions and so no order although one is wanted, or none of
+        these records is a JSON object.
     """
     table, bad = RawTable(f"topic {topic}", []), []
     names = dict[str, None]()
-    for record in _read(broker, topic, last):
-        where = f"offset {record.offset}"
+    several = len(_find_partitions(broker, topic, in_order=in_order)) > 1
+    for record in broker.read_newest(topic, last):
+        where = f"offset {record.offset}" + (f" of partition {record.partition}" if several else "")
         if is_control(record.value):
             continue
         try:
@@ -72,16 +75,13 @@ def _explain(value: bytes | None, error: Exception) -> str:
     return explain_reason(reason, base64.b64encode(value).decode("ascii"))
 
 
-def _read(broker: Broker, topic: str, last: int | None) -> Iterator[Any]:
+def _find_partitions(broker: Broker, topic: str, *, in_order: bool) -> set[int]:
     partitions = broker.partitions(topic)
     if not partitions:
         raise TopicRefused(f"there is no topic {topic}")
-    if len(partitions) > 1:
+    if in_order and len(partitions) > 1:
         raise TopicRefused(f"{topic} has {len(partitions)} partitions, and so no order: one is needed")
-    start = None
-    if last is not None:
-        start = max(broker.oldest(topic), broker.stable_end(topic) - last)
-    return broker.read(topic, start)
+    return partitions
 
 
 def _decode(topic: str, records: Iterator[Any]) -> RawTable:

@@ -18,12 +18,13 @@ _WAIT_MS = 5000
 
 @dataclass
 class Seen:
-    """What one look saw, by topic; a topic that does not exist yet has nothing, and ends at 0."""
+    """What one look saw, by topic; a topic that does not exist yet has no partition."""
 
     records: dict[str, list[Any]] = field(default_factory=dict)
-    """The records since the look before (`offset`, `value`, `timestamp`), the oldest first."""
-    ends: dict[str, int] = field(default_factory=dict)
-    """The last stable offsets."""
+    """The records since the look before (`partition`, `offset`, `value`, `timestamp`), in each partition the
+    oldest first."""
+    ends: dict[str, list[int]] = field(default_factory=dict)
+    """The last stable offset of each partition."""
 
 
 class Tail:
@@ -34,13 +35,13 @@ class Tail:
     broker
         One that gives up soon: who watches looks again, and a server that ends waits for those who connect.
     look_back
-        For each topic, how many offsets before its end are of interest; 0: only its end.
+        For each topic, how many offsets before the end of each partition are of interest; 0: only the ends.
     """
 
     def __init__(self, broker: Broker, look_back: Mapping[str, int]) -> None:
         self._broker = broker
         self._look_back = dict(look_back)
-        self._positions: dict[str, int] = {}
+        self._positions: dict[TopicPartition, int] = {}
         self._open = ExitStack()
         self._client = self._open.enter_context(broker.consumer(request_timeout_ms=_WAIT_MS))
 
@@ -53,29 +54,34 @@ class Tail:
             Kafka does not answer; a new `Tail` is needed then.
         """
         with self._broker.map_errors():
-            seen = Seen({topic: [] for topic in self._look_back}, dict.fromkeys(self._look_back, 0))
-            known = {t: TopicPartition(t, 0) for t in self._look_back if self._client.partitions_for_topic(t)}
-            if known:
-                ends = self._client.end_offsets(list(known.values()), timeout_ms=_WAIT_MS)
-                seen.ends |= {topic: int(ends[partition]) for topic, partition in known.items()}
-                self._read(known, seen)
+            places = [place for topic in self._look_back for place in self._list_partitions(topic)]
+            ends = self._client.end_offsets(places, timeout_ms=_WAIT_MS) if places else {}
+            seen = Seen({topic: [] for topic in self._look_back}, {topic: [] for topic in self._look_back})
+            for place in places:
+                seen.ends[place.topic].append(int(ends[place]))
+            self._read({place: int(ends[place]) for place in places if self._look_back[place.topic]}, seen)
             return seen
 
-    def _read(self, known: dict[str, TopicPartition], seen: Seen) -> None:
-        read = {topic: partition for topic, partition in known.items() if self._look_back[topic]}
-        if self._client.assignment() != set(read.values()):
-            self._client.assign(list(read.values()))
+    def _list_partitions(self, topic: str) -> list[TopicPartition]:
+        numbers = self._client.partitions_for_topic(topic) or ()
+        return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+    def _read(self, ends: dict[TopicPartition, int], seen: Seen) -> None:
+        if not ends:
+            return
+        if self._client.assignment() != set(ends):
+            self._client.assign(list(ends))
             self._positions.clear()
-        first = self._client.beginning_offsets(list(read.values()), timeout_ms=_WAIT_MS)
-        for topic, partition in read.items():
-            wanted = max(int(first[partition]), seen.ends[topic] - self._look_back[topic])
+        first = self._client.beginning_offsets(list(ends), timeout_ms=_WAIT_MS)
+        for place, end in ends.items():
+            wanted = max(int(first[place]), end - self._look_back[place.topic])
             # A topic that was deleted and made anew ends before where it was read.
-            if not wanted <= self._positions.get(topic, -1) <= seen.ends[topic]:
-                self._client.seek(partition, wanted)
-        while any(self._client.position(p) < seen.ends[topic] for topic, p in read.items()):
-            for partition, records in self._client.poll(timeout_ms=_POLL_MS).items():
-                seen.records[partition.topic] += records
-        self._positions = {topic: int(self._client.position(p)) for topic, p in read.items()}
+            if not wanted <= self._positions.get(place, -1) <= end:
+                self._client.seek(place, wanted)
+        while any(self._client.position(place) < end for place, end in ends.items()):
+            for place, records in self._client.poll(timeout_ms=_POLL_MS).items():
+                seen.records[place.topic] += records
+        self._positions = {place: int(self._client.position(place)) for place in ends}
 
     def close(self) -> None:
         """Close the connection."""

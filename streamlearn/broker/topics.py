@@ -1,12 +1,12 @@
 """The topics of a pipeline: what each must be like.
 
-One partition each, since a pipeline has one learner and its predictions are its journal. A dead letter
-wraps its record in base64, so its topic takes values larger than the input's.
+Those of answers have as many partitions as the input, since each partition has a learner, whose answers are
+its journal. A dead letter wraps its record in base64, so its topic takes values larger than the input's.
 """
 
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import InvalidPartitionsError, TopicAlreadyExistsError
 
 from streamlearn.broker.broker import Broker
 from streamlearn.errors import TopicRefused
@@ -20,41 +20,59 @@ LINEAGES = "streamlearn.lineages"
 """The register of lineages: a few hundred bytes a submission, kept for ever."""
 
 
-def ensure_topics(broker: Broker, pipeline: Pipeline) -> None:
-    """Create the pipeline's topics where they are missing.
+def ensure_topics(broker: Broker, pipeline: Pipeline) -> int:
+    """Create the pipeline's topics where they are missing; return how many partitions its input has.
+
+    The topics of answers get as many: the answers to partition k stand in partition k.
 
     Raises
     ------
     TopicRefused
-        A topic exists with more than one partition.
+        The input has one partition, and a topic of answers has several.
     """
-    broker.ask_admin(lambda admin: _ensure(admin, pipeline))
+    return broker.ask_admin(lambda admin: _ensure(admin, pipeline, broker.settings.partitions))
 
 
-def _ensure(client: KafkaAdminClient, pipeline: Pipeline) -> None:
-    _create(client, pipeline.topic, {"max.message.bytes": str(MAX_RECORD_BYTES + 4096)})
-    _create(client, pipeline.prediction_topic, {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)})
-    _create(client, pipeline.dead_letter_topic, {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)})
-    _create(client, pipeline.control_topic, {})
-    _create(client, LINEAGES, {"cleanup.policy": "delete", "retention.ms": "-1"})
-    for topic in client.describe_topics(_topics(pipeline)):
-        count = len(topic["partitions"])
-        if count != 1:
+def _ensure(client: KafkaAdminClient, pipeline: Pipeline, partitions: int) -> int:
+    _create(client, LINEAGES, 1, {"cleanup.policy": "delete", "retention.ms": "-1"})
+    _create(client, pipeline.topic, partitions, {"max.message.bytes": str(MAX_RECORD_BYTES + 4096)})
+    count = _count_partitions(client, [pipeline.topic])[pipeline.topic]
+    large = {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)}
+    answers = {
+        pipeline.prediction_topic: large,
+        pipeline.dead_letter_topic: large,
+        pipeline.control_topic: {},
+    }
+    for topic, config in answers.items():
+        _create(client, topic, count, config)
+    for topic, present in _count_partitions(client, list(answers)).items():
+        if present < count:
+            _add_partitions(client, topic, count)
+        elif present > 1 == count:
             raise TopicRefused(
-                f"topic {topic['name']} has {count} partitions; a pipeline learns from exactly one."
-                " Copy its records into a topic with a single partition, and name that one in the pipeline"
+                f"topic {topic} has {present} partitions, and {pipeline.topic}, whose answers it takes, has"
+                f" one: give {pipeline.topic} as many, or delete {topic} if nobody needs what is in it"
             )
+    return count
 
 
-def _topics(pipeline: Pipeline) -> list[str]:
-    return [pipeline.topic, pipeline.prediction_topic, pipeline.dead_letter_topic, pipeline.control_topic]
+def _count_partitions(client: KafkaAdminClient, topics: list[str]) -> dict[str, int]:
+    return {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics(topics)}
 
 
-def _create(client: KafkaAdminClient, name: str, config: dict[str, str]) -> None:
+def _add_partitions(client: KafkaAdminClient, topic: str, count: int) -> None:
+    try:
+        client.create_partitions({topic: count})
+    except InvalidPartitionsError:
+        return  # another program was quicker
+
+
+def _create(client: KafkaAdminClient, name: str, partitions: int, config: dict[str, str]) -> None:
     if name in client.list_topics():
         return
+    topic = NewTopic(name, num_partitions=partitions, replication_factor=1, topic_configs=config)
     try:
-        client.create_topics([NewTopic(name, num_partitions=1, replication_factor=1, topic_configs=config)])
+        client.create_topics([topic])
     except TopicAlreadyExistsError:
         return  # another program was quicker
     client.wait_for_topics([name])

@@ -76,12 +76,14 @@ def list_command(pipeline: str, as_json: bool) -> None:
         return
     if not versions:
         click.echo(f"Redis keeps no version of {loaded.name}")
+    several = any(kept.partition for kept in versions)
     for kept in versions:
         info = kept.about
         written = datetime.fromtimestamp(info.time_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         figures = ", ".join(f"{name} {value:.4g}" for name, value in info.score.items() if value is not None)
         click.echo(
-            f"{kept.version:>10}  {kept.lineage}  {written}  {info.samples:>9} scored  {figures}"
+            (f"{kept.partition:>3}  " if several else "")
+            + f"{kept.version:>10}  {kept.lineage}  {written}  {info.samples:>9} scored  {figures}"
             + ("  ← served" if kept.served else "")
             + (" (pinned)" if kept.pinned else "")
         )

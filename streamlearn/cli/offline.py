@@ -94,7 +94,7 @@ def _infer_topic(topic: str, options: DraftOptions) -> Inference:
 
     use_stack_elsewhere()
     with Broker(Settings.load()) as broker:
-        table, bad = read_sample(broker, topic, _SAMPLE_OFFSETS)
+        table, bad = read_sample(broker, topic, _SAMPLE_OFFSETS, in_order=options.task == "forecast")
     for row in bad[:_SHOWN_RECORDS]:
         click.echo(f"{row.where} of {topic} cannot be read: {row.reason}", err=True)
     if bad:
@@ -183,8 +183,7 @@ def _read_topic(pipeline: Pipeline, limit: int) -> list[bytes]:
             raise DataUnavailable(
                 f"{pipeline.name} has no data set, and there is no topic {pipeline.topic}: give it --records"
             )
-        start = max(broker.oldest(pipeline.topic), broker.stable_end(pipeline.topic) - limit)
-        values = [record.value or b"" for record in broker.read(pipeline.topic, start)]
+        values = [record.value or b"" for record in broker.read_newest(pipeline.topic, limit)]
     return [value for value in values if not is_control(value)]
 
 

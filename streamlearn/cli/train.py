@@ -30,9 +30,21 @@ _WAIT_S = 60.0
     show_default=True,
     help="Seconds to wait until the job learns: exit 1 if it fails by then. 0: do not wait.",
 )
+@click.option(
+    "--parallelism",
+    type=click.IntRange(min=1),
+    help="Let so many workers share the topic's partitions; a job that runs is stopped at a savepoint, and"
+    " goes on so.  [default: STREAMLEARN_PARALLELISM]",
+)
 @click.option("--keep", is_flag=True, help="Stay, and submit the job again whenever Flink has lost it.")
 def train(
-    pipeline: Pipeline, fresh: bool, rebuild: bool, accept_edits: bool, wait_s: float, keep: bool
+    pipeline: Pipeline,
+    fresh: bool,
+    rebuild: bool,
+    accept_edits: bool,
+    wait_s: float,
+    parallelism: int | None,
+    keep: bool,
 ) -> None:
     """Submit a pipeline's learning job to Flink; it continues where it was.
 
@@ -42,6 +54,7 @@ def train(
     \b
     streamlearn train digits
     streamlearn train digits --fresh
+    streamlearn train digits --parallelism 4
     streamlearn train --pipeline mine:pipeline
     """  # noqa: D301 (click wants the character)
     from flink_jobs.keep import keep_running
@@ -62,6 +75,7 @@ def train(
         fresh=fresh,
         rebuild=rebuild,
         accept_edits=accept_edits,
+        parallelism=parallelism,
         wait_s=wait_s,
         echo=click.echo,
     )

@@ -98,6 +98,23 @@ class RecursiveLeastSquares(RowRegressor):
         if (conditioned.diagonal() > 0).all():
             self.covariance_[np.ix_(places, places)] = (conditioned + conditioned.T) / 2
 
+    @classmethod
+    def sum(cls, models: Sequence["RecursiveLeastSquares"]) -> "RecursiveLeastSquares":
+        """Return the model that had learned what all of these have, each its own rows, without forgetting.
+
+        With A = P⁻¹, the ridged sum of x xᵀ, and b = A w that of x y:  A = Σ Aᵢ − (n − 1) ridge I,  b = Σ bᵢ.
+        """
+        first = models[0]
+        inverses = [np.linalg.inv(model.covariance_) for model in models]
+        moments = [inverse @ model.coef_ for inverse, model in zip(inverses, models, strict=True)]
+        merged = cls(first.ridge, first.forgetting)
+        merged.n_features_in_ = first.n_features_in_
+        counted_too_often = (len(models) - 1) * first.ridge * np.eye(first.n_features_in_)
+        covariance = np.linalg.inv(np.add.reduce(inverses) - counted_too_often)
+        merged.covariance_ = (covariance + covariance.T) / 2
+        merged.coef_ = merged.covariance_ @ np.add.reduce(moments)
+        return merged
+
     def _prior(self) -> NDArray[np.float64]:
         """Return the P of a model that has learned no row."""
         return np.eye(self.n_features_in_) / self.ridge

@@ -152,6 +152,13 @@ class Learning(ABC):
     def new_learner(self, parameters: Mapping[str, Any], version: int) -> "Learner":
         """Make a learner that has learned nothing; its first record has the offset `version`."""
 
+    def merge(self, learners: Sequence["Learner"]) -> "Learner":
+        """Return what a server answers with, of trained learners that each learn a partition of a topic.
+
+        Here that is the one that has been scored on most records. The learners are not changed.
+        """
+        return max(learners, key=lambda learner: learner.score.samples)
+
     @abstractmethod
     def definition(self) -> dict[str, Any]:
         """Return everything that decides predictions, by name: plain values, classes and functions.

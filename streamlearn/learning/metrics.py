@@ -7,7 +7,7 @@ is None, never 0, until there is something to count.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -206,3 +206,24 @@ class HorizonErrors(_NumericScore):
             for horizon, errors in self.horizons.items()
             for name, value in figures(errors).items()
         }
+
+
+def add_scores(scores: Sequence[Any]) -> Any:
+    """Return the score of all predictions that these have counted, all of one class.
+
+    >>> add_scores([Accuracy(2, 1, {"3": 2}), Accuracy(1, 1, {"3": 1, "5": 4})])
+    Accuracy(samples=3, right=2, labels={'3': 3, '5': 4})
+    """
+    return type(scores[0])(
+        *(
+            _add([getattr(score, field.name) for score in scores])
+            for field in msgspec.structs.fields(type(scores[0]))
+        )
+    )
+
+
+def _add(counts: Sequence[Any]) -> Any:
+    if not isinstance(counts[0], dict):
+        return sum(counts)
+    keys = dict.fromkeys(key for by_key in counts for key in by_key)
+    return {key: sum(by_key.get(key, 0) for by_key in counts) for key in keys}

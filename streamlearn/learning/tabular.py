@@ -1,6 +1,7 @@
 """Learning records that stand for themselves: rows of a table, classified or regressed on."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol
@@ -27,7 +28,8 @@ from streamlearn.learning.learner import (
     OutputField,
     has_finite_numbers,
 )
-from streamlearn.learning.metrics import Accuracy, Errors
+from streamlearn.learning.merging import Merging, merge_models
+from streamlearn.learning.metrics import Accuracy, Errors, add_scores
 from streamlearn.learning.open_classes import OpenClasses
 
 _DATATYPES = {"b": "BOOL", "i": "INT64", "u": "INT64", "f": "FP64"}
@@ -75,6 +77,10 @@ class Tabular(Learning):
     labels_later
         That a label may come later than its record, by an id: see `LabelsLater`. `label` must be a field.
 
+    merging
+        How the learners of several partitions become the one model that is served: see `learning/merging.py`.
+        It changes no answer of the job.
+
     Raises
     ------
     ConfigurationError
@@ -87,6 +93,7 @@ class Tabular(Learning):
     classes: tuple[Any, ...] | None = None
     max_classes: int | None = None
     labels_later: LabelsLater | None = None
+    merging: Merging = "auto"
 
     kind = "tabular"
     answer_fields = ("predict_y",)
@@ -124,6 +131,20 @@ class Tabular(Learning):
     def new_learner(self, parameters: Mapping[str, Any], version: int) -> "TabularLearner":
         """Make a learner that has learned nothing."""
         return TabularLearner(self, parameters, version)
+
+    def merge(self, learners: Sequence[Learner]) -> Learner:
+        """Return a learner with one model out of theirs; of open classes, the one that has seen most.
+
+        Each learner numbers open classes in the order in which they have come to it.
+        """
+        best = super().merge(learners)
+        if self.max_classes is not None or len(learners) == 1:
+            return best
+        merged = copy(best)
+        weights = [learner.score.samples for learner in learners]
+        merged.model = merge_models([learner.model for learner in learners], weights, self.merging)
+        merged.score = add_scores([learner.score for learner in learners])
+        return merged
 
     def definition(self) -> dict[str, Any]:
         """Return features, label, estimator and classes."""

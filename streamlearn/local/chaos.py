@@ -269,8 +269,9 @@ def _odd_records(settings: Settings, pipeline: Pipeline, rate: float, seed: int)
     def send() -> None:
         while not stopped.wait(_ODD_EVERY_S):
             with suppress(StreamlearnError), Broker(settings) as broker, broker.producer() as producer:
+                partitions = sorted(broker.partitions(pipeline.topic)) or [0]
                 for value in rng.choices(odd, k=max(1, round(rate * _ODD_EVERY_S))):
-                    producer.send(pipeline.topic, value=value, partition=0)
+                    producer.send(pipeline.topic, value=value, partition=rng.choice(partitions))
 
     sender = threading.Thread(target=send)
     sender.start()

@@ -86,10 +86,11 @@ def count_failed_commits(settings: Settings, pipeline: str) -> int:
 
 
 def count_predictions(settings: Settings, pipeline: Pipeline) -> int:
-    """Return up to which offset predictions are committed; 0 if the broker does not answer."""
+    """Return how far predictions are committed, over all partitions; 0 if the broker does not answer."""
     try:
         with Broker(settings) as broker:
-            return broker.stable_end(pipeline.prediction_topic)
+            topic = pipeline.prediction_topic
+            return sum(broker.stable_end(topic, partition) for partition in broker.partitions(topic))
     except StreamlearnError:
         return 0
 

@@ -151,7 +151,9 @@ def _report_troubles(settings: Settings, pipeline: Pipeline) -> Iterator[PartSta
         failed = health.count_failed_commits(settings, pipeline.name)
         missing = find_missing_answer(settings, pipeline) if failed else None
         if missing is not None:
-            reason = f"the record at offset {missing} has no answer: its transaction was not committed"
+            partition, offset = missing
+            where = f"offset {offset}" + (f" of partition {partition}" if partition else "")
+            reason = f"the record at {where} has no answer: its transaction was not committed"
             advice = f"`streamlearn verify {pipeline.name}` tells what else is missing"
             yield PartStatus(name, "TROUBLE", f"{reason}; {advice}", failed=True)
 

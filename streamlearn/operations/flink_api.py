@@ -7,10 +7,12 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-from streamlearn.errors import FlinkUnavailable
+from streamlearn.errors import FlinkUnavailable, JobError
 from streamlearn.settings import Settings
 
 _TIMEOUT_S = 5.0
+_STOP_S = 60.0
+_POLL_S = 0.3
 _RECENT_S = 60.0
 """An exception of a running job is reported for so long."""
 
@@ -139,9 +141,46 @@ def count_free_slots(settings: Settings) -> int:
     return int(call(settings, "/overview")["slots-available"])
 
 
+def list_live_names(settings: Settings) -> set[str]:
+    """Return the names of all jobs that are live."""
+    return {job["name"] for job in call(settings, "/jobs/overview")["jobs"] if job["state"] not in ENDED}
+
+
 def cancel(settings: Settings, job: Job) -> None:
     """Ask Flink to cancel a job."""
     call(settings, f"/jobs/{job.id}", method="PATCH", body={})
+
+
+def stop(settings: Settings, job: Job) -> None:
+    """End a job at a savepoint, with all of its answers committed; cancel it where that cannot be.
+
+    Raises
+    ------
+    JobError
+        It has not ended within some minutes.
+    """
+    try:
+        call(settings, f"/jobs/{job.id}/stop", method="POST", body={"drain": False})
+        is_stopping = True
+    except FlinkUnavailable:
+        is_stopping = False
+    deadline = time.monotonic() + _STOP_S
+    while (state := call(settings, f"/jobs/{job.id}")["state"]) not in ENDED:
+        late = time.monotonic() >= deadline
+        if late and not is_stopping:
+            raise JobError(f"{job.name} does not end: it is {state.lower()}")
+        if late or (is_stopping and state != "RUNNING"):
+            # A job that restarts takes no savepoint; it goes on from its last checkpoint.
+            is_stopping = False
+            cancel(settings, job)
+            deadline = time.monotonic() + _STOP_S
+        time.sleep(_POLL_S)
+
+
+def count_workers(settings: Settings, job: Job) -> int:
+    """Return how many workers share a job's partitions."""
+    vertices = call(settings, f"/jobs/{job.id}").get("vertices", [])
+    return max((int(vertex["parallelism"]) for vertex in vertices), default=0)
 
 
 def _jobs(settings: Settings, name: str) -> list[Job]:

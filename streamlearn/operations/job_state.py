@@ -48,8 +48,10 @@ def _describe_state(job: Job, trouble: Trouble) -> str:
     return "the job restarts" if trouble.lasts else "the job was restarted a moment ago"
 
 
-def find_missing_answer(settings: Settings, pipeline: Pipeline) -> int | None:
-    """Return the first offset that has no answer although a later one has; None where there is none.
+def find_missing_answer(settings: Settings, pipeline: Pipeline) -> tuple[int, int] | None:
+    """Return partition and offset of the first record that has no answer although a later one has.
+
+    None where there is none.
 
     Only the newest answers are looked through: `streamlearn verify` looks through all.
 
@@ -65,18 +67,29 @@ def find_missing_answer(settings: Settings, pipeline: Pipeline) -> int | None:
             seen = tail.look()
         finally:
             tail.close()
-        return find_gap(seen.records, lambda offset: broker.is_hole(pipeline.topic, offset, offset + 1))
+        for partition in sorted(broker.partitions(pipeline.topic)):
+            records = {
+                topic: [record for record in all_records if record.partition == partition]
+                for topic, all_records in seen.records.items()
+            }
+
+            def is_hole(offset: int, partition: int = partition) -> bool:
+                return broker.is_hole(pipeline.topic, offset, offset + 1, partition)
+
+            if (offset := find_gap(records, is_hole)) is not None:
+                return partition, offset
+        return None
 
 
 def find_gap(answers: Mapping[str, Sequence[Any]], is_hole: Callable[[int], bool]) -> int | None:
-    """Return the first record that has no answer although a later one has; None where there is none.
+    """Return the first offset that has no answer although a later one has; None where there is none.
 
     Parameters
     ----------
     answers
-        The newest records (`offset`, `value`) of each topic of answers, the oldest first.
+        The newest records (`offset`, `value`) in one partition of each topic of answers, the oldest first.
     is_hole
-        Whether no record ever stood at an offset of the input topic.
+        Whether no record ever stood at an offset of that partition of the input.
     """
     answered: set[int] = set()
     known_from: list[int] = []

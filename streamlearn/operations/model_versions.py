@@ -25,32 +25,35 @@ class KeptVersion(msgspec.Struct):
     about: VersionInfo
     served: bool
     pinned: bool
+    partition: int = 0
 
 
 def list_versions(settings: Settings, pipeline: Pipeline) -> list[KeptVersion]:
-    """Return the versions of the newest lineage that Redis keeps, ascending."""
+    """Return the versions of the newest lineage that Redis keeps, ascending in each partition."""
     lineage = _current_lineage(settings, pipeline)
     if lineage is None:
         return []
     store = Store.of(settings)
     served = store.served(pipeline.name)
     head = served[0] if served else None
+    pinned = head is not None and head.pinned
     infos = {
         (lineage.id, version): info for version, info in store.versions(pipeline.name, lineage.id).items()
     }
-    if head and head.pinned:
+    if head and pinned:
         infos.setdefault(
             (head.lineage, head.version), VersionInfo(head.digest, head.samples, {}, head.time_s)
         )
-    return [
-        KeptVersion(
-            *place,
-            info,
-            served=head is not None and place == (head.lineage, head.version),
-            pinned=head is not None and head.pinned and place == (head.lineage, head.version),
-        )
-        for place, info in infos.items()
-    ]
+    kept = []
+    for place, info in infos.items():
+        is_served = head is not None and place == (head.lineage, head.version)
+        kept.append(KeptVersion(*place, info, served=is_served, pinned=pinned and is_served))
+    for partition in lineage.partitions[1:]:
+        newest = store.newest(pipeline.name, partition)
+        for version, info in store.versions(pipeline.name, lineage.id, partition).items():
+            is_served = not pinned and newest is not None and newest.version == version
+            kept.append(KeptVersion(lineage.id, version, info, is_served, False, partition))
+    return kept
 
 
 def pin_version(settings: Settings, pipeline: Pipeline, version: int) -> Iterator[str]:

@@ -41,6 +41,9 @@ class Pipeline:
         Types inside the learner's state that neither skops nor streamlearn knows, but may be loaded.
     dataset
         What `streamlearn replay` sends: a `DataSet`, or the `Table` of a file.
+    key
+        The field of a record, by its name in JSON, whose equal values stay in one partition of the topic:
+        `"station"`. None: a series stays in one, other records are dealt out.
     display
         How pages show it; nothing of it decides a prediction.
     revision
@@ -61,6 +64,7 @@ class Pipeline:
     chunk_rows: int | None = None
     trusted_types: tuple[str, ...] = ()
     dataset: DataSet | Table | None = None
+    key: str | None = None
     display: Display = Display()
     revision: str | None = None
     reference: str = ""

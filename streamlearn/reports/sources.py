@@ -7,7 +7,7 @@ so the same records, cut at the same places, give the same report.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 import msgspec
@@ -49,7 +49,8 @@ class AnsweredRecords:
     lineage: str
     """Its id; empty where there is none, as offline."""
     offsets: NDArray[np.int64]
-    """Shape (n,): those of the records in the input topic, or their numbers in the data set."""
+    """Shape (n,): those of the records in the input topic; where it has several partitions, or in a data set,
+    their numbers."""
     records: list[Any]
     """The n records, as the pipeline's struct."""
     answers: list[dict[str, Any]]
@@ -105,29 +106,53 @@ def read_live(
                     f"{pipeline.name} has no open lineage; `streamlearn train {pipeline.name}` begins one,"
                     " `--offline` makes the report from the data set"
                 )
-            entries = _read_committed(broker, pipeline, lineage, last)
-            pairs = list(_pair_with_records(broker, pipeline, entries, show_progress))
+            shares = [
+                _read_committed(broker, pipeline, lineage, share, partition)
+                for partition, share in zip(lineage.partitions, _share(last, lineage), strict=True)
+            ]
+            if pipeline.learning.series is not None:
+                # Each partition has a series of its own: the report is of the one with the most answers.
+                shares = [max(shares, key=len)]
+            entries = sum(map(len, shares))
+            by_partition = [
+                list(_pair_with_records(broker, pipeline, share, show_progress)) for share in shares
+            ]
+            # Records that were dealt out in turn come back into their order.
+            turns = zip_longest(*by_partition)
+            pairs = [pair for turn in turns for pair in turn if pair is not None]
         learner, notes = _load_newest_model(settings, pipeline, lineage)
     except (BrokerUnavailable, StoreUnavailable) as error:
         raise type(error)(
             f"{error}. `scripts/up` starts the stack;"
             " `--offline` makes the report from the data set without it"
         ) from error
-    if len(pairs) < len(entries):
-        lost = len(entries) - len(pairs)
+    if len(pairs) < entries:
+        lost = entries - len(pairs)
         notes = (*notes, f"{lost} answers are left out: Kafka no longer holds their records")
     source = f"the committed answers in {pipeline.prediction_topic}"
+    if len(lineage.partitions) > 1 and pipeline.learning.series is None:
+        notes = (*notes, f"They are those of {len(lineage.partitions)} learners, one a partition, in turn")
+        notes = (*notes, "The newest model is the one of partition 0")
     return _decode(pipeline, source, lineage.id, pairs, learner, notes)
 
 
-def _read_committed(broker: Broker, pipeline: Pipeline, lineage: Lineage, last: int | None) -> list[Entry]:
+def _share(last: int | None, lineage: Lineage) -> list[int | None]:
+    """Return how many answers each partition contributes to the newest `last`; None: all."""
+    count = len(lineage.partitions)
+    return [None if last is None else -(-last // count)] * count
+
+
+def _read_committed(
+    broker: Broker, pipeline: Pipeline, lineage: Lineage, last: int | None, partition: int
+) -> list[Entry]:
+    """Return a partition's answers, the newest `last` of them or all, in order."""
     order = LineageRegister(broker, pipeline).order()
     with broker.consumer() as client:
-        part = Part(client, pipeline.prediction_topic)
+        part = Part(client, pipeline.prediction_topic, partition)
         if last is not None:
             newest_first = (entry for entry in part.backwards() if entry.lineage == lineage.id)
             return list(islice(newest_first, last))[::-1]
-        first = part.first((order[lineage.id], lineage.start), order)
+        first = part.first((order[lineage.id], lineage.in_partition(partition).start), order)
         answers = part.answers(first, part.end)
         return [entry for _, entry in answers if entry and entry.lineage == lineage.id]
 
@@ -135,14 +160,16 @@ def _read_committed(broker: Broker, pipeline: Pipeline, lineage: Lineage, last: 
 def _pair_with_records(
     broker: Broker, pipeline: Pipeline, entries: list[Entry], show_progress: ShowProgress
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each answer and its record, by offset; an answer with all of the record's fields is both."""
+    """Yield each answer of a partition and its record; an answer with all of the record's fields is both."""
     fields = {field.encode_name for field in msgspec.structs.fields(pipeline.record)}
     if not entries or fields <= set(pipeline.passthrough_fields):
         yield from ((entry.output.value, entry.output.value) for entry in entries)
         return
-    start = max(broker.oldest(pipeline.topic), entries[0].offset)
+    partition = entries[0].partition
+    start = max(broker.oldest(pipeline.topic, partition), entries[0].offset)
     answers = {entry.offset: entry.output.value for entry in entries}
-    for number, row in enumerate(broker.read(pipeline.topic, start, entries[-1].offset + 1)):
+    rows = broker.read(pipeline.topic, start, entries[-1].offset + 1, partition)
+    for number, row in enumerate(rows):
         if row.offset in answers and row.value is not None:
             yield answers[row.offset], row.value
         if number % _PROGRESS_ROWS == 0:
@@ -179,5 +206,7 @@ def _decode(
         raise NothingToReport(f"{pipeline.name} has not one answer that a report could be made from")
     answers = [msgspec.json.decode(answer, type=dict[str, Any]) for answer, _ in pairs]
     offsets = np.array([answer["offset"] for answer in answers], dtype=np.int64)
+    if len({answer.get("partition", 0) for answer in answers}) > 1:
+        offsets = np.arange(len(answers))
     records = [pipeline.codec.decode(record) for _, record in pairs]
     return AnsweredRecords(pipeline, source, lineage, offsets, records, answers, learner, notes)

@@ -8,6 +8,7 @@
     streamlearn:{pipeline}:snapshot:{lineage}:{version}   the bytes (see `snapshot.py`)
     streamlearn:{pipeline}:restores            list: what every start of a worker found, the newest last
     streamlearn:{pipeline}:recovery            the progress of a worker that is learning again
+    streamlearn:{pipeline}:partitions          set: the partitions other than 0 that have been learned
 
 Those are the keys of partition 0. Those of partition k begin with `streamlearn:{pipeline}:p{k}:`; the fence
 and the pin are the pipeline's. Where several workers learn at once, each partition has a fence besides,
@@ -17,6 +18,7 @@ Redis holds snapshots only; what is true is in Kafka. A pin changes what is serv
 learned, and holds its own copy: what is trimmed or rolled back stays served until it is unpinned.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -97,20 +99,28 @@ class Store:
             raise Fenced(f"a newer job of {pipeline} has taken over")
         return Writer(self._redis, pipeline, lineage, int(token))
 
-    def served(self, pipeline: str, known: Head | None = None) -> tuple[Head, bytes | None] | None:
+    def served(
+        self, pipeline: str, known: Head | None = None, partition: int = 0
+    ) -> tuple[Head, bytes | None] | None:
         """Return the version to serve and, unless it is still `known`, its bytes; None if there is none.
 
-        That is the pinned one, else the newest.
+        That is the pinned one, else the newest; of another partition than 0, the newest.
         """
+        prefix = make_prefix(pipeline, partition)
         with map_exceptions():
             reply = self._served(
-                keys=[f"{PREFIX}{pipeline}:{key}" for key in ("pin", "head", "snapshot:")],
+                keys=[f"{prefix}{key}" for key in ("pin", "head", "snapshot:")],
                 args=[known.lineage, known.digest] if known else ["", ""],
             )
         if not reply:
             return None
         *fields, pinned = reply[:6]
         return _read_head(fields, pinned=bool(pinned)), reply[6] if len(reply) > 6 else None
+
+    def partitions(self, pipeline: str) -> list[int]:
+        """Return the partitions other than 0 that have been learned, ascending."""
+        with map_exceptions():
+            return sorted(map(int, self._redis.smembers(f"{PREFIX}{pipeline}:partitions")))
 
     def newest(self, pipeline: str, partition: int = 0) -> Head | None:
         """Return the newest version, whether another is pinned or not; None if there is none."""
@@ -143,7 +153,7 @@ class Store:
             return bool(transaction.execute()[0])
 
     def wait_for_head(self, pipeline: str, timeout_s: float) -> None:
-        """Return when a new head of the pipeline is announced, or after `timeout_s` seconds at the latest.
+        """Return when a new head of any partition is announced, or after `timeout_s` seconds at the latest.
 
         Raises
         ------
@@ -154,7 +164,7 @@ class Store:
             try:
                 if pipeline not in self._subscriptions:
                     self._subscriptions[pipeline] = self._redis.pubsub(ignore_subscribe_messages=True)
-                    self._subscriptions[pipeline].subscribe(f"{PREFIX}{pipeline}:head")
+                    self._subscriptions[pipeline].psubscribe(f"{PREFIX}{_escape(pipeline)}:*head")
                 self._subscriptions[pipeline].get_message(timeout=timeout_s)
             except FAILURES:
                 self._subscriptions.pop(pipeline).close()
@@ -206,6 +216,15 @@ class Store:
         """Delete one key by its full name; return whether it was there."""
         with map_exceptions():
             return bool(self._redis.delete(key))
+
+
+def _escape(name: str) -> str:
+    r"""Return a name as a pattern of Redis that matches it alone.
+
+    >>> _escape("a*b")
+    'a\\*b'
+    """
+    return re.sub(r"[*?\[\]\\]", r"\\\g<0>", name)
 
 
 def _read_head(fields: list[bytes], *, pinned: bool = False) -> Head:

@@ -34,6 +34,28 @@ class Head:
     time_s: int
     pinned: bool = False
     """Whether it is served because somebody wants it so, not because it is the newest."""
+    parts: tuple[int | None, ...] = ()
+    """Of a model that was made of those of several partitions, the version of each; None where there is none
+    yet. `version` is their sum then."""
+
+    @property
+    def name(self) -> str:
+        """The version in a request's path: its number, or those of its parts, as in `120.-.95`."""
+        if not self.parts:
+            return str(self.version)
+        return ".".join("-" if part is None else str(part) for part in self.parts)
+
+    @property
+    def label(self) -> int | str:
+        """The version as it stands in JSON: a number, or the text that names its parts."""
+        return self.name if self.parts else self.version
+
+    def has_learned(self, offset: int, partition: int) -> bool:
+        """Return whether the model has learned the record at an offset of a partition."""
+        if not self.parts:
+            return partition == 0 and self.version > offset
+        version = self.parts[partition] if partition < len(self.parts) else None
+        return version is not None and version > offset
 
 
 class VersionInfo(msgspec.Struct):

@@ -167,6 +167,9 @@ class Writer:
             A worker that started later has the partition.
         """
         writer = Writer(self._redis, self._pipeline, self._lineage, self._token, partition, alone=alone)
+        if partition:
+            with map_exceptions():
+                self._redis.sadd(f"{PREFIX}{self._pipeline}:partitions", partition)
         if not alone:
             with map_exceptions():
                 self._take(keys=[writer._fence, self._pipeline_fence], args=[self._token])
