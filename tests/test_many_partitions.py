@@ -45,7 +45,7 @@ def test_many_learners_share_a_topic_whatever_happens(stack: Stack) -> None:
         with chaos.replay_in_background(trial.settings, [trial.pipeline], RATE, seed=5):
             wait_for_answers()
             assert count_workers(trial) == 1
-            for workers, killed in ((2, chaos.WORKER), (4, "taskmanager"), (2, None)):
+            for workers, killed in ((4, chaos.WORKER), (2, "taskmanager")):
                 rescale(trial, workers)
                 wait_for_answers()
                 assert count_workers(trial) == workers
@@ -58,7 +58,7 @@ def test_many_learners_share_a_topic_whatever_happens(stack: Stack) -> None:
         check_answers(trial, topics)
         report = trial.verify()
         assert report["controls"] == 1
-        assert report["records"] > 7 * 40 * PARTITIONS
+        assert report["records"] > 5 * 40 * PARTITIONS
 
 
 def rescale(trial: Trial, workers: int) -> None:
