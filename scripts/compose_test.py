@@ -76,9 +76,10 @@ class Compose:
             return json.load(response)
 
     def fetch_version(self, pipeline: str) -> int:
-        """Return the version of the model that is served, 0 if there is none."""
+        """Return how many offsets the served model has learned, over all partitions; 0 if there is none."""
         parameters = self.fetch("HTTP_PORT", f"/v2/models/{pipeline}")["parameters"]
-        return int(parameters["version"]) if parameters else 0
+        parts = str(parameters["version"]).split(".") if parameters else []
+        return sum(int(part) for part in parts if part != "-")
 
     def fetch_versions(self) -> dict[str, int]:
         """Return the served version of every pipeline."""
@@ -183,6 +184,23 @@ def test(compose: Compose) -> None:
     verify(compose)
 
 
+def test_scaled(compose: Compose) -> None:
+    """Start anew with eight partitions on three TaskManagers, kill one, verify."""
+    compose.run("down", "--volumes")
+    compose.environment |= {"STREAMLEARN_PARTITIONS": "8", "STREAMLEARN_PARALLELISM": "4"}
+    compose.run("up", "--detach", "--scale", "taskmanager=3")
+    compose.wait("three TaskManagers", lambda: compose.count_task_managers() == 3)
+    compose.wait("the server answers", lambda: compose.fetch_versions() is not None)
+    compose.wait_for_learning("eight partitions")
+    compose.kill("taskmanager")
+    compose.wait_for_learning("one of three TaskManagers was killed")
+    compose.wait("three TaskManagers", lambda: compose.count_task_managers() >= 3)
+    parts = compose.fetch("HTTP_PORT", "/v2/models/digits")["parameters"]["version"].split(".")
+    if len(parts) != 8 or "-" in parts:
+        raise SystemExit(f"the served model is made of {parts}, not of eight partitions")
+    verify(compose)
+
+
 def main() -> None:
     """Read the command line, test, and clean up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -193,6 +211,7 @@ def main() -> None:
     compose.run("down", "--volumes", "--remove-orphans")
     try:
         test(compose)
+        test_scaled(compose)
         report("every check has passed")
     finally:
         if arguments.keep:

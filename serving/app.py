@@ -8,6 +8,7 @@ from flask import Flask
 
 from serving import access, errors, files, openapi, telemetry
 from serving.api import feedback, forecast, lags, versions
+from serving.arrivals import Arrivals
 from serving.bodies import BodyReader
 from serving.drawing import digits
 from serving.jobs import JobMonitor
@@ -17,6 +18,7 @@ from serving.protocol import repository, v1, v2
 from serving.protocol.direct import DirectInference
 from serving.recent import RecentPredictions
 from streamlearn.learning.blas import pin_blas_threads
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
@@ -52,11 +54,13 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     app.extensions["settings"] = settings
     app.extensions["store"] = store
     app.extensions["recent"] = RecentPredictions(files.recent_path(settings))
-    app.extensions["models"] = {
-        pipeline.name: ModelCache(store, pipeline, settings.model_poll_ms / 1000, settings.checkpoint_key)
-        for pipeline in load_all(settings)
-    }
-    app.extensions["jobs"] = JobMonitor(settings, sorted(app.extensions["models"]))
+
+    def keep_model(pipeline: Pipeline) -> ModelCache:
+        return ModelCache(store, pipeline, settings.model_poll_ms / 1000, settings.checkpoint_key)
+
+    models = {pipeline.name: keep_model(pipeline) for pipeline in load_all(settings)}
+    app.extensions["models"] = models
+    app.extensions["jobs"] = JobMonitor(settings, models)
     app.extensions["is_alive"] = lambda: True
     telemetry.register(app, metrics_dir)
     errors.register(app)
@@ -65,6 +69,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
         app.register_blueprint(routes.blueprint)
     feedback.register(app, settings)
     pages.register(app)
+    app.extensions["arrivals"] = Arrivals(settings, models, keep_model)
     openapi.register(app)
     direct = DirectInference(app.wsgi_app, app)
     reader = BodyReader(direct, max_bytes, settings.http_timeout_s)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from streamlearn.errors import StreamlearnError
 from streamlearn.operations.job_state import describe_trouble
@@ -21,10 +21,10 @@ class JobMonitor:
     Parameters
     ----------
     names
-        The pipelines.
+        The pipelines; they may come and go.
     """
 
-    def __init__(self, settings: Settings, names: Sequence[str]) -> None:
+    def __init__(self, settings: Settings, names: Collection[str]) -> None:
         self._settings = settings
         self._names = names
         self._troubles: dict[str, str] = {}
@@ -55,7 +55,7 @@ class JobMonitor:
     def _poll_repeatedly(self) -> None:
         try:
             while time.monotonic() < self._until and not self._stopped.is_set():
-                described = {name: self._describe(name) for name in self._names}
+                described = {name: self._describe(name) for name in sorted(self._names)}
                 self._troubles = {name: trouble for name, trouble in described.items() if trouble}
                 self._polled.set()
                 self._stopped.wait(_POLL_EVERY_S)

@@ -48,8 +48,8 @@ def worker_exit(_: Any, worker: Any) -> None:
     if application is not None:
         for cache in application.extensions["models"].values():
             cache.stop()
-        for live in application.extensions["live"].values():
-            live.watch.stop()
+        application.extensions["arrivals"].stop()
+        application.extensions["live"].stop()
         application.extensions["feedback"].close()
         application.extensions["recent"].close()
         application.extensions["telemetry"].write()

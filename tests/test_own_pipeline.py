@@ -3,6 +3,8 @@
 import re
 import shlex
 import subprocess
+import urllib.error
+import urllib.request
 from itertools import groupby
 from pathlib import Path
 
@@ -60,13 +62,26 @@ def test_the_page_runs_on_the_real_stack(stack: Stack, tmp_path: Path) -> None:
         predictions = Topic(stack.settings.kafka, "tumours_predict")
         records = Topic(stack.settings.kafka, "tumours").read()
         wait_until(lambda: len(predictions.read().values) >= 1138, 120, "1138 predictions", every_s=0.5)
+        # The server was running before there was such a module.
+        wait_until(lambda: fetch(stack, "/v2/models/tumours/ready") == 200, 60, "the server to take it up")
+        assert fetch(stack, "/pipelines/tumours") == 200
     finally:
         run_command(stack, tmp_path, ["reset", "--pipeline", "tumours:pipeline", "--force"])
+    wait_until(lambda: fetch(stack, "/v2/models/tumours") == 404, 30, "the server to let it go")
     answers, sent = predictions.json(), records.json()
     for topic in (predictions, records):
         topic.close()
     assert [answer["offset"] for answer in answers] == list(range(1138))
     assert [answer["predict_y"] for answer in answers] == replay(answers, sent)
+
+
+def fetch(stack: Stack, path: str) -> int:
+    """Return the status of the server's answer."""
+    try:
+        with urllib.request.urlopen(stack.url + path, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def run_command(stack: Stack, folder: Path, words: list[str]) -> None:

@@ -4,7 +4,7 @@
 lead to the first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from serving.model_cache import ModelCache
 from serving.models import find_cache, server_settings
 from serving.pages import language, views
 from serving.pages.feed import Feed
@@ -42,13 +43,40 @@ def register(app: Flask) -> None:
     def serving() -> bool:
         return bool(app.extensions["is_alive"]())
 
-    app.extensions["live"] = {
-        name: _start_live(Watch(app.extensions["settings"], store, models), serving)
-        for name, models in app.extensions["models"].items()
-    }
+    def start(models: ModelCache) -> Live:
+        return _start_live(Watch(app.extensions["settings"], store, models), serving)
+
+    app.extensions["live"] = _Lives(app.extensions["models"], start)
     language.register(app)
     app.context_processor(_frame_context)
     app.register_blueprint(blueprint)
+
+
+class _Lives:
+    """What is live of each served pipeline, by its name; started when it is first looked at."""
+
+    def __init__(self, models: Mapping[str, ModelCache], start: Callable[[ModelCache], Live]) -> None:
+        self._models = models
+        self._start = start
+        self._started: dict[str, Live] = {}
+
+    def __getitem__(self, name: str) -> Live:
+        models = self._models[name]
+        live = self._started.get(name)
+        if live is None or live.watch.models is not models:
+            if live is not None:
+                live.watch.stop()
+            live = self._started[name] = self._start(models)
+        return live
+
+    def items(self) -> list[tuple[str, Live]]:
+        """Return all of them, by name."""
+        return [(name, self[name]) for name in sorted(self._models)]
+
+    def stop(self) -> None:
+        """Stop watching."""
+        for live in self._started.values():
+            live.watch.stop()
 
 
 def _start_live(watch: Watch, serving: Callable[[], bool]) -> Live:
@@ -164,8 +192,8 @@ def send_messages(name: str) -> Response:
     return response
 
 
-def _live() -> dict[str, Live]:
-    live: dict[str, Live] = current_app.extensions["live"]
+def _live() -> _Lives:
+    live: _Lives = current_app.extensions["live"]
     return live
 
 

@@ -19,6 +19,7 @@ from serving.protocol import inference
 from serving.telemetry import Finished
 
 _ROUTE = "/v2/models/<name>/infer"
+_BEFORE_NAME, _AFTER_NAME = _ROUTE.split("<name>")
 _LENGTH_KEY = "HTTP_" + inference.HEADER_LENGTH.upper().replace("-", "_")
 
 
@@ -39,12 +40,13 @@ class DirectInference:
         self._telemetry: telemetry.Telemetry = app.extensions["telemetry"]
         self._max_rows = app.extensions["settings"].http_rows
         self._recent = app.extensions["recent"] if app.config["FEEDBACK"] else None
-        models: dict[str, ModelCache] = app.extensions["models"]
-        self._caches = {_ROUTE.replace("<name>", name): cache for name, cache in models.items()}
+        self._models: dict[str, ModelCache] = app.extensions["models"]
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
-        cache = self._caches.get(environ["PATH_INFO"])
+        path = environ["PATH_INFO"]
+        is_inference = path.startswith(_BEFORE_NAME) and path.endswith(_AFTER_NAME)
+        cache = self._models.get(path[len(_BEFORE_NAME) : -len(_AFTER_NAME)]) if is_inference else None
         if cache is not None and self._is_plain(environ):
             started = time.perf_counter()
             request_id = telemetry.make_request_id(environ)

@@ -4,6 +4,7 @@ import click
 
 import flink_jobs  # noqa: F401 (if it is missing, `main.py` lists the command with what to install)
 from streamlearn.cli.targets import takes_pipeline
+from streamlearn.pipelines.announced import announce, withdraw
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
@@ -79,6 +80,7 @@ def train(
         wait_s=wait_s,
         echo=click.echo,
     )
+    announce(settings, pipeline)
 
 
 @click.command()
@@ -95,7 +97,9 @@ def reset(pipeline: Pipeline, force: bool) -> None:
     """
     from flink_jobs.reset import end_lineage
 
-    end_lineage(Settings.load(), pipeline, force=force, echo=click.echo)
+    settings = Settings.load()
+    end_lineage(settings, pipeline, force=force, echo=click.echo)
+    withdraw(settings, pipeline)
 
 
 @click.command()

@@ -6,6 +6,7 @@ display.py      how a pipeline is shown
 base.py         `Pipeline`: topics, record type, learning
 user_code.py    which files one of your own consists of
 registry.py     which pipelines there are, and how one is loaded
+announced.py    those of one's own that a running server is told of
 digits.py, pm25.py, pm25_gru.py   those that come along
 """
 

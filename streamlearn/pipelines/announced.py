@@ -1,0 +1,93 @@
+"""Pipelines of one's own that a stack was told of while it runs: what its server takes up by itself.
+
+`streamlearn train` writes a file into the stack's home, `streamlearn reset` takes it away. It names the
+pipeline, the folder of its module and what that consists of; so the server finds the same code, and notices
+when it has been edited.
+"""
+
+import hashlib
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from streamlearn.errors import UnknownPipeline
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.registry import load
+from streamlearn.pipelines.user_code import find_user_code
+from streamlearn.settings import Settings
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """A pipeline that a running server is to take up."""
+
+    reference: str
+    """`package.module:object`."""
+    files: tuple[str, ...]
+    """Its modules and packages, the one that holds it first."""
+    digest: str
+    """Of what is in them."""
+
+
+def announce(settings: Settings, pipeline: Pipeline) -> None:
+    """Tell the stack's server of a pipeline; of one that is installed it knows by itself."""
+    files = find_user_code(pipeline)
+    if not files:
+        return
+    announcement = Announcement(pipeline.reference, tuple(map(str, files)), _hash_files(files))
+    path = _find_folder(settings) / f"{pipeline.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_bytes(msgspec.json.encode(announcement))
+    new.replace(path)
+
+
+def withdraw(settings: Settings, pipeline: Pipeline) -> None:
+    """Take back what was told of a pipeline."""
+    (_find_folder(settings) / f"{pipeline.name}.json").unlink(missing_ok=True)
+
+
+def list_announced(settings: Settings) -> dict[str, Announcement]:
+    """Return what was told, by the pipelines' names; what cannot be read is left out."""
+    announced = {}
+    for path in sorted(_find_folder(settings).glob("*.json")):
+        try:
+            announced[path.stem] = msgspec.json.decode(path.read_bytes(), type=Announcement)
+        except (OSError, msgspec.DecodeError):
+            continue
+    return announced
+
+
+def load_announced(announcement: Announcement) -> Pipeline:
+    """Load a pipeline, anew where its code was imported before.
+
+    Raises
+    ------
+    UnknownPipeline
+        It cannot be loaded.
+    """
+    first = Path(announcement.files[0])
+    if str(first.parent) not in sys.path:
+        sys.path.append(str(first.parent))
+    for name, module in sys.modules.copy().items():
+        file = getattr(module, "__file__", None)
+        if file and any(Path(file).is_relative_to(path) for path in announcement.files):
+            del sys.modules[name]
+    importlib.invalidate_caches()
+    try:
+        return load(announcement.reference)
+    except Exception as error:  # whatever its code raises when it is imported
+        raise UnknownPipeline(f"{announcement.reference} cannot be loaded: {error}") from error
+
+
+def _find_folder(settings: Settings) -> Path:
+    return settings.home / "pipelines"
+
+
+def _hash_files(files: Sequence[Path]) -> str:
+    sources = (
+        source for path in files for source in (sorted(path.rglob("*.py")) if path.is_dir() else [path])
+    )
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
