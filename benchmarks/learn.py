@@ -248,8 +248,8 @@ def find_missing() -> list[str]:
 
 def stop_jobs(settings: Settings) -> None:
     """Cancel the stack's own jobs, and keep them from being submitted again."""
+    Supervisor(settings).stop_service("submit")
     for pipeline in load_all(settings):
-        Supervisor(settings).stop_service(f"submit-{pipeline.name}")
         cancel_live_job(settings, pipeline, force=False)
 
 

@@ -4,15 +4,17 @@ A session cluster forgets its jobs when the JobManager dies; then the job is sub
 checkpoint. A job that a person has cancelled or stopped is left alone until the person submits it again.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 
 from flink_jobs.submit import submit
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
-from streamlearn.errors import BrokerUnavailable, FlinkUnavailable, StreamlearnError
+from streamlearn.errors import BrokerUnavailable, FlinkUnavailable, StreamlearnError, UnknownPipeline
 from streamlearn.operations import flink_api
 from streamlearn.operations.flink_api import job_name
+from streamlearn.pipelines.announced import Announcement, list_announced, load_announced
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
@@ -24,25 +26,52 @@ _PARTITIONS_S = 30.0
 """After how many seconds a topic is asked again whether it has new partitions."""
 
 
-def keep_running(settings: Settings, pipelines: Sequence[Pipeline], echo: Callable[[str], None]) -> None:
+def keep_running(
+    settings: Settings,
+    pipelines: Sequence[Pipeline],
+    echo: Callable[[str], None],
+    *,
+    announced: bool = False,
+) -> None:
     """Watch the pipelines' jobs for ever, and submit each whenever Flink does not have it.
 
     A job whose topic has new partitions is submitted anew. A job's status is echoed when it changes: a
     refusal that repeats at every attempt is echoed once.
+
+    Parameters
+    ----------
+    announced
+        Keep also the jobs of pipelines that `streamlearn train` tells of, until they are taken back.
     """
-    keepers = [_Keeper(settings, pipeline, echo) for pipeline in pipelines]
+    own = {pipeline.name for pipeline in pipelines}
+    for pipeline in pipelines:
+        _Keeper(settings, pipeline, echo).start()
+    keepers: dict[str, tuple[Announcement, _Keeper]] = {}
     while True:
-        for keeper in keepers:
-            if time.monotonic() >= keeper.due_s:
-                keeper.check()
-        time.sleep(max(0.0, min(keeper.due_s for keeper in keepers) - time.monotonic()))
+        present = list_announced(settings) if announced else {}
+        for name in set(keepers) - set(present):
+            keepers.pop(name)[1].stop()
+        for name, announcement in present.items():
+            before, keeper = keepers.get(name, (None, None))
+            if name in own or before == announcement:
+                continue
+            if keeper is not None:
+                keeper.stop()
+            try:
+                keeper = _Keeper(settings, load_announced(announcement), echo)
+            except UnknownPipeline as error:
+                echo(str(error))
+                continue
+            keepers[name] = announcement, keeper
+            keeper.start()
+        time.sleep(_POLL_S)
 
 
 class _Keeper:
-    """Keeps the job of one pipeline running; `due_s` says when it is to check again."""
+    """Keeps the job of one pipeline running, on a thread of its own: no job waits for another's submission."""
 
     def __init__(self, settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]) -> None:
-        self.due_s = 0.0
+        self._stopped = threading.Event()
         self._settings = settings
         self._pipeline = pipeline
         self._echo = echo
@@ -52,8 +81,21 @@ class _Keeper:
         self._is_replacing = False
         """Whether the job was ended here, for one that knows more partitions."""
 
-    def check(self) -> None:
-        """Submit the job if it is missing; echo its status if that is new."""
+    def start(self) -> None:
+        """Begin to watch."""
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        pause_s = 0.0
+        while not self._stopped.wait(pause_s):
+            pause_s = self.check()
+
+    def check(self) -> float:
+        """Submit the job if it is missing; echo its status if that is new; return when to check again."""
         try:
             status, pause_s = self._submit_if_missing()
         except (FlinkUnavailable, BrokerUnavailable) as error:
@@ -64,7 +106,7 @@ class _Keeper:
         if status != self._status:
             self._echo(status)
         self._status = status
-        self.due_s = time.monotonic() + pause_s
+        return pause_s
 
     def _submit_if_missing(self) -> tuple[str, float]:
         """Return the job's status, and after how many seconds to check again."""

@@ -1,16 +1,11 @@
 """The containers: Flink's configuration, the probes, and the submitter of all jobs."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flink_answers import serve_answers
 
-from flink_jobs import keep
-from streamlearn.errors import FlinkUnavailable, JobError
 from streamlearn.local import container, health, probe
-from streamlearn.pipelines import digits, pm25
 from streamlearn.settings import Settings
 
 
@@ -91,46 +86,3 @@ def test_logs_of_flink_are_begun_anew_after_so_many_mib(
     assert sizes[-1] == "7MB", "the last one counts"
     # Flink's client has no such appender, and would not start with one.
     assert "appender.rolling" not in (folder / "log4j-cli.properties").read_text()
-
-
-def fake_submit(names: list[str], stop_after: int) -> Callable[..., tuple[str, float]]:
-    """Stand in for `_submit_if_missing`: the digits' job is refused; end after so many calls."""
-
-    def submit(keeper: Any) -> tuple[str, float]:
-        name = keeper._pipeline.name
-        names.append(name)
-        if len(names) == stop_after:
-            raise KeyboardInterrupt
-        if name == "digits":
-            raise JobError("Flink refused the job")
-        if names.count("pm25") == 1:
-            raise FlinkUnavailable("Flink does not answer")
-        return "pm25: learn is running", 0.001
-
-    return submit
-
-
-def test_a_job_that_is_refused_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    names: list[str] = []
-    lines: list[str] = []
-    monkeypatch.setattr(keep._Keeper, "_submit_if_missing", fake_submit(names, stop_after=6))
-    monkeypatch.setattr(keep, "_POLL_S", 0.001)
-    with pytest.raises(KeyboardInterrupt):
-        keep.keep_running(Settings(), [digits.pipeline, pm25.pipeline], lines.append)
-    assert names == ["digits", *["pm25"] * 5]
-    assert lines == [
-        "digits: learn was not submitted: Flink refused the job (tried again every 10 s)",
-        "Flink does not answer",
-        "pm25: learn is running",
-    ]
-
-
-def test_a_refusal_that_repeats_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    names: list[str] = []
-    lines: list[str] = []
-    monkeypatch.setattr(keep._Keeper, "_submit_if_missing", fake_submit(names, stop_after=4))
-    monkeypatch.setattr(keep, "_BACKOFF_S", 0.001)
-    with pytest.raises(KeyboardInterrupt):
-        keep.keep_running(Settings(), [digits.pipeline], lines.append)
-    assert names == ["digits"] * 4
-    assert len(lines) == 1

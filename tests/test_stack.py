@@ -35,7 +35,7 @@ def test_status_names_every_service_and_what_answers(stack: Stack) -> None:
 
     wait_until(is_well, 120, "what other tests have killed to be whole again")
     done = stack.streamlearn("status")
-    for name in ("redis", "kafka", "jobmanager", "taskmanager", "submit-digits", "server"):
+    for name in ("redis", "kafka", "jobmanager", "taskmanager", "submit", "server"):
         assert name in done.stdout
     assert " NO " not in done.stdout
 

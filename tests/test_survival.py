@@ -316,18 +316,18 @@ BUILT_IN = ("digits", "pm25")
 def flow(stack: Stack, tmp_path: Path) -> Iterator[Flow]:
     """The one job on the stack: others would be submitted again as well, after each fault."""
     supervisor = Supervisor(stack.settings)
+    supervisor.stop_service("submit")
     for name in BUILT_IN:
-        supervisor.stop_service(f"submit-{name}")
         for job in flink_api.live_jobs(stack.settings, job_name(name)):
             flink_api.cancel(stack.settings, job)
     with running_trial(stack, "copies:survivor") as trial, trial.running_server(tmp_path) as server:
         yield Flow(trial, server)
     for name in BUILT_IN:
         stack.streamlearn("train", name)
-        supervisor.start_service(f"submit-{name}")
         wait_until(
             lambda name=name: health.is_job_running(stack.settings, name), PATIENCE_S, f"{name} to run again"
         )
+    supervisor.start_service("submit")
     wait_until(lambda: health.is_server_up(stack.settings), PATIENCE_S, "the stack's server")
 
 

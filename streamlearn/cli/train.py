@@ -98,8 +98,9 @@ def reset(pipeline: Pipeline, force: bool) -> None:
     from flink_jobs.reset import end_lineage
 
     settings = Settings.load()
-    end_lineage(settings, pipeline, force=force, echo=click.echo)
+    # First: what keeps jobs running would begin a new lineage.
     withdraw(settings, pipeline)
+    end_lineage(settings, pipeline, force=force, echo=click.echo)
 
 
 @click.command()

@@ -139,10 +139,7 @@ def build_flink(part: str, settings: Settings) -> Service:
 def _build_programs(settings: Settings, echo: Callable[[str], None]) -> list[Service]:
     streamlearn = [sys.executable, "-m", "streamlearn"]
     pipelines = load_all(settings)
-    submitters = [
-        Service(f"submit-{pipeline.name}", [*streamlearn, "train", *format_arguments(pipeline), "--keep"])
-        for pipeline in pipelines
-    ]
+    submitter = Service("submit", [sys.executable, "-m", "streamlearn.local.submitter"])
     server = Service("server", [*streamlearn, "serve"], {"the server": settings.http_port})
     replays = [
         Service(
@@ -153,7 +150,7 @@ def _build_programs(settings: Settings, echo: Callable[[str], None]) -> list[Ser
         for pipeline in select_replayed(pipelines)
         if prepare_data(pipeline, echo)
     ]
-    return [*submitters, server, *replays]
+    return [submitter, server, *replays]
 
 
 def select_replayed(pipelines: Iterable[Pipeline]) -> list[Pipeline]:

@@ -190,7 +190,7 @@ def _list_steps(settings: Settings, replayed: set[str]) -> Iterator[Step]:
     pipelines = load_all(settings)
     for pipeline in pipelines:
         name = pipeline.name
-        yield Step(f"{name}: learn runs", partial(health.is_job_running, settings, name), f"submit-{name}")
+        yield Step(f"{name}: learn runs", partial(health.is_job_running, settings, name), "submit")
     replays = {source.topic: f"replay-{source.name}" for source in select_replayed(pipelines)}
     for pipeline in pipelines:
         name, replay = pipeline.name, replays.get(pipeline.topic)

@@ -1,0 +1,17 @@
+"""The local stack's submitter: `python -m streamlearn.local.submitter` keeps every pipeline's job running."""
+
+import click
+
+from flink_jobs.keep import keep_running
+from streamlearn.pipelines.registry import load_all
+from streamlearn.settings import Settings
+
+
+def main() -> None:
+    """Keep the jobs of the stack's pipelines running, and of those it is told of, for ever."""
+    settings = Settings.load()
+    keep_running(settings, load_all(settings), click.echo, announced=True)
+
+
+if __name__ == "__main__":
+    main()
