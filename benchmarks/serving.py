@@ -24,7 +24,7 @@ from benchmarks.measuring import Results, compare, spread, take_turns, takes_out
 from benchmarks.servers import find_free_port, running_redis, running_server
 from serving import files, launch
 from serving.api.feedback import Sender
-from serving.recent import RecentPredictions
+from serving.state.recent import RecentPredictions
 from serving.telemetry import Telemetry
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.pipelines import digits

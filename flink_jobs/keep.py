@@ -68,7 +68,7 @@ def keep_running(
 
 
 class _Keeper:
-    """Keeps the job of one pipeline running, on a thread of its own: no job waits for another's submission."""
+    """Keeps the job of one pipeline running, on a thread of its own: none waits for another's submission."""
 
     def __init__(self, settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]) -> None:
         self._stopped = threading.Event()

@@ -18,9 +18,6 @@ api/             the routes for forecasts, feedback, versions and lags
 drawing/         the route for a drawn digit
 pages/           the pages for people, kept up to date while somebody watches
 models.py        what the routes share: find the model, call it, encode the answer, remember the records
-model_cache.py   the model in memory, replaced when Redis announces another version
-arrivals.py      takes up pipelines that `streamlearn train` tells of, while the server runs
-jobs.py          how the jobs in Flink fare, for `/v2/health/ready`
-recent.py        the records of recent predictions by id, for feedback
+state/           what a process holds: models, arrivals, jobs, recent predictions
 errors.py        answers every error with JSON of one shape
 """

@@ -8,15 +8,15 @@ from flask import Flask
 
 from serving import access, errors, files, openapi, telemetry
 from serving.api import feedback, forecast, lags, versions
-from serving.arrivals import Arrivals
 from serving.bodies import BodyReader
 from serving.drawing import digits
-from serving.jobs import JobMonitor
-from serving.model_cache import ModelCache
 from serving.pages import routes as pages
 from serving.protocol import repository, v1, v2
 from serving.protocol.direct import DirectInference
-from serving.recent import RecentPredictions
+from serving.state.arrivals import Arrivals
+from serving.state.jobs import JobMonitor
+from serving.state.model_cache import ModelCache
+from serving.state.recent import RecentPredictions
 from streamlearn.learning.blas import pin_blas_threads
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load_all

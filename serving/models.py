@@ -7,8 +7,8 @@ import numpy as np
 from flask import Response, current_app
 
 from serving import telemetry
-from serving.model_cache import ModelCache, Served
-from serving.recent import RecentPredictions
+from serving.state.model_cache import ModelCache, Served
+from serving.state.recent import RecentPredictions
 from streamlearn.errors import BadRecord, BadRequest, UnknownPipeline
 from streamlearn.settings import Settings
 from streamlearn.stream.records import encode

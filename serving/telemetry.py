@@ -28,7 +28,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
 
-from serving.model_cache import ModelCache, Served
+from serving.state.model_cache import ModelCache, Served
 from streamlearn.errors import NoModel
 
 blueprint = Blueprint("telemetry", __name__)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.recent import MAX_REQUESTS, MAX_ROWS, RecentPredictions
+from serving.state.recent import MAX_REQUESTS, MAX_ROWS, RecentPredictions
 from streamlearn.waiting import wait_until
 
 

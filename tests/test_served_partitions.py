@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from helpers import MakeApp, inputs
 
-from serving.model_cache import ModelCache
+from serving.state.model_cache import ModelCache
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.learning.merging import merge_models
 from streamlearn.pipelines import pm25

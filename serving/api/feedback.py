@@ -21,7 +21,7 @@ from serving.models import find_cache, json_response
 from serving.openapi import describe_route
 from serving.protocol import signature, tensors
 from serving.protocol.tensors import InputTensor
-from serving.recent import MAX_ROWS, RecentPredictions
+from serving.state.recent import MAX_ROWS, RecentPredictions
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.placement import Placement
 from streamlearn.broker.topics import ensure_topics

@@ -8,7 +8,6 @@ import msgspec
 from flask import Blueprint, Response, g, request
 from msgspec import Meta
 
-from serving.model_cache import Served
 from serving.models import (
     call_model,
     find_cache,
@@ -19,6 +18,7 @@ from serving.models import (
 )
 from serving.openapi import describe_route
 from serving.protocol.tensors import decode_body
+from serving.state.model_cache import Served
 from streamlearn.errors import BadRecord, BadRequest, NotSupported
 from streamlearn.learning.learner import Learner
 from streamlearn.stream.records import encode

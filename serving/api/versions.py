@@ -7,9 +7,9 @@ from flask import Blueprint, Response, current_app, request
 from msgspec import Meta
 
 from serving.access import require_token
-from serving.model_cache import ModelCache
 from serving.models import find_cache, json_response, resolve_model
 from serving.openapi import describe_route
+from serving.state.model_cache import ModelCache
 from streamlearn.errors import BadRequest, UnknownVersion
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import Head, VersionInfo

@@ -12,13 +12,13 @@ import msgspec
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from serving.model_cache import ModelCache
 from serving.models import find_cache, server_settings
 from serving.pages import language, views
 from serving.pages.feed import Feed
 from serving.pages.language import LANGUAGES, TAGS, choose_language, gettext
 from serving.pages.watch import Watch
 from serving.pages.words import WORDS
+from serving.state.model_cache import ModelCache
 from streamlearn.errors import NoModel, UnknownPipeline
 from streamlearn.learning.learner import LatestForecast, Learning
 from streamlearn.pipelines import digits

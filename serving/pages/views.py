@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.model_cache import Served
 from serving.pages.watch import Watch
+from serving.state.model_cache import Served
 from streamlearn.errors import NoModel
 from streamlearn.learning import curves
 from streamlearn.learning.learner import Learning, SeriesSpec

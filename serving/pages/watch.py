@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from serving.model_cache import ModelCache
+from serving.state.model_cache import ModelCache
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.tail import Seen, Tail
 from streamlearn.errors import StreamlearnError

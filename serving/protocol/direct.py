@@ -14,8 +14,8 @@ from flask import Flask
 from serving import telemetry
 from serving.access import is_own_name
 from serving.bodies import REFUSAL
-from serving.model_cache import ModelCache
 from serving.protocol import inference
+from serving.state.model_cache import ModelCache
 from serving.telemetry import Finished
 
 _ROUTE = "/v2/models/<name>/infer"

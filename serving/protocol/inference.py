@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from serving.model_cache import Served
 from serving.models import call_model
 from serving.protocol import outputs, signature, tensors
 from serving.protocol.outputs import InferResponse
+from serving.state.model_cache import Served
 from streamlearn.pipelines.base import Pipeline
 
 HEADER_LENGTH = "Inference-Header-Content-Length"

@@ -9,8 +9,6 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
-from serving.jobs import JobMonitor
-from serving.model_cache import ModelCache, Served
 from serving.models import (
     find_cache,
     json_response,
@@ -24,6 +22,8 @@ from serving.protocol.inference import HEADER_LENGTH
 from serving.protocol.outputs import InferResponse
 from serving.protocol.signature import Tensor
 from serving.protocol.tensors import InferRequest
+from serving.state.jobs import JobMonitor
+from serving.state.model_cache import ModelCache, Served
 from streamlearn.errors import NoModel, StoreUnavailable
 
 blueprint = Blueprint("inference", __name__, url_prefix="/v2")

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from serving.model_cache import ModelCache
+from serving.state.model_cache import ModelCache
 from streamlearn.errors import UnknownPipeline
 from streamlearn.pipelines.announced import Announcement, list_announced, load_announced
 from streamlearn.pipelines.base import Pipeline

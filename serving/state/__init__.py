@@ -1,0 +1,7 @@
+"""What a process of the server holds in memory.
+
+model_cache.py  the model in memory, replaced when Redis announces another version
+arrivals.py     takes up pipelines that `streamlearn train` tells of, while the server runs
+jobs.py         how the jobs in Flink fare, for `/v2/health/ready`
+recent.py       the records of recent predictions by id, for feedback
+"""
