@@ -7,10 +7,13 @@ import msgspec
 import numpy as np
 
 from streamlearn.learning.learner import predict_then_learn
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.pm25 import Hour
 from streamlearn.pipelines.registry import load
 
 PM25 = load("pm25")
+(FIRST,) = PM25.earlier
+"""What lineages from before the second revision go on with."""
 START = datetime(2010, 1, 2)
 
 
@@ -43,9 +46,9 @@ def decode(records: list[dict[str, Any]]) -> list[Hour]:
     return [PM25.codec.decode(msgspec.json.encode(record)) for record in records]
 
 
-def learned(records: list[dict[str, Any]]) -> tuple[Any, list[Any]]:
+def learned(records: list[dict[str, Any]], pipeline: Pipeline = PM25) -> tuple[Any, list[Any]]:
     """Return a learner that has learned the records one by one, and its forecasts."""
-    learner, answers = PM25.new_learner(), []
+    learner, answers = pipeline.new_learner(), []
     for record in decode(records):
         answers += predict_then_learn(learner, [record], learner.version + 1)
     return learner, [answer["forecast"] for answer in answers]

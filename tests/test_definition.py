@@ -84,6 +84,7 @@ def test_a_lineage_from_before_definitions_named_no_modules_goes_on(reference: s
     lineage = next(entry for entry in entries if entry.pipeline == pipeline.name)
     assert "streamlearn." in lineage.definition["learning"]
     assert pipeline.changes_since(lineage.definition) == {}
+    pipeline = pipeline.going_on_from(lineage.definition)
     for other, name in (
         (replace(pipeline, parameters={**pipeline.parameters, "alpha": 7}), "alpha"),
         (replace(pipeline, learning=replace(pipeline.learning, estimator=Perceptron)), "estimator"),  # type: ignore[type-var]
@@ -123,7 +124,26 @@ def test_a_definition_names_no_module() -> None:
         assert "streamlearn." not in json.dumps(
             {k: v for k, v in load(reference).definition.items() if k != "estimator"}
         )
-    assert load("pm25").definition["estimator"] == "streamlearn.RecursiveLeastSquares"
+    assert load("pm25").definition["estimator"] == "streamlearn.RandomFeatureMixture"
+
+
+def test_a_lineage_of_an_earlier_pipeline_goes_on_with_it_and_a_new_one_with_this() -> None:
+    pipeline = load("pm25")
+    (first,) = pipeline.earlier
+    assert pipeline.changes_since(first.definition) == {}
+    assert pipeline.going_on_from(first.definition).definition == first.definition
+    assert pipeline.going_on_from(pipeline.definition) is pipeline
+    assert set(pipeline.changes_since({**first.definition, "lowest": 5.0})) > {"lowest", "estimator"}
+    stored = json.loads(msgspec.json.encode(first.parameters))
+    assert type(pipeline.new_learner(stored)) is type(first.new_learner())
+    assert type(pipeline.new_learner()) is not type(first.new_learner())
+    assert pipeline.new_learner(stored).parameters == first.parameters
+
+
+def test_an_earlier_pipeline_is_told_by_its_parameters() -> None:
+    pipeline = load("pm25")
+    with pytest.raises(ValueError, match="needs other parameters"):
+        replace(pipeline, parameters=pipeline.earlier[0].parameters)
 
 
 UNCHANGED = {
@@ -227,9 +247,8 @@ def test_a_snapshot_of_format_3_goes_on_and_names_no_module_any_more(reference: 
     assert snapshot.dumps(old, pipeline, lineage) == snapshot.dumps(new, pipeline, lineage)
 
 
-def predictions(reference: str, count: int = 300) -> list[Any]:
+def predictions(pipeline: Pipeline, count: int = 300) -> list[Any]:
     """The last five answers after so many records, numbers to nine digits."""
-    pipeline = load(reference)
     learner, limit = pipeline.new_learner(), pipeline.chunk_limit(64)
     assert pipeline.dataset is not None
     records = [pipeline.codec.decode(encode(record)) for record in islice(pipeline.dataset.records(), count)]
@@ -252,5 +271,6 @@ def test_a_built_in_pipeline_predicts_what_its_revision_has_always_predicted(
     """Where this fails, the edit changed predictions: either undo it, or raise the pipeline's `revision`."""
     pipeline = load(reference)
     kept = json.loads((GOLDEN / "predictions.json").read_text())
-    assert isinstance(pipeline.learning, Tabular | Forecast)
-    assert predictions(reference) == kept[f"{pipeline.name} {pipeline.revision}"]
+    for revision in (pipeline, *pipeline.earlier):
+        assert isinstance(revision.learning, Tabular | Forecast)
+        assert predictions(revision) == kept[f"{revision.name} {revision.revision}"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
 from helpers import learner as learn_digits
-from hours import PM25, decode, hour, learned, series
+from hours import FIRST, PM25, decode, hour, learned, series
 
 from streamlearn.datasets.base import DataSet
 from streamlearn.engine.answering import Answering, cut_into_chunks
@@ -111,7 +111,7 @@ def test_taking_features_out_leaves_what_would_have_been_learned_without_them() 
 
 def test_fewer_lags_are_as_if_they_had_been_used_from_the_start() -> None:
     records = decode(series(500))
-    changed, always = PM25.new_learner(), PM25.new_learner()
+    changed, always = FIRST.new_learner(), FIRST.new_learner()
     always.use_lags(FEWER)
     for number, record in enumerate(records[:400]):
         predict_then_learn(changed, [record], number + 1)
@@ -132,7 +132,7 @@ def test_the_same_lags_again_change_nothing() -> None:
 
 
 def test_a_learner_that_cannot_change_says_so_and_stays_as_it_was() -> None:
-    learner, _ = learned(series(200))
+    learner, _ = learned(series(200), FIRST)
     before = snapshot.dumps(learner, PM25, "aaaa")
     learner._models[2].__class__ = type("Stiff", (), {})
     with pytest.raises(BadLags, match="Stiff cannot change its features"):

@@ -63,7 +63,7 @@ def test_fit_forgets_what_was_learned() -> None:
 @pytest.fixture(scope="module")
 def year(pm25_csv: str) -> list[tuple[np.ndarray, float]]:
     """The features of each hour of a year, and the change to the hour after it."""
-    pm25 = load("pm25")
+    (pm25,) = load("pm25").earlier
     learner = replace(pm25.learning, horizons=(1,)).new_learner(pm25.parameters, 0)
     seen = []
     for record in islice(pm25.dataset.records(passes=1), 8760):

@@ -73,7 +73,7 @@ class LineageRegister:
             entry = msgspec.structs.replace(
                 last,
                 reference=pipeline.reference,
-                definition=carry_on(last.definition, pipeline.definition),
+                definition=carry_on(last.definition, pipeline.going_on_from(last.definition).definition),
                 epoch=last.epoch + 1,
                 claim=claim,
             ).add_partitions(self._find_starts_of_new_partitions(last))

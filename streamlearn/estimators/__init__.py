@@ -8,17 +8,49 @@ standardized.py    another estimator, with inputs standardised by what has been 
 river_model.py     a model of the library River
 river_objects.py   … and how that is stored
 
+For several outputs, whose labels may come later than their row:
+
+shared_least_squares.py    least squares with one covariance for all outputs
+random_features.py         random Fourier features
+expert_weights.py          shares of several experts, learned from how they fare
+random_feature_mixture.py  these three together
+
 Snapshots name a class by `streamlearn` and the class name alone, so it may move and must keep its name.
 """
 
+from streamlearn.estimators.expert_weights import ExpertWeights
 from streamlearn.estimators.gru import GatedRecurrentUnit
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
+from streamlearn.estimators.random_feature_mixture import RandomFeatureMixture, Sight
+from streamlearn.estimators.random_features import RandomFeatures
 from streamlearn.estimators.river_model import River
+from streamlearn.estimators.shared_least_squares import SharedLeastSquares
 from streamlearn.estimators.standardized import Standardized
 
 KNOWN: dict[str, type] = {
-    cls.__name__: cls for cls in (RecursiveLeastSquares, GatedRecurrentUnit, Standardized, River)
+    cls.__name__: cls
+    for cls in (
+        RecursiveLeastSquares,
+        GatedRecurrentUnit,
+        Standardized,
+        River,
+        SharedLeastSquares,
+        RandomFeatureMixture,
+        RandomFeatures,
+        ExpertWeights,
+        Sight,
+    )
 }
-"""The estimators by their names in snapshots; all of them may be loaded from any snapshot."""
+"""The estimators, and their parts, by their names in snapshots; all may be loaded from any snapshot."""
 
-__all__ = ["KNOWN", "GatedRecurrentUnit", "RecursiveLeastSquares", "River", "Standardized"]
+__all__ = [
+    "KNOWN",
+    "ExpertWeights",
+    "GatedRecurrentUnit",
+    "RandomFeatureMixture",
+    "RandomFeatures",
+    "RecursiveLeastSquares",
+    "River",
+    "SharedLeastSquares",
+    "Standardized",
+]

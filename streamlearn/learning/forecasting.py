@@ -106,6 +106,9 @@ class Forecast(Learning):
         Makes a new regressor from the pipeline's parameters; it learns the change from the last known value.
     lowest
         No forecast is below this.
+    joint
+        Whether one estimator forecasts all horizons, its outputs: it takes each step once, and learns a label
+        when that comes (`JointEstimator`). Otherwise each horizon has an estimator of its own.
     lags
         The lags that a lineage begins with; None: the features choose for themselves.
     names
@@ -127,6 +130,7 @@ class Forecast(Learning):
     names: FeatureNames | None = None
     drivers: tuple[Driver, ...] = ()
     longest_lag: int = 48
+    joint: bool = False
 
     kind = "forecast"
     answer_fields = ("forecast",)
@@ -147,7 +151,7 @@ class Forecast(Learning):
 
     def new_learner(self, parameters: Mapping[str, Any], version: int) -> "ForecastLearner":
         """Make a learner that has learned nothing."""
-        return ForecastLearner(self, parameters, version)
+        return (JointForecastLearner if self.joint else ForecastLearner)(self, parameters, version)
 
     def definition(self) -> dict[str, Any]:
         """Return all parameters but those that this pipeline does not use."""
@@ -171,6 +175,8 @@ class Forecast(Learning):
                 "drivers": [driver.name for driver in self.drivers],
                 "longest_lag": self.longest_lag,
             }
+        if self.joint:
+            definition["joint"] = True
         return definition
 
     def output_fields(self, parameters: Mapping[str, Any]) -> list[OutputField]:
@@ -186,6 +192,8 @@ class SeenStep(NamedTuple):
     """The last known value then: persistence's forecast."""
     forecast: list[float | None]
     """One value a horizon."""
+    sight: Any = None
+    """What one estimator for all horizons made of `x`."""
 
 
 class Look(NamedTuple):
@@ -195,6 +203,8 @@ class Look(NamedTuple):
     seen: list[SeenStep | None]
     """What was seen at each step of the window before the record's own."""
     features: Features | None
+    sight: Any = None
+    """What one estimator for all horizons makes of the features."""
 
 
 class ForecastLearner(Learner):
@@ -231,7 +241,7 @@ class ForecastLearner(Learner):
     def predict(self, records: Sequence[Any]) -> list[Answer]:
         """Forecast from the stream's next record, one at a time."""
         (record,) = records
-        return [{"forecast": self._by_horizon(self._forecast(self._look_at(record).features))}]
+        return [{"forecast": self._by_horizon(self._forecast_at(self._look_at(record)))}]
 
     def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
         """Score and learn the record's value, and move the window on to it."""
@@ -242,7 +252,7 @@ class ForecastLearner(Learner):
             drivers = [driver.value_of(record) for driver in self._spec.drivers]
             self.correlations.add(step, np.array(drivers, dtype=np.float64), float(look.window[-1, 0]))
         forecast = list(answer["forecast"].values())
-        seen = None if look.features is None else SeenStep(*look.features, forecast)
+        seen = self._remember(look, forecast)
         self._window, self._newest_step = look.window, step
         self._seen = [*look.seen, seen][-self._spec.length :]
         self.latest = LatestForecast(ts=_name_time(record, step), forecast=answer["forecast"])
@@ -302,6 +312,8 @@ class ForecastLearner(Learner):
         if self.lags is None or spec.names is None:
             raise BadLags("this pipeline does not choose its lags")
         lags = LagSet.of(self.lags.series, lags_by_series, spec.length)
+        if lags == self.lags:
+            return
         models = copy.deepcopy(self._models)
         column_of = {name: column for column, name in enumerate(spec.names(self.lags))}
         kept_columns = [column_of.get(name) for name in spec.names(lags)]
@@ -316,7 +328,7 @@ class ForecastLearner(Learner):
     def is_finite(self) -> bool:
         """Return whether the estimators hold, and say, finite numbers only."""
         forecast = self.latest["forecast"].values() if self.latest else ()
-        return all(map(has_finite_numbers, self._models)) and all(
+        return all(map(self._is_finite_model, self._models)) and all(
             value is None or math.isfinite(value) for value in forecast
         )
 
@@ -327,7 +339,7 @@ class ForecastLearner(Learner):
             "lags": None if self.lags is None else self.lags.chosen,
             "step": self._newest_step,
             "window": self._window,
-            "seen": [None if seen is None else list(seen) for seen in self._seen],
+            "seen": [None if seen is None else self._pack(seen) for seen in self._seen],
             "latest": self.latest,
             "correlations": None if self.correlations is None else self.correlations.state(),
         }
@@ -338,7 +350,7 @@ class ForecastLearner(Learner):
         self._newest_step = state["step"]
         self._window = empty_window(*self._window.shape)
         self._window[-len(state["window"]) :] = state["window"]
-        self._seen = [None if seen is None else SeenStep(*seen) for seen in state["seen"]]
+        self._seen = [None if seen is None else self._unpack(seen) for seen in state["seen"]]
         self.latest = state["latest"]
         if self.lags is not None and "lags" in state:
             self.lags = LagSet.of(self.lags.series, state["lags"], self._spec.length)
@@ -356,7 +368,8 @@ class ForecastLearner(Learner):
         window = empty_window(*self._window.shape) if begins_anew else self._window
         window = push(window, self._readings(record, gap))
         seen = [*seen, *([None] * (gap - 1))][-spec.length :]
-        look = Look(window, seen, self._features(window, step))
+        features = self._features(window, step)
+        look = Look(window, seen, features, self._see(features))
         self._looked_at = record, look
         return look
 
@@ -367,7 +380,7 @@ class ForecastLearner(Learner):
             return None
         window = self._window[: len(self._window) - steps_back]
         features = self._features(window, self._newest_step - steps_back)
-        return None if features is None else SeenStep(*features, seen.forecast)
+        return None if features is None else self._recall(features, seen.forecast)
 
     def _features(self, window: Window, step: int) -> Features | None:
         newest = window[-self._spec.length :]
@@ -389,11 +402,40 @@ class ForecastLearner(Learner):
             if forecast is not None and not math.isnan(look.window[-1 - horizon, 0]):
                 errors = self.score.horizons[str(horizon)]
                 errors.add(truth=value, predicted=forecast, baseline=seen.base)
-            if self._models[number] is None:
-                self._models[number] = self._spec.estimator(**self.parameters)
-                self._models[number].partial_fit(seen.x[None, :], np.array([value - seen.base]))
-            else:
-                _learn_one(self._models[number], seen.x, value - seen.base)
+            self._learn_label(number, seen, value - seen.base)
+
+    def _learn_label(self, number: int, seen: SeenStep, change: float) -> None:
+        """Learn what became of the value after a step, for the horizon of this number."""
+        if self._models[number] is None:
+            self._models[number] = self._spec.estimator(**self.parameters)
+            self._models[number].partial_fit(seen.x[None, :], np.array([change]))
+        else:
+            _learn_one(self._models[number], seen.x, change)
+
+    def _see(self, features: Features | None) -> Any:
+        """Return what one estimator for all horizons makes of features."""
+        return None
+
+    def _forecast_at(self, look: Look) -> list[float | None]:
+        return self._forecast(look.features)
+
+    def _remember(self, look: Look, forecast: list[float | None]) -> SeenStep | None:
+        """Return what the labels of the newest step will be learned with."""
+        return None if look.features is None else SeenStep(*look.features, forecast)
+
+    def _recall(self, features: Features, forecast: list[float | None]) -> SeenStep:
+        """Return the same of an older step, after its features have changed."""
+        return SeenStep(*features, forecast)
+
+    def _pack(self, seen: SeenStep) -> list[Any]:
+        """Return what is seen of a step as it stands in a snapshot."""
+        return list(seen[:3])
+
+    def _unpack(self, seen: Sequence[Any]) -> SeenStep:
+        return SeenStep(*seen)
+
+    def _is_finite_model(self, model: Any) -> bool:
+        return has_finite_numbers(model)
 
     def _forecast(self, features: Features | None) -> list[float | None]:
         """Forecast one value a horizon; None where it cannot be said."""
@@ -430,6 +472,102 @@ class ForecastLearner(Learner):
     def _steps_late(self, record: Any) -> int | None:
         """By how many steps the record is behind the newest one; negative if it is ahead."""
         return None if self._newest_step is None else self._newest_step - self._spec.step(record)
+
+
+class JointEstimator(Protocol):
+    """What forecasts all horizons at once: an estimator of several outputs whose labels come later.
+
+    For each step: `look` predicts, `take` learns that there was such a row, and `learn_label` is called with
+    what `take` has returned when a label of the step arrives; some never do.
+    `streamlearn.estimators.RandomFeatureMixture` is one.
+    """
+
+    labels_: NDArray[np.int64]
+    """How many labels of each output have been learned."""
+
+    def begin(self, n_features: int, n_outputs: int) -> None:
+        """Begin, before the first row."""
+        ...
+
+    def look(self, x: Floats) -> Any:
+        """Look at a row of shape (n_features,); the attribute `mixed` of what is returned are the outputs."""
+        ...
+
+    def take(self, sight: Any) -> Any:
+        """Learn that there was such a row; return what its labels are learned with."""
+        ...
+
+    def recall(self, x: Floats) -> Any:
+        """Return the same for a row that was taken before its features changed."""
+        ...
+
+    def learn_label(self, output: int, sight: Any, target: float) -> None:
+        """Learn one output's label of a row that has been taken."""
+        ...
+
+    def reselect(self, kept: Sequence[int | None]) -> None:
+        """Change the features; the new feature i is the present feature `kept[i]`, or one never seen."""
+        ...
+
+    def is_finite(self) -> bool:
+        """Return whether all it has learned is finite."""
+        ...
+
+
+class JointForecastLearner(ForecastLearner):
+    """The same with one estimator for all horizons, a `JointEstimator`."""
+
+    def __init__(self, spec: Forecast, parameters: Mapping[str, Any], version: int) -> None:
+        super().__init__(spec, parameters, version)
+        self._models = [None]
+
+    @property
+    def trained(self) -> bool:
+        """Whether a label of any horizon has been learned."""
+        return self._models[0] is not None and bool(self._models[0].labels_.any())
+
+    def _see(self, features: Features | None) -> Any:
+        return None if features is None or self._models[0] is None else self._models[0].look(features[0])
+
+    def _forecast_at(self, look: Look) -> list[float | None]:
+        return self._forecast_by(look.features, look.sight)
+
+    def _forecast(self, features: Features | None) -> list[float | None]:
+        return self._forecast_by(features, self._see(features))
+
+    def _forecast_by(self, features: Features | None, sight: Any) -> list[float | None]:
+        """Forecast one value a horizon; None where none of its labels has been learned."""
+        if features is None or sight is None:
+            return [None] * len(self._spec.horizons)
+        base = features[1]
+        return [
+            max(self._spec.lowest, base + change) if count else None
+            for change, count in zip(sight.mixed.tolist(), self._models[0].labels_.tolist(), strict=True)
+        ]
+
+    def _remember(self, look: Look, forecast: list[float | None]) -> SeenStep | None:
+        if look.features is None:
+            return None
+        x, base = look.features
+        sight = look.sight
+        if self._models[0] is None:
+            model = self._spec.estimator(**self.parameters)
+            model.begin(len(x), len(self._spec.horizons))
+            self._models[0] = model
+            sight = self._see(look.features)
+        return SeenStep(x, base, forecast, self._models[0].take(sight))
+
+    def _recall(self, features: Features, forecast: list[float | None]) -> SeenStep:
+        return SeenStep(*features, forecast, self._models[0].recall(features[0]))
+
+    def _learn_label(self, number: int, seen: SeenStep, change: float) -> None:
+        self._models[0].learn_label(number, seen.sight, change)
+
+    def _pack(self, seen: SeenStep) -> list[Any]:
+        return list(seen)
+
+    def _is_finite_model(self, model: Any) -> bool:
+        return model is None or bool(model.is_finite())
 
 
 def _name_time(record: Any, step: int) -> str:

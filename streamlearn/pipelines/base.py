@@ -1,7 +1,7 @@
 """What a pipeline is: its topics, the type of its records, and how it learns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -50,6 +50,10 @@ class Pipeline:
         Your own word for what decides predictions (record, features, label). With one, you promise that the
         same revision predicts the same, and their code may be rearranged; without, every edit of their code
         is noticed when a lineage goes on. See `streamlearn/pipelines/definition.py`.
+    earlier
+        What this pipeline was before, as pipelines of other parameters. A lineage that began with one of them
+        goes on with it, its answers as they were; a new lineage begins with this one. Of an earlier pipeline
+        only the learning, the parameters and the revision count.
     reference
         By what `load` finds it again, in any process; set by `load`.
     """
@@ -67,7 +71,14 @@ class Pipeline:
     key: str | None = None
     display: Display = Display()
     revision: str | None = None
+    earlier: tuple["Pipeline", ...] = ()
     reference: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` where an earlier pipeline could not be told from this one."""
+        parameters = [_plain(pipeline.parameters) for pipeline in (self, *self.earlier)]
+        if any(one in parameters[:number] for number, one in enumerate(parameters)):
+            raise ValueError(f"an earlier pipeline of {self.name} needs other parameters, to be told by them")
 
     @property
     def dead_letter_topic(self) -> str:
@@ -110,13 +121,42 @@ class Pipeline:
         return definition.describe(self.learning, self.record, self.parameters, self.revision)
 
     def changes_since(self, before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """Return what is not as it was in the definition that a lineage began with: name → (before, now)."""
-        return definition.find_changes(before, self.definition, self.learning, self.record)
+        """Return what is not as it was in the definition that a lineage began with: name → (before, now).
+
+        Nothing, where it began with an earlier pipeline that it can go on with.
+        """
+        going_on = self.going_on_from(before)
+        return definition.find_changes(before, going_on.definition, going_on.learning, self.record)
+
+    def going_on_from(self, before: Mapping[str, Any]) -> "Pipeline":
+        """Return the pipeline that a lineage of a definition goes on with: this one, or an earlier one."""
+        for pipeline in (self, *self._past()):
+            if not definition.find_changes(before, pipeline.definition, pipeline.learning, self.record):
+                return pipeline
+        return self
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> "Pipeline":
+        """Return the pipeline that has a lineage's parameters: an earlier one, or else this one."""
+        plain = _plain(parameters) if self.earlier else {}
+        return next((past for past in self._past() if _plain(past.parameters) == plain), self)
+
+    def _past(self) -> list["Pipeline"]:
+        """Return the earlier pipelines with everything else as it is now."""
+        return [
+            replace(self, learning=p.learning, parameters=p.parameters, revision=p.revision, earlier=())
+            for p in self.earlier
+        ]
 
     def chunk_limit(self, limit: int) -> int:
         """Return how many records are predicted and learned in one step, if the settings allow `limit`."""
         return min(most for most in (limit, self.chunk_rows, self.learning.max_chunk_rows) if most)
 
     def new_learner(self, parameters: Mapping[str, Any] | None = None, version: int = 0) -> Learner:
-        """Make a learner that has learned nothing."""
-        return self.learning.new_learner(self.parameters if parameters is None else parameters, version)
+        """Make a learner that has learned nothing; with a lineage's parameters, as it was when that began."""
+        parameters = self.parameters if parameters is None else parameters
+        return self.with_parameters(parameters).learning.new_learner(parameters, version)
+
+
+def _plain(parameters: Mapping[str, Any]) -> Any:
+    """Return parameters as they stand in the register of lineages."""
+    return msgspec.json.decode(msgspec.json.encode(dict(parameters)))

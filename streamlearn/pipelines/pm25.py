@@ -1,5 +1,10 @@
-"""pm25: how much fine dust will there be in 1, 3, 6, 12 and 24 hours? Recursive least squares on lags."""
+"""pm25: how much fine dust will there be in 1, 3, 6, 12 and 24 hours? Least squares with random features.
 
+Three experts of all horizons, mixed; see `pm25_features.py` for what they see, and docs/pm25.md for why. A
+lineage that began with the first revision, recursive least squares on lags alone, goes on with that.
+"""
+
+from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Annotated, Literal
@@ -12,10 +17,12 @@ from numpy.typing import NDArray
 from streamlearn.datasets import pm25 as dataset
 from streamlearn.datasets.base import DataSet
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
+from streamlearn.estimators.random_feature_mixture import RandomFeatureMixture
 from streamlearn.lags.lag_sets import LagSet
 from streamlearn.lags.windows import Window
 from streamlearn.learning.drivers import Driver
 from streamlearn.learning.forecasting import Forecast
+from streamlearn.pipelines import pm25_features
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Band, Display, Label
 
@@ -100,6 +107,8 @@ def reading(record: Hour) -> NDArray[np.float64]:
 def features(window: Window, step: int, lags: LagSet) -> tuple[NDArray[np.float64], float] | None:
     """Lags of the pollution, the weather and its changes, the time of day and of year: see `names`.
 
+    These are the features of the first revision; the oldest lineages know them by their name.
+
     Missing pollution is carried forward from the last reading, which is also what persistence forecasts
     (the second value, µg/m³). None where the window holds no reading at all.
     """
@@ -113,7 +122,7 @@ def features(window: Window, step: int, lags: LagSet) -> tuple[NDArray[np.float6
 
 
 def names(lags: LagSet) -> tuple[str, ...]:
-    """What each feature is."""
+    """What each of `features` is."""
     angles = ("day", "half day", "year")
     return ("1", *lags.names, *(f"sin({a})" for a in angles), *(f"cos({a})" for a in angles))
 
@@ -140,7 +149,14 @@ LABELS = {
 }
 """What the drivers are called for people."""
 
-pipeline = Pipeline(
+EXPERTS = [
+    {"units": 100, "inputs": pm25_features.NOW, "gate": 0, "width": 2.5, "scale": 9.0, "seed": 900},
+    {"units": 100, "inputs": pm25_features.NOW, "gate": 1, "width": 2.5, "scale": 9.0, "seed": 901},
+    {"units": 300, "inputs": pm25_features.ALL, "gate": 0, "width": 5.0, "scale": 6.0, "seed": 902},
+]
+"""Two see the weather of now, one all there is to see; they differ in how a forecast grows with the level."""
+
+first = Pipeline(
     name="pm25",
     topic="pm25",
     prediction_topic="pm25_forecast",
@@ -172,4 +188,33 @@ pipeline = Pipeline(
         drivers=LABELS,
     ),
     revision="1",
+)
+"""What lineages from before the experts go on with."""
+
+pipeline = replace(
+    first,
+    learning=Forecast(
+        horizons=HORIZONS,
+        length=LAGS,
+        fields=len(SERIES),
+        step=step,
+        reading=reading,
+        features=pm25_features.features,
+        estimator=RandomFeatureMixture,
+        lowest=0.0,
+        lags=FIRST_LAGS,
+        names=pm25_features.names,
+        drivers=DRIVERS,
+        joint=True,
+    ),
+    parameters={
+        "experts": EXPERTS,
+        "context": pm25_features.CONTEXT,
+        "ridge": 33.0,
+        "noise": 0.5,
+        "level": 1,
+        "rate": 7.5e-6,
+    },
+    revision="2",
+    earlier=(first,),
 )

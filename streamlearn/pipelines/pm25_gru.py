@@ -59,4 +59,5 @@ pipeline = replace(
         "seed": 0,
     },
     revision="1",
+    earlier=(),
 )

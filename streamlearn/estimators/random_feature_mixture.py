@@ -1,0 +1,235 @@
+"""A mixture of linear models with random features, for labels of several outputs that come later.
+
+Each expert is least squares (`shared_least_squares.py`) on the row's own features and on random Fourier
+features of its own (`random_features.py`); what the experts predict is mixed by shares that are learned
+(`expert_weights.py`). Experts that see different random features err differently, so that their mixture is
+better than any of them, and cheaper than one with all of these features: the cost grows with the square.
+
+A row's last numbers, its *context*, are seen by the random features alone: first the gates, by which an
+expert's random features can be multiplied, then what they are features of.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from streamlearn.estimators.expert_weights import ExpertWeights
+from streamlearn.estimators.random_features import RandomFeatures
+from streamlearn.estimators.shared_least_squares import SharedLeastSquares
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is made of a row: needed to learn its labels, whenever they come."""
+
+    rows: Floats
+    """The experts' features, one expert after the other."""
+    gains: Floats | None
+    """Their gains, in the same order; None until the row is taken."""
+    predictions: Floats
+    """What each expert predicted, shape (n_experts, n_outputs)."""
+    mixed: Floats
+    """The mixture of these, shape (n_outputs,)."""
+    weight: float
+    """How much the row counts."""
+
+
+class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Regression of several outputs by experts with random features.
+
+    Parameters
+    ----------
+    experts
+        What each expert draws: a mapping of `units`, `width`, `scale` and `seed` (see `RandomFeatures`),
+        `inputs`, the first column of the context that its features are of and the one after the last, and
+        `gate`, the column of the context that they are multiplied by, or None. None: one expert of 50 units,
+        of all columns of the context.
+    context
+        How many of a row's last numbers are seen by random features alone. None: none are, and random
+        features are of all numbers.
+    ridge
+        Weight of each expert's penalty on the squares of its coefficients.
+    noise, level
+        A row weighs 1 / (noise + the context's column `level`): where errors grow with a level, rows at a
+        high one tell less. Without a `level` every row weighs 1.
+    rate
+        How fast the shares of the experts are learned.
+
+    Attributes
+    ----------
+    experts_, features_
+        The least squares and the random features of each expert.
+    weights_
+        The shares.
+    labels_ : (n_outputs,)
+        How many labels of each output have been learned.
+    is_flat_ : bool
+        Whether labels, and predictions, are one number a row rather than an array.
+
+    >>> x = np.linspace(-2, 2, 400)[:, None]
+    >>> model = RandomFeatureMixture(ridge=0.01).partial_fit(x, np.sin(3 * x[:, 0]))
+    >>> bool(abs(model.predict([[0.5]])[0] - np.sin(1.5)) < 0.05)
+    True
+    """
+
+    n_features_in_: int
+    experts_: list[SharedLeastSquares]
+    features_: list[RandomFeatures]
+    weights_: ExpertWeights
+    labels_: NDArray[np.int64]
+    is_flat_: bool
+
+    def __init__(
+        self,
+        experts: Sequence[Mapping[str, Any]] | None = None,
+        context: int | None = None,
+        ridge: float = 1.0,
+        noise: float = 1.0,
+        level: int | None = None,
+        rate: float = 0.0,
+    ) -> None:
+        self.experts = experts
+        self.context = context
+        self.ridge = ridge
+        self.noise = noise
+        self.level = level
+        self.rate = rate
+
+    def begin(self, n_features: int, n_outputs: int) -> None:
+        """Draw the features; all predictions are zero until labels are learned."""
+        self.n_features_in_, self.is_flat_ = n_features, False
+        specs = self._specs()
+        self.features_ = [
+            RandomFeatures(
+                spec["inputs"][1] - spec["inputs"][0],
+                spec["units"],
+                spec["width"],
+                spec["scale"],
+                spec["seed"],
+            )
+            for spec in specs
+        ]
+        self.experts_ = [SharedLeastSquares(self.ridge) for _ in specs]
+        for expert, spec in zip(self.experts_, specs, strict=True):
+            expert.begin(n_features - (self.context or 0) + spec["units"], n_outputs)
+        self.weights_ = ExpertWeights(n_outputs, len(specs), self.rate)
+        self.labels_ = np.zeros(n_outputs, dtype=np.int64)
+
+    def look(self, x: Floats) -> Sight:
+        """Look at a row of shape (n_features,) and predict its outputs; nothing is changed or checked."""
+        context = x[self.n_features_in_ - (self.context or self.n_features_in_) :]
+        linear = x[: self.n_features_in_ - (self.context or 0)]
+        rows = []
+        for spec, features in zip(self._specs(), self.features_, strict=True):
+            first, end = spec["inputs"]
+            expanded = features.expand(context[first:end])
+            if spec["gate"] is not None:
+                expanded *= context[spec["gate"]]
+            rows.append(np.concatenate([linear, expanded]))
+        predictions = np.array(
+            [expert.predict_one(row) for expert, row in zip(self.experts_, rows, strict=True)]
+        )
+        weight = 1.0 if self.level is None else 1 / (self.noise + float(context[self.level]))
+        return Sight(np.concatenate(rows), None, predictions, self.weights_.mix(predictions), weight)
+
+    def take(self, sight: Sight) -> Sight:
+        """Take a row that has been looked at; return what its labels are learned with."""
+        gains = [expert.take(sight.rows[part], sight.weight) for expert, part in self._parts()]
+        return replace(sight, gains=np.concatenate(gains))
+
+    def recall(self, x: Floats) -> Sight:
+        """Look again at a row that was taken already, after its features have changed."""
+        sight = self.look(x)
+        gains = [expert.recall_gain(sight.rows[part], sight.weight) for expert, part in self._parts()]
+        return replace(sight, gains=np.concatenate(gains))
+
+    def learn_label(self, output: int, sight: Sight, target: float) -> None:
+        """Learn the label of one output of a row that has been taken."""
+        assert sight.gains is not None, "a row is taken before its labels are learned"
+        for expert, part in self._parts():
+            expert.learn_label(output, sight.rows[part], sight.gains[part], target)
+        if self.rate:
+            mixed = float(sight.mixed[output])
+            self.weights_.learn(output, sight.predictions[:, output], mixed, target, sight.weight)
+        self.labels_[output] += 1
+
+    def is_finite(self) -> bool:
+        """Return whether every number that has been learned from labels is finite."""
+        arrays = (*(expert.coef_ for expert in self.experts_), self.weights_.slopes)
+        return all(math.isfinite(np.vdot(array, array)) for array in arrays)
+
+    def reselect(self, kept: Sequence[int | None]) -> None:
+        """Change the features: the new feature i is the present feature `kept[i]`, or one never seen if None.
+
+        The context stays as it is.
+
+        Raises
+        ------
+        ValueError
+            The context would change.
+        """
+        context = self.context or 0
+        linear = self.n_features_in_ - context
+        if list(kept[len(kept) - context :]) != list(range(linear, self.n_features_in_)):
+            raise ValueError("the context of a row cannot be changed")
+        for expert in self.experts_:
+            units = range(linear, expert.n_features_in_)
+            expert.reselect([*kept[: len(kept) - context], *units])
+        self.n_features_in_ = len(kept)
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803 (scikit-learn's name)
+        """Forget everything and learn the rows, shape (n, n_features), once each, in order."""
+        if hasattr(self, "experts_"):
+            del self.experts_
+        return self.partial_fit(X, y)
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
+        """Learn the rows, shape (n, n_features), in order; `y` has shape (n,) or (n, n_outputs)."""
+        first = not hasattr(self, "experts_")
+        x, targets = validate_data(
+            self, X, y, reset=first, dtype=np.float64, order="C", y_numeric=True, multi_output=True
+        )
+        labels = np.asarray(targets, dtype=np.float64)
+        rows = labels.reshape(len(x), -1)
+        if first:
+            self.begin(x.shape[1], rows.shape[1])
+            self.is_flat_ = labels.ndim == 1
+        for row, row_labels in zip(x, rows, strict=True):
+            sight = self.take(self.look(row))
+            for output, label in enumerate(row_labels.tolist()):
+                self.learn_label(output, sight, label)
+        return self
+
+    def predict(self, X: ArrayLike) -> Floats:  # noqa: N803
+        """Predict the rows, (n,) or (n, n_outputs), each by itself."""
+        check_is_fitted(self, "experts_")
+        x = validate_data(self, X, reset=False, dtype=np.float64, order="C")
+        predicted = np.array([self.look(row).mixed for row in x]).reshape(len(x), -1)
+        return predicted[:, 0] if self.is_flat_ else predicted
+
+    def _parts(self) -> Iterator[tuple[SharedLeastSquares, slice]]:
+        """Yield each expert, and where its features stand among all."""
+        end = 0
+        for expert in self.experts_:
+            start, end = end, end + expert.n_features_in_
+            yield expert, slice(start, end)
+
+    def _specs(self) -> Sequence[Mapping[str, Any]]:
+        """Return what each expert draws."""
+        if self.experts is not None:
+            return self.experts
+        inputs = (0, self.context or self.n_features_in_)
+        return [{"units": 50, "width": 1.0, "scale": 1.0, "seed": 0, "inputs": inputs, "gate": None}]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True  # each row is learned once, without an intercept
+        return tags

@@ -1,0 +1,168 @@
+"""One estimator for all horizons: what pm25 learns when, its lags, and wild or missing readings."""
+
+from itertools import islice
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hours import PM25, decode, hour, learned, series
+
+from streamlearn.lags.lag_sets import parse_lags
+from streamlearn.lags.windows import empty_window, push
+from streamlearn.learning.learner import predict_then_learn
+from streamlearn.pipelines import pm25_features
+from streamlearn.pipelines.pm25 import FIRST_LAGS, LAGS, SERIES, reading
+from streamlearn.storage import snapshot
+
+FEWER = parse_lags("pollution=0-2,5 dew=0,3 wnd_spd=0", SERIES)
+OTHER = parse_lags("pollution=0-2,5,7 dew=0-3 wnd_spd=0-4", SERIES)
+
+
+def complete(count: int) -> list[dict[str, Any]]:
+    """Return hours without missing readings."""
+    values = 100 + 80 * np.sin(np.arange(count) / 7) + np.random.default_rng(3).normal(0, 9, count)
+    return [hour(n, round(max(0.0, v), 1), wnd_spd=float(n % 9)) for n, v in enumerate(values.tolist())]
+
+
+def coefficients(learner: Any) -> list[Any]:
+    return [expert.coef_.copy() for expert in learner.state()["models"][0].experts_]
+
+
+def test_each_feature_has_a_name_of_its_own() -> None:
+    window = empty_window(LAGS, len(SERIES))
+    for record in decode(complete(LAGS)):
+        window = push(window, reading(record)[None, :])
+    for lags in (FIRST_LAGS, type(FIRST_LAGS).of(SERIES, OTHER, LAGS)):
+        names = pm25_features.names(lags)
+        made = pm25_features.features(window, 400_000, lags)
+        assert made is not None
+        assert made[0].shape == (len(names),) == (len(set(names)),)
+        assert all(name.startswith(("gate", "input")) for name in names[-pm25_features.CONTEXT :])
+        assert not any(name.startswith(("gate", "input")) for name in names[: -pm25_features.CONTEXT])
+
+
+def test_a_future_that_is_scrambled_changes_no_forecast(pm25_csv: str) -> None:
+    records = list(islice(PM25.dataset.records(passes=1), 600))  # type: ignore[union-attr]
+    random = np.random.default_rng(5)
+    scrambled = [dict(record) for record in records]
+    for record, other in zip(scrambled[400:], random.permutation(400).tolist(), strict=False):
+        record |= {name: value for name, value in records[other].items() if name != "ts"}
+    _, before = learned(records)
+    _, after = learned(scrambled)
+    assert before[:400] == after[:400]
+    assert before[400:] != after[400:]
+
+
+def test_labels_that_are_missing_teach_nothing() -> None:
+    records = [hour(n, 100.0 + n % 5 if n < 60 else None) for n in range(120)]
+    at_60, _ = learned(records[:60])
+    later, forecasts = learned(records)
+    for before, after in zip(coefficients(at_60), coefficients(later), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert set(forecasts[119].values()) == {None}, "nothing was known for a whole window"
+    assert forecasts[83]["24"] is not None
+
+
+def test_a_wild_date_costs_a_window_and_not_the_model() -> None:
+    learner, _ = learned(series(300))
+    before = coefficients(learner)
+    wild, *back = decode([hour(0, ts="9999-12-31 23:00:00"), *(hour(300 + n) for n in range(30))])
+    predict_then_learn(learner, [wild], learner.version + 1)
+    for kept, now in zip(before, coefficients(learner), strict=True):
+        np.testing.assert_array_equal(kept, now)
+    for record in back:
+        [answer] = predict_then_learn(learner, [record], learner.version + 1)
+    assert all(0 <= value < 500 for value in answer["forecast"].values())
+
+
+def test_fewer_lags_are_nearly_as_if_they_had_been_used_from_the_start() -> None:
+    records = decode(complete(700))
+    changed, always = PM25.new_learner(), PM25.new_learner()
+    always.use_lags(FEWER)
+    for number, record in enumerate(records[:600]):
+        predict_then_learn(changed, [record], number + 1)
+        predict_then_learn(always, [record], number + 1)
+    changed.use_lags(FEWER)
+    for number, record in enumerate(records[600:], start=600):
+        forecast = predict_then_learn(changed, [record], number + 1)[0]["forecast"]
+        expected = predict_then_learn(always, [record], number + 1)[0]["forecast"]
+        np.testing.assert_allclose(list(forecast.values()), list(expected.values()), atol=5.0)
+    assert changed.score.samples == always.score.samples, "what was forecast before is scored as well"
+
+
+def test_lags_may_be_changed_before_anything_has_come() -> None:
+    learner = PM25.new_learner()
+    learner.use_lags(OTHER)
+    for number, record in enumerate(decode(series(40))):
+        predict_then_learn(learner, [record], number + 1)
+    assert learner.is_finite()
+    assert learner.trained
+
+
+def test_a_learner_holds_no_more_than_its_snapshot_does() -> None:
+    learner, _ = learned(series(60))
+    again = snapshot.loads(snapshot.dumps(learner, PM25, "a"), PM25, "a")
+    assert again.answer([]) == learner.answer([])
+    window = decode(series(85)[60:])
+    assert again.answer(window) == learner.answer(window)
+
+
+def test_answering_changes_nothing() -> None:
+    learner, _ = learned(series(60))
+    before = snapshot.dumps(learner, PM25, "a")
+    learner.answer(decode(series(85)[60:]))
+    learner.predict(decode([hour(60)]))
+    assert snapshot.dumps(learner, PM25, "a") == before
+
+
+@pytest.mark.parametrize("reading", [0.0, 1999.0])
+def test_a_wild_reading_moves_no_forecast_beyond_what_air_can_be(reading: float) -> None:
+    records = complete(600)
+    records[400] = {**records[400], "pollution": reading}
+    learner, forecasts = learned(records)
+    assert learner.is_finite()
+    worst = max(value for forecast in forecasts[400:] for value in forecast.values())
+    assert worst < 4000
+    _, calm = learned(complete(600))
+    np.testing.assert_allclose(list(forecasts[-1].values()), list(calm[-1].values()), atol=60.0)
+
+
+def test_a_sensor_that_is_stuck_for_a_day_is_followed_and_forgotten() -> None:
+    records = complete(700)
+    for record in records[400:424]:
+        record["pollution"] = records[400]["pollution"]
+    learner, forecasts = learned(records)
+    _, calm = learned(complete(700))
+    assert learner.is_finite()
+    errors = [abs(a["6"] - b["6"]) for a, b in zip(forecasts[460:], calm[460:], strict=True)]
+    assert max(errors) < 60.0
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.release)])
+def test_years_repeated_stay_finite_and_as_accurate(times: int, pm25_csv: str) -> None:
+    hours = 8760 if times == 2 else 43_800
+    records = decode(list(islice(PM25.dataset.records(passes=1), hours)))  # type: ignore[union-attr]
+    learner, rmse = PM25.new_learner(), []
+    for _ in range(times):
+        learner.score = PM25.new_learner().score
+        for record in records:
+            predict_then_learn(learner, [record], learner.version + 1)
+        assert learner.is_finite()
+        rmse.append([errors.rmse for errors in learner.score.horizons.values()])
+    for expert in learner.state()["models"][0].experts_:
+        assert np.isfinite(expert.packed_).all()
+    assert (np.array(rmse[-1]) <= np.array(rmse[0])).all()
+
+
+@pytest.mark.no_cover
+def test_it_reaches_what_the_documentation_says_of_the_first_year(pm25_csv: str) -> None:
+    """The goals of the later years are measured by `streamlearn evaluate pm25 --skip 8760`."""
+    learner = PM25.new_learner()
+    for number, record in enumerate(islice(PM25.dataset.records(passes=1), 8760)):  # type: ignore[union-attr]
+        if number == 720:
+            learner.score = PM25.new_learner().score
+        predict_then_learn(learner, [PM25.codec.decode(msgspec.json.encode(record))], number + 1)
+    ratios = [e.rmse / e.baseline_rmse for e in learner.score.horizons.values()]
+    np.testing.assert_allclose(ratios, [0.891, 0.831, 0.798, 0.797, 0.839], atol=0.003)
