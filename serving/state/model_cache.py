@@ -34,6 +34,9 @@ _FIRST_REFRESH_S = 2.0
 _LEAST_PAUSE_S = 0.1
 """No version is loaded sooner after the one before."""
 
+_PAUSES_A_LOAD = 4
+"""Loading takes at most this share of the time, one in so many."""
+
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 _MAX_OTHERS = 8
@@ -317,8 +320,10 @@ class ModelCache:
             except Exception:
                 _log.exception("the newest version of %s cannot be loaded", self.pipeline.name)
             self._refreshed.set()
-            # While records stream in, a version follows on the other in milliseconds.
-            self._stopped.wait(max(0.0, started + _LEAST_PAUSE_S - time.monotonic()))
+            # While records stream in, a version follows on the other in milliseconds; those of many partitions
+            # take their time to load, and requests want to be answered meanwhile.
+            pause_s = max(_LEAST_PAUSE_S, _PAUSES_A_LOAD * (time.monotonic() - started))
+            self._stopped.wait(max(0.0, started + pause_s - time.monotonic()))
             try:
                 self._store.wait_for_head(self.pipeline.name, self._poll_s)
             except StoreUnavailable:
