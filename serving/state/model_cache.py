@@ -320,8 +320,8 @@ class ModelCache:
             except Exception:
                 _log.exception("the newest version of %s cannot be loaded", self.pipeline.name)
             self._refreshed.set()
-            # While records stream in, a version follows on the other in milliseconds; those of many partitions
-            # take their time to load, and requests want to be answered meanwhile.
+            # While records stream in, a version follows on the other in milliseconds; and those of many
+            # partitions take their time to load, in which no request is answered.
             pause_s = max(_LEAST_PAUSE_S, _PAUSES_A_LOAD * (time.monotonic() - started))
             self._stopped.wait(max(0.0, started + pause_s - time.monotonic()))
             try:
