@@ -5,6 +5,7 @@ import json
 import math
 import random
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 from helpers import MakeApp, put
 
 from serving.pages import views
+from streamlearn.broker.placement import Placement
 from streamlearn.cli.main import main
 from streamlearn.engine.evaluate import evaluate
 from streamlearn.engine.offline import run_offline
@@ -123,6 +125,22 @@ def test_a_regression_from_a_file_in_german_beats_the_baseline(folder: Path) -> 
     ):
         assert part in text
     assert '"wohnungs_id"' not in text, "an identifier is no feature"
+
+
+def test_records_of_one_key_stay_in_one_partition(folder: Path) -> None:
+    write_flats(folder)
+    draft("dwellings", "flats.csv", "miete €", "--key", "PLZ")
+    pipeline = load("dwellings")
+    assert pipeline.key == "PLZ"
+    assert pipeline.dataset is not None
+    placement, places = Placement(pipeline, 8), defaultdict[str, set[int]](set)
+    for record in pipeline.dataset.records(passes=1):
+        places[record["PLZ"]].add(placement.place(record))
+    assert {len(partitions) for partitions in places.values()} == {1}
+    assert len(set.union(*places.values())) > 1
+    for key, message in (("Kilt", "has no column 'Kilt'"), ("miete €", "cannot be the label and the key")):
+        done = invoke("init", "other", "--from", "flats.csv", "--label", "miete €", "--key", key)
+        assert message in done.stderr
 
 
 def write_flowers(folder: Path) -> None:
@@ -324,6 +342,7 @@ def test_dates_with_dots_are_no_decimals(tmp_path: Path) -> None:
         (["--from", "no-such.csv"], "there is no file no-such.csv"),
         (["--from", "topic", "--time", "at"], "--time puts the rows of a file in order"),
         (["--from", "topic", "--task", "forecast"], "a forecast needs --time COLUMN"),
+        (["--from", "topic", "--task", "forecast", "--time", "t", "--key", "k"], "leave --key out"),
     ],
 )
 def test_what_init_cannot_do_it_says(folder: Path, words: list[str], message: str) -> None:

@@ -48,6 +48,11 @@ _SHOWN_RECORDS = 3
     metavar="FORMAT",
     help="What comes first in dates that do not tell: day, month or year; or a format of strptime.",
 )
+@click.option(
+    "--key",
+    metavar="COLUMN",
+    help="Records with the same value stay together, in one partition of a topic that has several.",
+)
 @click.option("--force", is_flag=True, help="Overwrite NAME.py.")
 def init(
     name: str,
@@ -56,6 +61,7 @@ def init(
     task: Task | None,
     time: str | None,
     time_format: str | None,
+    key: str | None,
     force: bool,
 ) -> None:
     """Draft a pipeline from a file or a topic: write the module NAME.py, which is yours to edit.
@@ -69,7 +75,9 @@ def init(
     _check_name(name, module, force=force)
     if task == "forecast" and time is None:
         raise click.UsageError("a forecast needs --time COLUMN, the column of the times")
-    options = DraftOptions(label, task, time, time_format)
+    if task == "forecast" and key is not None:
+        raise click.UsageError("a forecast is of one series, which stays in one partition: leave --key out")
+    options = DraftOptions(label, task, time, time_format, key)
     is_topic = not Path(source).is_file()
     inference = _infer_topic(source, options) if is_topic else infer(Path(source), options)
     if inference.series is None and not declare_columns(inference).names:

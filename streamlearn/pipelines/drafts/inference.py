@@ -48,6 +48,8 @@ class Inference:
     """Whether the file is sorted by its label."""
     series: Series | None = None
     """Of a forecast."""
+    key: str | None = None
+    """The column whose equal values stay in one partition, where one was named."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,15 @@ class DraftOptions:
     time_format
         What times do not tell by themselves: `day`, `month` or `year`, whichever comes first, or a format of
         `strptime`.
+    key
+        The column whose equal values stay in one partition of the topic.
     """
 
     label: str
     task: Task | None = None
     time: str | None = None
     time_format: str | None = None
+    key: str | None = None
 
 
 def infer(path: Path, options: DraftOptions) -> Inference:
@@ -106,13 +111,16 @@ def _infer(table: RawTable, source: Source, options: DraftOptions) -> Inference:
         )
     label_name = table.find_column(options.label)
     time_name = table.find_column(options.time) if options.time else None
-    for name in filter(None, (label_name, time_name)):
+    key_name = table.find_column(options.key) if options.key else None
+    for name in filter(None, (label_name, time_name, key_name)):
         if not can_rename(name):
             raise FileError(
                 f"{table.source}: {name!r} cannot be a field's name: rename the column without quotes"
             )
     if label_name == time_name:
         raise FileError(f"{label_name!r} cannot be the label and the time")
+    if label_name == key_name:
+        raise FileError(f"{label_name!r} cannot be the label and the key: a label may be missing")
     rows = table.rows
     table.rows = rows[:: max(1, len(rows) // _SAMPLE)]
     decimal = _find_decimal(table)
@@ -151,7 +159,19 @@ def _infer(table: RawTable, source: Source, options: DraftOptions) -> Inference:
             raise FileError(f"{table.source}: a forecast needs the column of the times: name it with --time")
         series = infer_series(table, times[0], [label, *numbers], decimal)
     order = fields[time_name] if time_name else None
-    return Inference(source, tuple(columns), label, task, classes, len(rows), decimal, order, shuffle, series)
+    return Inference(
+        source,
+        tuple(columns),
+        label,
+        task,
+        classes,
+        len(rows),
+        decimal,
+        order,
+        shuffle,
+        series,
+        key_name,
+    )
 
 
 def _fit_to_forecast(column: Column, time_name: str | None) -> Column:

@@ -102,6 +102,9 @@ def _write_pipeline(name: str, table: str, inference: Inference) -> Iterator[str
         yield "    # The file is sorted by its label: learned in that order, each would be forgotten in turn."
     if table:
         yield f"    dataset={table},"
+    if inference.key is not None:
+        yield "    # Records with the same value stay in one partition of the topic, in order."
+        yield f"    key={quote(inference.key)},"
     yield ")"
     yield ""
 
