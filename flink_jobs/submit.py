@@ -84,11 +84,13 @@ def submit(
             if not change:
                 echo(f"{running.name} is already {running.state.lower()} as job {running.id}")
                 return
+            register.check_same(accept_edits=accept_edits)
             echo(f"{running.name} {change}: it is stopped at a savepoint, and goes on")
             flink_api.stop(settings, running)
-        ensure_topics(broker, pipeline)
+        partitions = ensure_topics(broker, pipeline)
         if not fresh and not rebuild:
             _check_resumable(settings, register, pipeline)
+        workers = _choose_parallelism(settings, pipeline, partitions, parallelism)
         lineage = register.claim(fresh=fresh, accept_edits=accept_edits)
         # A checkpoint from before knows nothing of partitions that have come since, and the job of a topic
         # of one partition has other operators.
@@ -97,7 +99,6 @@ def submit(
         before = [register.resume_at(lineage, partition) for partition in lineage.partitions]
         # With a checkpoint Flink itself knows where to go on.
         starts = list(lineage.starts) if checkpoint else before
-        workers = _choose_parallelism(settings, lineage, parallelism)
         echo(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
             + (f"going on from {checkpoint.name}" if checkpoint else _describe_starts(starts))
@@ -135,19 +136,18 @@ def _describe_change(
     return f"has the parallelism {has}, and is to have {wanted}" if has not in {0, wanted} else ""
 
 
-def _choose_parallelism(settings: Settings, lineage: Lineage, wanted: int | None) -> int:
-    """Return how many workers share a lineage's partitions: as many as are wanted, or as there is room for.
+def _choose_parallelism(settings: Settings, pipeline: Pipeline, partitions: int, wanted: int | None) -> int:
+    """Return how many workers share a topic's partitions: as many as are wanted, or as there is room for.
 
     Raises
     ------
     FlinkUnavailable
         That depends on the free task slots, and Flink has none yet.
     """
-    partitions = len(lineage.partitions)
     if wanted := wanted or settings.parallelism or (1 if partitions == 1 else 0):
         return min(partitions, wanted)
     live = flink_api.list_live_names(settings)
-    others = [p for p in load_all(settings) if p.name != lineage.pipeline and job_name(p.name) not in live]
+    others = [p for p in load_all(settings) if p.name != pipeline.name and job_name(p.name) not in live]
     free = flink_api.count_free_slots(settings)
     if not free:
         raise FlinkUnavailable(f"Flink at {settings.flink} has no free task slot")

@@ -99,6 +99,18 @@ class LineageRegister:
         same = (entry for entry in self._entries() if entry.id == lineage.id)
         return min(entry.epoch for entry in same if entry.partitions == lineage.partitions)
 
+    def check_same(self, *, accept_edits: bool = False) -> None:
+        """Make sure that the open lineage, if there is one, can go on; see `claim`.
+
+        Raises
+        ------
+        LineageError
+            The pipeline is not what its lineage began with.
+        """
+        last = self.current()
+        if last is not None and not last.ended:
+            self._check_same(last, accept_edits=accept_edits)
+
     def check_open(self, lineage: Lineage) -> None:
         """Make sure that a submission is the newest; Redis knows as well, unless it was emptied.
 
