@@ -171,6 +171,7 @@ def make_app(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[
         for cache in app.extensions["models"].values():
             cache.stop()
         app.extensions["jobs"].stop()
+        app.extensions["arrivals"].stop()
         # Its lines belong to this test's log, not to the next one's.
         app.extensions["telemetry"].write()
 

@@ -496,11 +496,14 @@ def test_learned_is_told_by_the_offset_and_waited_for(client: FlaskClient, store
     def learned(query: str) -> Any:
         return client.get(f"/v2/models/digits/versions?{query}").get_json()["learned"]
 
-    assert learned("learned=1796") == {"offset": 1796, "learned": True, "version": 1797}
-    assert learned("learned=1797") == {"offset": 1797, "learned": False, "version": None}
+    def told(offset: int, version: int | None) -> dict[str, Any]:
+        return {"offset": offset, "learned": version is not None, "version": version, "partition": 0}
+
+    assert learned("learned=1796") == told(1796, 1797)
+    assert learned("learned=1797") == told(1797, None)
     writer = store.admit("digits", LINEAGE.id, 1)
     put(store, digits.pipeline, learner(1900), writer)
-    assert learned("learned=1899&wait=5") == {"offset": 1899, "learned": True, "version": 1900}
+    assert learned("learned=1899&wait=5") == told(1899, 1900)
     for bad in ("learned=x", "learned=-1", "learned=1&wait=1000", "wait=nan"):
         refused = client.get(f"/v2/models/digits/versions?{bad}")
         assert refused.status_code == 400, bad

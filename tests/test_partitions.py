@@ -236,7 +236,7 @@ def test_the_first_partition_has_the_keys_that_it_had_alone(
     topic.commit(start(), interleave(rows_of(0, 20), rows_of(1, 20)))
     with redis.Redis.from_url(redis_url) as client:
         keys = sorted(key.decode() for key in client.scan_iter())
-    own = ["about:aaaa", "fence", "head", "restores", "snapshot:aaaa:20", "versions:aaaa"]
+    own = ["about:aaaa", "fence", "head", "partitions", "restores", "snapshot:aaaa:20", "versions:aaaa"]
     assert [key for key in keys if ":p1:" not in key] == [f"streamlearn:digits:{key}" for key in own]
     others = [f"streamlearn:digits:p1:{key}" for key in own if key != "fence"]
     assert [key for key in keys if ":p1:" in key] == others

@@ -23,7 +23,7 @@ class ExpertWeights:
         How far a label moves the shares, per squared unit of the labels; 0 keeps them equal.
 
     >>> weights = ExpertWeights(outputs=1, experts=2, rate=0.1)
-    >>> for _ in range(50):
+    >>> for _ in range(100):
     ...     predictions = np.array([[1.0], [3.0]])
     ...     weights.learn(0, predictions[:, 0], weights.mix(predictions)[0], 1.5)
     >>> weights.mix(np.array([[1.0], [3.0]])).round(2).tolist()
