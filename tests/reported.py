@@ -13,6 +13,7 @@ from streamlearn.datasets.base import DataSet
 from streamlearn.learning import curves
 from streamlearn.learning.drivers import Driver
 from streamlearn.learning.forecasting import Forecast
+from streamlearn.learning.ranges import Ranges, repeat_ranges
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
 from streamlearn.pipelines.registry import load
@@ -72,6 +73,9 @@ def answer_data_set(pipeline: Pipeline, passes: int = 1, last: int | None = None
     return answer_offline(pipeline, passes=passes, last=last, show_progress=lambda at, end: None)
 
 
+RANGES = Ranges()
+
+
 def build_forecasts(values: Any, forecasts: Any, horizons: tuple[int, ...] = (1, 3)) -> Forecasts:
     """Return these values and forecasts as hours from 1970-01-01 on, without drivers."""
     steps = np.arange(len(values))
@@ -87,6 +91,8 @@ def build_forecasts(values: Any, forecasts: Any, horizons: tuple[int, ...] = (1,
         forecasts=run.forecasts,
         residuals=residuals,
         persistence_residuals=persistence_residuals,
+        ranges=RANGES,
+        ends=repeat_ranges(RANGES, run.forecasts, run.values, horizons, -np.inf),
         drivers=(),
         answer_count=len(steps),
     )

@@ -138,6 +138,8 @@ def test_a_lineage_of_an_earlier_pipeline_goes_on_with_it_and_a_new_one_with_thi
     assert type(pipeline.new_learner(stored)) is type(first.new_learner())
     assert type(pipeline.new_learner()) is not type(first.new_learner())
     assert pipeline.new_learner(stored).parameters == first.parameters
+    assert pipeline.with_parameters(stored).learning is first.learning
+    assert pipeline.with_parameters(pipeline.parameters) is pipeline
 
 
 def test_an_earlier_pipeline_is_told_by_its_parameters() -> None:

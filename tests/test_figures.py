@@ -72,16 +72,6 @@ def test_no_answers_make_no_series() -> None:
     assert np.isnan(nothing.values).all()
     residuals, _ = curves.compute_residuals(nothing, LEARNING.horizons)
     assert np.isnan(residuals).all()
-    assert np.isnan(curves.residual_quantiles(residuals)).all()
-
-
-def test_eight_of_ten_errors_lie_in_the_spread() -> None:
-    residuals = np.random.default_rng(2).gamma(2.0, size=(1000, 1))
-    low, high = curves.residual_quantiles(residuals)[0]
-    truth_minus_forecast = -residuals[:, 0]
-    assert ((truth_minus_forecast >= low) & (truth_minus_forecast <= high)).mean() == pytest.approx(
-        0.8, abs=0.01
-    )
 
 
 def test_accuracy_over_time_ends_at_the_learners_own() -> None:

@@ -299,7 +299,10 @@ def test_pm25_takes_a_window_or_none(client: FlaskClient, store: Store, pm25_csv
     lines = client.get("/v2/models/pm25/forecast?format=csv")
     assert lines.content_type == "text/csv; charset=utf-8"
     head, *rows = lines.get_data(as_text=True).splitlines()
-    assert head == "ts,horizon,forecast,model_version,lineage"
+    ends = "low_50,high_50,low_80,high_80,low_95,high_95"
+    assert head == f"ts,horizon,forecast,model_version,lineage,{ends}"
+    first = dict(zip(head.split(","), rows[0].split(","), strict=True))
+    assert [float(first["low_80"]), float(first["high_80"])] == latest["ranges"]["1"]["80"]
     assert [row.split(",")[1] for row in rows] == ["1", "3", "6", "12", "24"]
     assert client.get("/v2/models/pm25/forecast?format=xml").get_json()["field"] == "format"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plain_forecast
+import plain_mixture
 import pytest
 from hours import START, hour
 from stacks import Stack, Topics, open_topics, read_metrics, running_trial
@@ -36,12 +36,12 @@ def check_forecasts(topics: Topics, count: int) -> None:
     assert [answer["offset"] for answer in answers] == topics.records.offsets[:count]
     assert all(answer["model_version"] == answer["offset"] for answer in answers)
     stamps = {"partition", "offset", "model_version", "lineage"}
-    assert set(answers[0]) == {"ts", "pollution", "forecast"} | stamps
+    assert set(answers[0]) == {"ts", "pollution", "forecast", "ranges"} | stamps
     forecast = np.array([list(answer["forecast"].values()) for answer in answers], dtype=float)
-    plain = [list(answer.values()) for answer in plain_forecast.replay(records)]
+    plain = [list(answer.values()) for answer in plain_mixture.replay(records)]
     expected = np.array(plain, dtype=float)
     np.testing.assert_array_equal(np.isnan(forecast), np.isnan(expected))
-    np.testing.assert_allclose(forecast, expected, rtol=1e-9)
+    np.testing.assert_allclose(forecast, expected, rtol=1e-8, atol=1e-7)
 
 
 def test_hours_are_forecast_as_a_plain_loop_would(topics: Topics) -> None:
@@ -57,7 +57,7 @@ def test_five_years_are_forecast_as_a_plain_loop_would(stack: Stack, pm25_csv: s
         assert topics.dead.values == []
         check_forecasts(topics, FIVE_YEARS)
         metrics = read_metrics(trial.settings, "years: learn")
-    for horizon in plain_forecast.HORIZONS:
+    for horizon in plain_mixture.HORIZONS:
         assert 0 < metrics[f"h{horizon}_rmse_x1000"] < metrics[f"h{horizon}_persistence_rmse_x1000"]
 
 
@@ -77,7 +77,7 @@ def test_the_errors_are_shown_beside_those_of_persistence(topics: Topics) -> Non
         "the metrics of the newest version",
     )
     metrics = read_metrics(topics.trial.settings, "series: learn")
-    assert {f"h{horizon}_rmse_x1000" for horizon in plain_forecast.HORIZONS} <= set(expected)
+    assert {f"h{horizon}_rmse_x1000" for horizon in plain_mixture.HORIZONS} <= set(expected)
     assert {name: metrics[name] for name in expected} == expected
 
 

@@ -46,6 +46,9 @@ class ForecastAnswer(msgspec.Struct):
     lineage: str
     ts: str
     forecast: dict[str, float | None]
+    ranges: dict[str, dict[str, list[float]] | None] | msgspec.UnsetType = msgspec.UNSET
+    """Horizon → share of truths in percent → the range made to hold it; null where too few truths have come.
+    Absent where the lineage's forecasts have no ranges."""
 
 
 class FormatQuery(msgspec.Struct):
@@ -121,9 +124,21 @@ def _make_response(name: str, served: Served, ts: str, answer: dict[str, Any]) -
         raise BadRequest(f"format must be json or csv, not {wanted[:40]!r}", field="format")
     head, forecast = served.head, answer["forecast"]
     if wanted == "json":
-        return json_response(ForecastAnswer(name, head.label, head.lineage, ts, forecast))
+        ranges = answer.get("ranges", msgspec.UNSET)
+        return json_response(ForecastAnswer(name, head.label, head.lineage, ts, forecast, ranges))
     table = io.StringIO()
     writer = csv.writer(table)
-    writer.writerow(["ts", "horizon", "forecast", "model_version", "lineage"])
-    writer.writerows([ts, horizon, value, head.label, head.lineage] for horizon, value in forecast.items())
+    shares = _name_shares(name) if "ranges" in answer else []
+    ends = [f"{end}_{share}" for share in shares for end in ("low", "high")]
+    writer.writerow(["ts", "horizon", "forecast", "model_version", "lineage", *ends])
+    for horizon, value in forecast.items():
+        ranges = (answer.get("ranges") or {}).get(horizon) or {}
+        cells = [end for share in shares for end in ranges.get(share, [None, None])]
+        writer.writerow([ts, horizon, value, head.label, head.lineage, *cells])
     return Response(table.getvalue(), content_type="text/csv; charset=utf-8")
+
+
+def _name_shares(name: str) -> list[str]:
+    """Return the shares of truths that a pipeline's ranges are made to hold, in percent."""
+    series = find_cache(name).pipeline.learning.series
+    return [] if series is None else [f"{100 * share:g}" for share in series.ranges.shares]

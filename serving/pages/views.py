@@ -18,6 +18,7 @@ from serving.state.model_cache import Served
 from streamlearn.errors import NoModel
 from streamlearn.learning import curves
 from streamlearn.learning.learner import Learning, SeriesSpec
+from streamlearn.learning.ranges import repeat_ranges
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage.versions import Restore
 
@@ -26,6 +27,9 @@ WINDOW = 500
 
 WEEK = 168
 """Steps shown of the past, and over which a forecast's error is taken: a week of hours."""
+
+_SHARE = 0.8
+"""The share of truths that the range which is shown is made to hold."""
 
 _POINTS = 150
 _ROWS = 20
@@ -88,9 +92,9 @@ class Outlook(msgspec.Struct):
     forecast: Values
     low: Values
     high: Values
-    """The range that held the true value for eight of ten of the newest forecasts."""
+    """The range that is made to hold the true value of eight in ten forecasts."""
     scored: int
-    """How many forecasts of the shortest horizon that range is taken from."""
+    """How many forecasts of the shortest horizon have been scored lately."""
 
 
 class HorizonCurve(msgspec.Struct):
@@ -254,7 +258,7 @@ def select_newest_run(
 def _make_outlook(
     series: curves.Series, residuals: curves.Floats, spec: SeriesSpec, newest: dict[str, Any]
 ) -> Outlook:
-    low, high = curves.residual_quantiles(residuals).T
+    low, high = _find_range(series, spec, newest).T
     forecast, last = series.forecasts[-1], int(series.steps[-1])
     return Outlook(
         ts=str(newest.get("ts", last)),
@@ -262,10 +266,25 @@ def _make_outlook(
         values=_round(series.values[-WEEK:]),
         ahead=[last + horizon for horizon in spec.horizons],
         forecast=_round(forecast),
-        low=_round(np.maximum(forecast + low, spec.lowest)),
-        high=_round(forecast + high),
+        low=_round(low),
+        high=_round(high),
         scored=int((~np.isnan(residuals[:, 0])).sum()),
     )
+
+
+def _find_range(series: curves.Series, spec: SeriesSpec, newest: dict[str, Any]) -> curves.Floats:
+    """Return the range of each horizon, shape (h, 2): that of the answer, or one by the same rule.
+
+    An answer without ranges is given what they would be, had they begun two weeks ago.
+    """
+    if "ranges" in newest:
+        ranges = [newest["ranges"].get(str(horizon)) or {} for horizon in spec.horizons]
+        return np.array([named.get(f"{100 * _SHARE:g}", [np.nan, np.nan]) for named in ranges])
+    forecasts, values = series.forecasts[-2 * WEEK :], series.values[-2 * WEEK :]
+    ends = repeat_ranges(spec.ranges, forecasts, values, spec.horizons, spec.lowest)[-1]
+    low = spec.ranges.shares[::-1].index(_SHARE)
+    shown: curves.Floats = ends[:, [low, -1 - low]]
+    return shown
 
 
 def _make_errors(

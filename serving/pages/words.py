@@ -60,7 +60,7 @@ WORDS = {
     "fromStart": _("the start of the lineage"),
     "nothingToShow": _("Nothing to show yet."),
     "outlook": _("Measured at %(ts)s: %(value)s. Forecast for %(ahead)s later: %(forecast)s."),
-    "range": _("The shaded range held the true value in 8 of 10 of the newest %(count)s forecasts."),
+    "range": _("The shaded range is made to hold the true value of 8 in 10 forecasts like these."),
     "curve": _("Latest: %(value)s; %(baseline)s: %(baseline_value)s; over the last %(window)s."),
     "whole": _("Now: %(value)s, over %(window)s."),
     "wholeWithBaseline": _("Now: %(value)s; %(baseline)s: %(baseline_value)s; over %(window)s."),

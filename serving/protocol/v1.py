@@ -102,7 +102,7 @@ def predict(name: str) -> Response:
         answers = call_model(lambda: served.learner.answer(records), "instances")
     record_predictions(name, g.request_id, served, records)
     fields = pipeline.learning.answer_fields
-    only_field = fields[0] if len(fields) == 1 else None
+    only_field = fields[0] if len(fields) == 1 or signature.is_windowed(pipeline) else None
     return json_response(
         PredictResponse(
             predictions=[answer[only_field] if only_field else answer for answer in answers],

@@ -53,7 +53,7 @@ function showOutlook({ ts, steps, values, ahead, forecast, low, high, scored }) 
   ]);
   const hours = `${ahead[ahead.length - 1] - steps[steps.length - 1]} ${shown.step_unit || say("step")}`;
   setText(byId("outlook-words"), say("outlook", { ts, value: last === null ? "–" : formatValue(last), ahead: hours, forecast: formatValue(forecast[forecast.length - 1]) }));
-  setText(byId("range-words"), scored ? say("range", { count: formatNumber(scored) }) : "");
+  setText(byId("range-words"), scored ? say("range") : "");
 }
 
 function showTable({ outlook, model }) {

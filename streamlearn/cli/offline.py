@@ -221,7 +221,9 @@ def evaluate(pipeline: Pipeline, passes: int, skip: int, lags: str | None) -> No
 
     pin_blas_threads()
     relieve_collector()
-    for line in format_table(evaluate_with_lags(pipeline, passes=passes, skip=skip, lags=lags)):
+    score = evaluate_with_lags(pipeline, passes=passes, skip=skip, lags=lags)
+    series = pipeline.learning.series
+    for line in format_table(score, series.ranges.shares if series else ()):
         click.echo(line)
 
 

@@ -1,10 +1,10 @@
 """A prequential evaluation offline: the data set once through the learner, with no stream around it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from streamlearn.engine.offline import run_offline
 from streamlearn.learning.learner import Learner
-from streamlearn.learning.metrics import HorizonErrors, Score
+from streamlearn.learning.metrics import HorizonErrors, RangedHorizonErrors, Score
 from streamlearn.pipelines.base import Pipeline
 
 
@@ -36,8 +36,8 @@ def evaluate(
     return learner.score
 
 
-def format_table(score: Score) -> Iterator[str]:
-    """Yield the lines of a Markdown table of the score."""
+def format_table(score: Score, shares: Sequence[float] = ()) -> Iterator[str]:
+    """Yield the lines of Markdown tables of the score; `shares` are those of the ranges, if it has any."""
     if isinstance(score, HorizonErrors):
         yield "| horizon | RMSE | persistence | MAE | persistence | scored |"
         yield "|---|---|---|---|---|---|"
@@ -45,9 +45,23 @@ def format_table(score: Score) -> Iterator[str]:
             figures = (errors.rmse, errors.baseline_rmse, errors.mae, errors.baseline_mae)
             cells = " | ".join("–" if figure is None else f"{figure:.2f}" for figure in figures)
             yield f"| {horizon} | {cells} | {errors.samples} |"
+        if isinstance(score, RangedHorizonErrors):
+            yield from _format_ranges(score, shares)
         return
     yield "| figure | value |"
     yield "|---|---|"
     yield f"| scored | {score.samples} |"
     for name, value in score.summary().items():
         yield f"| {name} | {'–' if value is None else f'{value:.4f}'} |"
+
+
+def _format_ranges(score: RangedHorizonErrors, shares: Sequence[float]) -> Iterator[str]:
+    """Yield a table of the interval score, and of how many truths were inside the ranges."""
+    yield ""
+    yield f"| horizon | interval score | {' | '.join(f'in {share:.0%}' for share in shares)} | scored |"
+    yield f"|---|---|{'---|' * len(shares)}---|"
+    for horizon, errors in score.horizons.items():
+        coverages = [errors.coverage(number) for number in range(len(shares))]
+        cells = " | ".join("–" if coverage is None else f"{coverage:.1%}" for coverage in coverages)
+        interval_score = "–" if errors.interval_score is None else f"{errors.interval_score:.2f}"
+        yield f"| {horizon} | {interval_score} | {cells} | {errors.ranged} |"

@@ -7,6 +7,7 @@ open_classes.py classes that come as they do
 labels_later.py labels that come later, by an id
 columns.py      features of such records, declared
 forecasting.py  a series, several steps ahead
+ranges.py       ranges around forecasts, and what they are worth
 metrics.py      prequential scores
 curves.py       rolling metrics, made from committed answers
 blas.py         one BLAS thread
@@ -18,6 +19,7 @@ from streamlearn.learning.drivers import Driver
 from streamlearn.learning.forecasting import Forecast
 from streamlearn.learning.labels_later import LabelsLater
 from streamlearn.learning.learner import Answer, Learner, Learning, OutputField, SeriesSpec
+from streamlearn.learning.ranges import Ranges
 from streamlearn.learning.tabular import Tabular
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Learner",
     "Learning",
     "OutputField",
+    "Ranges",
     "SeriesSpec",
     "Tabular",
 ]

@@ -91,20 +91,6 @@ def compute_residuals(run: Series, horizons: Sequence[int]) -> tuple[Floats, Flo
     return residuals, persistence
 
 
-def residual_quantiles(residuals: Floats, shares: Sequence[float] = (0.1, 0.9), at_least: int = 24) -> Floats:
-    """Return the quantiles of truth minus forecast, shape (h, len(shares)).
-
-    `residuals` is forecast minus truth, shape (n, h); `shares` are 0–1. A horizon with fewer than `at_least`
-    known residuals has NaN.
-    """
-    quantiles = np.full((residuals.shape[1], len(shares)), np.nan)
-    for column in range(residuals.shape[1]):
-        known = residuals[~np.isnan(residuals[:, column]), column]
-        if len(known) >= at_least:
-            quantiles[column] = np.quantile(-known, shares)
-    return quantiles
-
-
 def rmse(residuals: Floats, axis: int = 0) -> Floats:
     """Return the root mean square along an axis, NaN left out; NaN where nothing is known.
 

@@ -43,7 +43,18 @@ from streamlearn.learning.learner import (
     SeriesSpec,
     has_finite_numbers,
 )
-from streamlearn.learning.metrics import HorizonErrors
+from streamlearn.learning.metrics import HorizonErrors, RangedHorizonErrors
+from streamlearn.learning.ranges import (
+    Issued,
+    Ranges,
+    RangeTracker,
+    find_inside,
+    name_ranges,
+    pack_issued,
+    shown_ends,
+    unpack_issued,
+    weighted_interval_score,
+)
 
 Features = tuple[Floats, float]
 """What an estimator sees of a window, shape (n_features,), and the last known value, in its own unit."""
@@ -109,6 +120,8 @@ class Forecast(Learning):
     joint
         Whether one estimator forecasts all horizons, its outputs: it takes each step once, and learns a label
         when that comes (`JointEstimator`). Otherwise each horizon has an estimator of its own.
+    ranges
+        Which ranges forecasts have; None: none.
     lags
         The lags that a lineage begins with; None: the features choose for themselves.
     names
@@ -131,15 +144,17 @@ class Forecast(Learning):
     drivers: tuple[Driver, ...] = ()
     longest_lag: int = 48
     joint: bool = False
+    ranges: Ranges | None = None
 
     kind = "forecast"
-    answer_fields = ("forecast",)
+    answer_fields = ("forecast", "ranges")
     max_chunk_rows = 1
 
     @property
     def series(self) -> SeriesSpec:
         """What is forecast, and how far."""
-        return SeriesSpec(self.horizons, self.step, self._value_of, self.length, self.lowest)
+        ranges = self.ranges or Ranges()
+        return SeriesSpec(self.horizons, self.step, self._value_of, self.length, self.lowest, ranges)
 
     def _value_of(self, record: Any) -> float:
         return float(self.reading(record)[0])
@@ -177,6 +192,8 @@ class Forecast(Learning):
             }
         if self.joint:
             definition["joint"] = True
+        if self.ranges is not None:
+            definition["ranges"] = self.ranges.definition()
         return definition
 
     def output_fields(self, parameters: Mapping[str, Any]) -> list[OutputField]:
@@ -194,6 +211,8 @@ class SeenStep(NamedTuple):
     """One value a horizon."""
     sight: Any = None
     """What one estimator for all horizons made of `x`."""
+    issued: Issued | None = None
+    """What the ranges of the forecast are; see `RangeTracker.issue`."""
 
 
 class Look(NamedTuple):
@@ -215,7 +234,9 @@ class ForecastLearner(Learner):
     def __init__(self, spec: Forecast, parameters: Mapping[str, Any], version: int) -> None:
         super().__init__(parameters, version)
         self._spec = spec
-        self.score: Any = HorizonErrors.of(spec.horizons)
+        errors = HorizonErrors if spec.ranges is None else RangedHorizonErrors
+        self.score: Any = errors.of(spec.horizons)
+        self.ranges = None if spec.ranges is None else RangeTracker(spec.ranges, len(spec.horizons))
         self.latest = None
         self.lags = spec.lags
         self.correlations = RunningCorrelations(len(spec.drivers), spec.longest_lag) if spec.drivers else None
@@ -225,6 +246,8 @@ class ForecastLearner(Learner):
         self._window = empty_window(2 * spec.length - 1, spec.fields)
         self._seen: list[SeenStep | None] = [None] * spec.length
         self._looked_at: tuple[Any, Look] | None = None
+        # For learning, what predicting has issued for a record.
+        self._issued: tuple[Any, Issued | None] = None, None
 
     @property
     def trained(self) -> bool:
@@ -241,22 +264,32 @@ class ForecastLearner(Learner):
     def predict(self, records: Sequence[Any]) -> list[Answer]:
         """Forecast from the stream's next record, one at a time."""
         (record,) = records
-        return [{"forecast": self._by_horizon(self._forecast_at(self._look_at(record)))}]
+        look = self._look_at(record)
+        forecast = self._forecast_at(look)
+        issued = self._issue(forecast, look.features)
+        self._issued = record, issued
+        return [self._make_answer(forecast, issued)]
 
     def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
         """Score and learn the record's value, and move the window on to it."""
         (record,), (answer,) = records, answers
         look, step = self._look_at(record), self._spec.step(record)
+        forecast = list(answer["forecast"].values())
+        predicted, issued = self._issued
+        if predicted is not record:
+            issued = self._issue(forecast, look.features)
         self._learn_value(look)
         if self.correlations is not None:
             drivers = [driver.value_of(record) for driver in self._spec.drivers]
             self.correlations.add(step, np.array(drivers, dtype=np.float64), float(look.window[-1, 0]))
-        forecast = list(answer["forecast"].values())
         seen = self._remember(look, forecast)
+        seen = None if seen is None else seen._replace(issued=issued)
         self._window, self._newest_step = look.window, step
         self._seen = [*look.seen, seen][-self._spec.length :]
         self.latest = LatestForecast(ts=_name_time(record, step), forecast=answer["forecast"])
-        self._looked_at = None
+        if "ranges" in answer:
+            self.latest["ranges"] = answer["ranges"]
+        self._looked_at, self._issued = None, (None, None)
 
     def answer(self, records: Sequence[Any]) -> list[Answer]:
         """Forecast from a window of records of one's own; one answer, from the newest of them.
@@ -275,7 +308,7 @@ class ForecastLearner(Learner):
         if not records:
             if self.latest is None:
                 raise NoModel("no forecast can be made yet: no record has come")
-            return [{"forecast": self.latest["forecast"]}]
+            return [{name: part for name, part in self.latest.items() if name != "ts"}]
         spec = self._spec
         ordered = sorted(records, key=spec.step)
         self._check_times(ordered)
@@ -285,7 +318,9 @@ class ForecastLearner(Learner):
             window = push(window, self._readings(record, 1 if before is None else step - before))
             before = step
         assert before is not None
-        return [{"forecast": self._by_horizon(self._forecast(self._features(window, before)))}]
+        features = self._features(window, before)
+        forecast = self._forecast(features)
+        return [self._make_answer(forecast, self._issue(forecast, features))]
 
     def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
         """One array of shape (1,) a horizon, such as `h24`; NaN where nothing can be said yet."""
@@ -342,6 +377,7 @@ class ForecastLearner(Learner):
             "seen": [None if seen is None else self._pack(seen) for seen in self._seen],
             "latest": self.latest,
             "correlations": None if self.correlations is None else self.correlations.state(),
+            **({} if self.ranges is None else {"ranges": self.ranges.state()}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -356,6 +392,8 @@ class ForecastLearner(Learner):
             self.lags = LagSet.of(self.lags.series, state["lags"], self._spec.length)
         if self.correlations is not None and "correlations" in state:
             self.correlations.restore(state["correlations"])
+        if self.ranges is not None:
+            self.ranges.restore(state["ranges"])
 
     def _look_at(self, record: Any) -> Look:
         """Put the record into the window; learning takes what predicting has looked at."""
@@ -380,7 +418,9 @@ class ForecastLearner(Learner):
             return None
         window = self._window[: len(self._window) - steps_back]
         features = self._features(window, self._newest_step - steps_back)
-        return None if features is None else self._recall(features, seen.forecast)
+        if features is None:
+            return None
+        return self._recall(features, seen.forecast)._replace(issued=seen.issued)
 
     def _features(self, window: Window, step: int) -> Features | None:
         newest = window[-self._spec.length :]
@@ -402,7 +442,38 @@ class ForecastLearner(Learner):
             if forecast is not None and not math.isnan(look.window[-1 - horizon, 0]):
                 errors = self.score.horizons[str(horizon)]
                 errors.add(truth=value, predicted=forecast, baseline=seen.base)
+                self._learn_ranges(number, seen, forecast, value)
             self._learn_label(number, seen, value - seen.base)
+
+    def _learn_ranges(self, number: int, seen: SeenStep, forecast: float, value: float) -> None:
+        """Score and learn the ranges that a forecast was issued with."""
+        spec = self._spec.ranges
+        if self.ranges is None or spec is None or seen.issued is None:
+            return
+        issued = seen.issued[number]
+        if issued is None:
+            return
+        ends = shown_ends(issued)
+        if ends is not None:
+            score = weighted_interval_score(spec, ends, forecast, value)
+            self.score.horizons[str(self._spec.horizons[number])].add_ranges(find_inside(ends, value), score)
+        self.ranges.learn(number, issued, value - forecast, seen.base)
+
+    def _issue(self, forecast: list[float | None], features: Features | None) -> Issued | None:
+        """Return what the ranges of a forecast are, by what has been learned so far."""
+        if self.ranges is None or features is None:
+            return None
+        return self.ranges.issue(forecast, features[1], self._spec.lowest)
+
+    def _make_answer(self, forecast: list[float | None], issued: Issued | None) -> Answer:
+        """Return a forecast by horizon, with its ranges where the pipeline has any."""
+        answer: Answer = {"forecast": self._by_horizon(forecast)}
+        spec = self._spec.ranges
+        if spec is not None:
+            ends = [None] * len(forecast) if issued is None else [shown_ends(row) for row in issued]
+            ranges = [None if shown is None else name_ranges(spec, shown) for shown in ends]
+            answer["ranges"] = self._by_horizon(ranges)
+        return answer
 
     def _learn_label(self, number: int, seen: SeenStep, change: float) -> None:
         """Learn what became of the value after a step, for the horizon of this number."""
@@ -429,10 +500,16 @@ class ForecastLearner(Learner):
 
     def _pack(self, seen: SeenStep) -> list[Any]:
         """Return what is seen of a step as it stands in a snapshot."""
-        return list(seen[:3])
+        return list(seen[:3]) if self.ranges is None else [*seen[:4], self._pack_issued(seen.issued)]
+
+    def _pack_issued(self, issued: Issued | None) -> Floats | None:
+        assert self._spec.ranges is not None
+        return None if issued is None else pack_issued(issued, len(self._spec.ranges.quantiles))
 
     def _unpack(self, seen: Sequence[Any]) -> SeenStep:
-        return SeenStep(*seen)
+        step = SeenStep(*seen)
+        packed: Any = step.issued
+        return step if packed is None else step._replace(issued=unpack_issued(packed))
 
     def _is_finite_model(self, model: Any) -> bool:
         return has_finite_numbers(model)
@@ -447,8 +524,8 @@ class ForecastLearner(Learner):
             for model in self._models
         ]
 
-    def _by_horizon(self, forecast: list[float | None]) -> dict[str, float | None]:
-        return {str(horizon): value for horizon, value in zip(self._spec.horizons, forecast, strict=True)}
+    def _by_horizon(self, values: list[Any]) -> dict[str, Any]:
+        return {str(horizon): value for horizon, value in zip(self._spec.horizons, values, strict=True)}
 
     def _readings(self, record: Any, gap: int) -> Floats:
         """The record's reading, after `gap − 1` missing ones."""
@@ -564,7 +641,7 @@ class JointForecastLearner(ForecastLearner):
         self._models[0].learn_label(number, seen.sight, change)
 
     def _pack(self, seen: SeenStep) -> list[Any]:
-        return list(seen)
+        return list(seen[:4]) if self.ranges is None else super()._pack(seen)
 
     def _is_finite_model(self, model: Any) -> bool:
         return model is None or bool(model.is_finite())

@@ -16,8 +16,8 @@ a clock or an unseeded random source.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypedDict
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NotRequired, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +27,7 @@ from streamlearn.lags.lag_sets import LagSet
 from streamlearn.lags.running import RunningCorrelations
 from streamlearn.learning.drivers import Driver
 from streamlearn.learning.metrics import Score
+from streamlearn.learning.ranges import Ranges
 
 Answer = dict[str, Any]
 """What a learner says about one record: the fields that its prediction adds to the record's."""
@@ -64,6 +65,8 @@ class LatestForecast(TypedDict):
     """The record's own time, as it stands in the record."""
     forecast: dict[str, float | None]
     """Horizon in steps, as text, → the value; None where it cannot be said yet."""
+    ranges: NotRequired[dict[str, dict[str, list[float]] | None]]
+    """Horizon → share in percent → the range's ends, for learners whose forecasts have ranges."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class SeriesSpec:
     """Steps in the window that a forecast is made from."""
     lowest: float = -np.inf
     """No forecast is below this, in the value's unit."""
+    ranges: Ranges = field(default_factory=Ranges)
+    """By what rule its forecasts have ranges."""
 
 
 class Learning(ABC):

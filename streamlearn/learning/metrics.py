@@ -173,6 +173,40 @@ class Errors(_NumericScore):
         return {}
 
 
+class RangedErrors(Errors):
+    """The same for forecasts that have ranges: how many held the truth, and how good they are.
+
+    >>> score = RangedErrors()
+    >>> score.add_ranges([True, False], 2.5)
+    >>> score.interval_score, score.coverage(1)
+    (2.5, 0.0)
+    """
+
+    ranged: int = 0
+    interval_scores: float = 0.0
+    inside: list[int] = []
+
+    def add_ranges(self, inside: Sequence[bool], score: float) -> None:
+        """Count which ranges of a forecast held the truth, and their weighted interval score."""
+        self.ranged += 1
+        self.interval_scores += score
+        before = self.inside or [0] * len(inside)
+        self.inside = [count + held for count, held in zip(before, inside, strict=True)]
+
+    @property
+    def interval_score(self) -> float | None:
+        """The mean weighted interval score, in the label's unit."""
+        return self.interval_scores / self.ranged if self.ranged else None
+
+    def coverage(self, number: int) -> float | None:
+        """Return the share of truths inside the range of this number, 0–1."""
+        return self.inside[number] / self.ranged if self.ranged else None
+
+    def summary(self) -> dict[str, float | None]:
+        """Return also the interval score, in the label's unit."""
+        return {**Errors.summary(self), "interval_score": self.interval_score}
+
+
 class HorizonErrors(_NumericScore):
     """Sum errors for each forecast horizon; the baseline is persistence, the last known value."""
 
@@ -190,11 +224,11 @@ class HorizonErrors(_NumericScore):
 
     def summary(self) -> dict[str, float | None]:
         """Return each horizon's figures, such as `h24_rmse` and `h24_persistence_rmse`."""
-        return self._prefix_by_horizon(Errors.summary)
+        return self._prefix_by_horizon(lambda errors: errors.summary())
 
     def gauges(self) -> dict[str, int]:
         """Return the same in thousandths of the unit."""
-        return self._prefix_by_horizon(Errors.gauges)
+        return self._prefix_by_horizon(lambda errors: errors.gauges())
 
     def counts(self) -> dict[str, int]:
         """Return how many forecasts of each horizon have been scored."""
@@ -206,6 +240,17 @@ class HorizonErrors(_NumericScore):
             for horizon, errors in self.horizons.items()
             for name, value in figures(errors).items()
         }
+
+
+class RangedHorizonErrors(HorizonErrors):
+    """The same for forecasts that have ranges."""
+
+    horizons: dict[str, RangedErrors]  # type: ignore[assignment]
+
+    @classmethod
+    def of(cls, horizons: Iterable[int]) -> "RangedHorizonErrors":
+        """Return a new score for these horizons, in steps."""
+        return cls({str(horizon): RangedErrors() for horizon in horizons})
 
 
 def add_scores(scores: Sequence[Any]) -> Any:

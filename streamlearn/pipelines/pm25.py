@@ -22,6 +22,7 @@ from streamlearn.lags.lag_sets import LagSet
 from streamlearn.lags.windows import Window
 from streamlearn.learning.drivers import Driver
 from streamlearn.learning.forecasting import Forecast
+from streamlearn.learning.ranges import Ranges
 from streamlearn.pipelines import pm25_features
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Band, Display, Label
@@ -206,6 +207,7 @@ pipeline = replace(
         names=pm25_features.names,
         drivers=DRIVERS,
         joint=True,
+        ranges=Ranges(levels=(35.0, 115.0, 250.0), noise=50.0),
     ),
     parameters={
         "experts": EXPERTS,

@@ -4,7 +4,7 @@ Time runs forward along the first axis, and what is missing is NaN. Residuals st
 forecast, as in `learning/curves.py`, and follow the learner's own rules, so they agree with its score.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,8 @@ from streamlearn.errors import NotSupported
 from streamlearn.lags.series import Series, Table
 from streamlearn.learning import curves
 from streamlearn.learning.curves import Floats
+from streamlearn.learning.learner import SeriesSpec
+from streamlearn.learning.ranges import Ranges, repeat_ranges
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
 from streamlearn.reports.sources import AnsweredRecords
@@ -46,6 +48,10 @@ class Forecasts:
     """Shape (n, h): forecast minus truth at the step *of* the truth; NaN where it is not scored."""
     persistence_residuals: Floats
     """Shape (n, h): the same for persistence, which forecasts the last known value."""
+    ranges: Ranges
+    """By what rule the forecasts have ranges."""
+    ends: Floats
+    """Shape (n, h, len(ranges.quantiles)): the ranges' ends of the forecasts made at each step."""
     drivers: tuple[Series, ...]
     """The exogenous variables, each with values of shape (n,)."""
     answer_count: int
@@ -119,9 +125,31 @@ def arrange_forecasts(answered_records: AnsweredRecords, skip: int = 0) -> Forec
         forecasts=run.forecasts,
         residuals=residuals,
         persistence_residuals=persistence_residuals,
+        ranges=series.ranges,
+        ends=_arrange_ends(answers[begin:], rows_with_record, run, series),
         drivers=_arrange_drivers(pipeline, records[begin:], rows_with_record, len(run.steps)),
         answer_count=len(steps) - begin,
     )
+
+
+def _arrange_ends(
+    answers: Sequence[Mapping[str, Any]], rows: NDArray[np.int64], run: curves.Series, series: SeriesSpec
+) -> Floats:
+    """Return the ranges' ends that stand in answers; where none has ranges, those by the same rule.
+
+    `rows[i]` is where answer i stands in the run.
+    """
+    if not any("ranges" in answer for answer in answers):
+        return repeat_ranges(series.ranges, run.forecasts, run.values, series.horizons, series.lowest)
+    names = [f"{100 * share:g}" for share in series.ranges.shares]
+    ends = np.full((*run.forecasts.shape, len(series.ranges.quantiles)), np.nan)
+    for row, answer in zip(rows.tolist(), answers, strict=True):
+        for column, horizon in enumerate(series.horizons):
+            ranges = (answer.get("ranges") or {}).get(str(horizon))
+            if ranges:
+                lower = [ranges[name][0] for name in reversed(names)]
+                ends[row, column] = [*lower, *(ranges[name][1] for name in names)]
+    return ends
 
 
 def _get_step(answer: SimpleNamespace) -> int:

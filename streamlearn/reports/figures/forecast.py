@@ -9,7 +9,6 @@ from streamlearn.lags.analysis import Pair
 from streamlearn.lags.series import Series
 from streamlearn.learning.curves import Floats, rolling_rmse, thin_indices
 from streamlearn.reports.breakdowns import Day, Group, is_binary
-from streamlearn.reports.calibration import NOMINAL
 from streamlearn.reports.figures import style
 from streamlearn.reports.figures.style import (
     BASELINE_STYLE,
@@ -158,14 +157,14 @@ def draw_error_by_group(forecasts: Forecasts, groups: Sequence[Group]) -> str:
 
 
 def draw_calibration(forecasts: Forecasts, coverages: Floats) -> str:
-    """Draw nominal against actual coverage, shape (len(NOMINAL), h), one line a horizon."""
+    """Draw nominal against actual coverage, shape (n_shares, h), one line a horizon."""
 
     def draw(axes: Any) -> None:
         axes.plot([0.4, 1], [0.4, 1], color=GREY, linewidth=1, label="as promised")
         line_styles = style.choose_line_styles(len(forecasts.horizons))
         for column, (horizon, line_style) in enumerate(zip(forecasts.horizons, line_styles, strict=True)):
             label = forecasts.format_horizon(horizon)
-            axes.plot(NOMINAL, coverages[:, column], **line_style, label=label)
+            axes.plot(forecasts.ranges.shares, coverages[:, column], **line_style, label=label)
         axes.set_xlabel("promised share inside")
         axes.set_ylabel("actual share inside")
         for axis in (axes.xaxis, axes.yaxis):

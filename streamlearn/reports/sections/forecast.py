@@ -9,7 +9,7 @@ from streamlearn.learning import curves
 from streamlearn.learning.curves import Floats
 from streamlearn.reports import breakdowns
 from streamlearn.reports.breakdowns import Group, skill
-from streamlearn.reports.calibration import NOMINAL, WINDOW_STEPS, coverage, intervals
+from streamlearn.reports.calibration import coverage, intervals
 from streamlearn.reports.figures import forecast
 from streamlearn.reports.forecasts import Forecasts
 from streamlearn.reports.page import Figure, Section, Table
@@ -176,12 +176,13 @@ def _build_group_table(forecasts: Forecasts, groups: list[Group]) -> Table:
 
 
 def _build_calibration_section(forecasts: Forecasts) -> Section:
-    coverages = np.array([coverage(forecasts, nominal) for nominal in NOMINAL])
+    shares = forecasts.ranges.shares
+    coverages = np.array([coverage(forecasts, share) for share in shares])
     low, high = intervals(forecasts, _INTERVAL)
     widths = [format_measure(_median(values), forecasts.unit) for values in (high - low).T]
     horizons = [forecasts.format_horizon(horizon) for horizon in forecasts.horizons]
     window, promised = _choose_window(forecasts), format_percent(_INTERVAL, 0)
-    actual = format_percent(coverages[NOMINAL.index(_INTERVAL), _choose_column(forecasts)])
+    actual = format_percent(coverages[shares.index(_INTERVAL), _choose_column(forecasts)])
     figures = [
         Figure(
             title=f"{_name_horizon(forecasts)}, intervals meant to hold {promised} of the true values"
@@ -200,18 +201,17 @@ def _build_calibration_section(forecasts: Forecasts) -> Section:
         ),
     ]
     rows = [
-        [horizon, *(format_percent(share) for share in shares), width]
-        for horizon, shares, width in zip(horizons, coverages.T, widths, strict=True)
+        [horizon, *(format_percent(actual_share) for actual_share in actual_shares), width]
+        for horizon, actual_shares, width in zip(horizons, coverages.T, widths, strict=True)
     ]
     head = (
         "",
-        *(f"{format_percent(nominal, 0)} promised" for nominal in NOMINAL),
+        *(f"{format_percent(nominal, 0)} promised" for nominal in shares),
         f"median width, {promised}",
     )
     text = (
-        "An interval is the forecast plus quantiles of the errors that such forecasts had in the last"
-        f" {_format_duration(forecasts, WINDOW_STEPS)}, as on the forecast page. It uses only what was known"
-        " when the forecast was made."
+        "An interval is the forecast plus quantiles of the errors that forecasts at the same level had, moved"
+        " by each truth, as on the forecast page. It uses only what was known when the forecast was made."
     )
     table = Table("Share of true values inside the interval", head, rows, wide=True)
     return Section("How far to trust an interval", text, figures, [table])
