@@ -32,9 +32,8 @@ from benchmarks.peers import make_river
 from streamlearn.engine.answering import Answering, cut_into_chunks
 from streamlearn.engine.verify import verify
 from streamlearn.errors import LineageError
-from streamlearn.learning.blas import pin_blas_threads
-from streamlearn.learning.collector import relieve_collector
 from streamlearn.learning.learner import Learner
+from streamlearn.learning.process import pin_blas_threads, relieve_collector
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.storage import snapshot

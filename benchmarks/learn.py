@@ -51,7 +51,7 @@ from flink_jobs.submit import run_program, submit
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import group_id
 from streamlearn.broker.topics import ensure_topics
-from streamlearn.learning.blas import ONE_BLAS_THREAD, pin_blas_threads
+from streamlearn.learning.process import ONE_BLAS_THREAD, pin_blas_threads
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline

@@ -32,8 +32,7 @@ from benchmarks.servers import list_parts, running_stack
 from streamlearn.broker.broker import Broker
 from streamlearn.engine.recovery import Recovery
 from streamlearn.engine.verify import verify
-from streamlearn.learning.blas import pin_blas_threads
-from streamlearn.learning.collector import relieve_collector
+from streamlearn.learning.process import pin_blas_threads, relieve_collector
 from streamlearn.operations import verification
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load

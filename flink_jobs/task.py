@@ -14,8 +14,7 @@ from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister, group_id
 from streamlearn.engine.partitions import Partitions
 from streamlearn.errors import BrokerUnavailable
-from streamlearn.learning.blas import pin_blas_threads
-from streamlearn.learning.collector import relieve_collector
+from streamlearn.learning.process import pin_blas_threads, relieve_collector
 from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store

@@ -17,7 +17,7 @@ from serving.state.arrivals import Arrivals
 from serving.state.jobs import JobMonitor
 from serving.state.model_cache import ModelCache
 from serving.state.recent import RecentPredictions
-from streamlearn.learning.blas import pin_blas_threads
+from streamlearn.learning.process import pin_blas_threads
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from serving import files
 from streamlearn.errors import BadSetting, StackError
-from streamlearn.learning.blas import ONE_BLAS_THREAD
+from streamlearn.learning.process import ONE_BLAS_THREAD
 from streamlearn.settings import Settings, inherit_env
 
 APPLICATION = "serving.app:create_worker_app()"

@@ -28,8 +28,8 @@ from streamlearn.datasets import DataSet, pm25
 from streamlearn.engine import check
 from streamlearn.estimators import RecursiveLeastSquares, River, Standardized
 from streamlearn.learning import Columns, Tabular
-from streamlearn.learning.blas import pin_blas_threads
 from streamlearn.learning.learner import EstimatorFactory, predict_then_learn
+from streamlearn.learning.process import pin_blas_threads
 from streamlearn.pipelines import Pipeline
 from streamlearn.storage import snapshot
 from streamlearn.stream.records import encode

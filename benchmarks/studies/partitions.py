@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlearn.datasets import digits
-from streamlearn.learning.blas import pin_blas_threads
 from streamlearn.learning.learner import Learner, predict_then_learn
+from streamlearn.learning.process import pin_blas_threads
 from streamlearn.pipelines.digits import Digit, pipeline
 
 RESULTS = Path(__file__).parent.parent / "results" / "partitions.json"

@@ -103,7 +103,7 @@ def compare(seed: int, seeds: int, draws: int, as_json: bool) -> None:
     """  # noqa: D301 (click wants the character)
     _require_benchmarks()
     from benchmarks.pm25_lstm import comparison, comparison_report, hours, lstm, rules
-    from streamlearn.learning.blas import pin_blas_threads
+    from streamlearn.learning.process import pin_blas_threads
 
     lstm.import_keras()
     pin_blas_threads()

@@ -163,7 +163,7 @@ def check(pipeline: Pipeline, records: Path | None, limit: int) -> None:
     Example: streamlearn check --pipeline mine:pipeline
     """
     from streamlearn.engine import check
-    from streamlearn.learning.blas import pin_blas_threads
+    from streamlearn.learning.process import pin_blas_threads
 
     pin_blas_threads()
     if records is not None:
@@ -215,8 +215,7 @@ def evaluate(pipeline: Pipeline, passes: int, skip: int, lags: str | None) -> No
     streamlearn evaluate pm25 --skip 8760 --lags 'pollution=0-6 dew=0,3 wnd_spd=0-3'
     """  # noqa: D301 (click wants the character)
     from streamlearn.engine.evaluate import format_table
-    from streamlearn.learning.blas import pin_blas_threads
-    from streamlearn.learning.collector import relieve_collector
+    from streamlearn.learning.process import pin_blas_threads, relieve_collector
     from streamlearn.operations.lag_choice import evaluate_with_lags
 
     pin_blas_threads()

@@ -50,7 +50,7 @@ def report(
     streamlearn report digits --last 5000 -o now.html
     streamlearn report pm25 --offline --skip 8760    five years, scored after the first
     """  # noqa: D301 (click wants the character)
-    from streamlearn.learning.blas import pin_blas_threads
+    from streamlearn.learning.process import pin_blas_threads
     from streamlearn.reports import sources
     from streamlearn.reports.contents import build_contents
     from streamlearn.reports.page import check_installed, render_page, write_page

@@ -81,7 +81,7 @@ def chaos(minutes: float, seed: int, rate: float) -> None:
 
     Example: streamlearn chaos --minutes 2 --seed 7
     """
-    from streamlearn.learning.blas import pin_blas_threads
+    from streamlearn.learning.process import pin_blas_threads
     from streamlearn.local import secrets
     from streamlearn.local import up as stack
     from streamlearn.local.chaos import run_chaos

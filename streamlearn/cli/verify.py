@@ -32,8 +32,7 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
     """  # noqa: D301 (click wants the character)
     from streamlearn.broker.broker import Broker
     from streamlearn.engine.verification_report import combine_exit_codes
-    from streamlearn.learning.blas import pin_blas_threads
-    from streamlearn.learning.collector import relieve_collector
+    from streamlearn.learning.process import pin_blas_threads, relieve_collector
     from streamlearn.operations import verification
 
     pin_blas_threads()

@@ -8,10 +8,10 @@ labels_later.py labels that come later, by an id
 columns.py      features of such records, declared
 forecasting.py  a series, several steps ahead
 ranges.py       ranges around forecasts, and what they are worth
+merging.py      one model out of those of several partitions
 metrics.py      prequential scores
 curves.py       rolling metrics, made from committed answers
-blas.py         one BLAS thread
-collector.py    less garbage collection
+process.py      how a process that learns is set up: one BLAS thread, less garbage collection
 """
 
 from streamlearn.learning.columns import Columns

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flink_jobs.java import command_lines, distribution
 from flink_jobs.keep import keep_running
-from streamlearn.learning.blas import ONE_BLAS_THREAD
+from streamlearn.learning.process import ONE_BLAS_THREAD
 from streamlearn.local import configuration, secrets
 from streamlearn.local.services import build_flink
 from streamlearn.pipelines.registry import load_all

@@ -11,7 +11,7 @@ from flink_jobs.java import class_archive, command_lines
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.errors import StackError, StreamlearnError
-from streamlearn.learning.blas import ONE_BLAS_THREAD
+from streamlearn.learning.process import ONE_BLAS_THREAD
 from streamlearn.local import health, processes
 from streamlearn.local.configuration import write_variables
 from streamlearn.local.services import Service, prepare_services, select_replayed
