@@ -14,7 +14,7 @@ from streamlearn.broker.register import LineageRegister
 from streamlearn.errors import BrokerUnavailable, FlinkUnavailable, StreamlearnError, UnknownPipeline
 from streamlearn.operations import flink_api
 from streamlearn.operations.flink_api import job_name
-from streamlearn.pipelines.announced import Announcement, list_announced, load_announced
+from streamlearn.pipelines.announced import Following, load_announced
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
@@ -43,27 +43,21 @@ def keep_running(
     announced
         Keep also the jobs of pipelines that `streamlearn train` tells of, until they are taken back.
     """
-    own = {pipeline.name for pipeline in pipelines}
     for pipeline in pipelines:
         _Keeper(settings, pipeline, echo).start()
-    keepers: dict[str, tuple[Announcement, _Keeper]] = {}
+    following = Following(settings, {pipeline.name for pipeline in pipelines})
+    keepers: dict[str, _Keeper] = {}
     while True:
-        present = list_announced(settings) if announced else {}
-        for name in set(keepers) - set(present):
-            keepers.pop(name)[1].stop()
-        for name, announcement in present.items():
-            before, keeper = keepers.get(name, (None, None))
-            if name in own or before == announcement:
-                continue
-            if keeper is not None:
-                keeper.stop()
+        new, gone = following.look() if announced else ({}, set())
+        for name in {*new, *gone} & keepers.keys():
+            keepers.pop(name).stop()
+        for name, announcement in new.items():
             try:
-                keeper = _Keeper(settings, load_announced(announcement), echo)
+                keepers[name] = _Keeper(settings, load_announced(announcement), echo)
             except UnknownPipeline as error:
                 echo(str(error))
-                continue
-            keepers[name] = announcement, keeper
-            keeper.start()
+            else:
+                keepers[name].start()
         time.sleep(_POLL_S)
 
 

@@ -11,7 +11,6 @@ one      a single learner that has the whole stream to itself
 
 import json
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from streamlearn.datasets import digits
 from streamlearn.learning.learner import Learner, predict_then_learn
+from streamlearn.learning.merging import Committee, merge_models
 from streamlearn.learning.process import pin_blas_threads
 from streamlearn.pipelines.digits import Digit, pipeline
 
@@ -40,19 +40,14 @@ Labels = NDArray[np.int64]
 def average(learners: Sequence[Learner]) -> Any:
     """Return a linear model whose parameters are the mean of the learners', weighted by what they learned."""
     trained = [learner for learner in learners if learner.trained]
-    weights = np.array([sum(learner.score.counts().values()) for learner in trained], dtype=np.float64)
-    merged = deepcopy(trained[0].model)
-    for name in ("coef_", "intercept_"):
-        stacked = np.stack([getattr(learner.model, name) for learner in trained])
-        setattr(merged, name, np.average(stacked, axis=0, weights=weights))
-    return merged
+    weights = [sum(learner.score.counts().values()) for learner in trained]
+    return merge_models([learner.model for learner in trained], weights, "average")
 
 
 def vote(learners: Sequence[Learner], features: NDArray[Any]) -> Labels:
     """Return what most learners predict, shape (n_records,)."""
-    predictions = [learner.model.predict(features) for learner in learners if learner.trained]
-    counts = np.stack([np.sum([p == label for p in predictions], axis=0) for label in range(10)])
-    return np.asarray(np.argmax(counts, axis=0))
+    models = [learner.model for learner in learners if learner.trained]
+    return Committee(models, np.ones(len(models))).predict(features)
 
 
 def simulate(count: int) -> dict[str, dict[str, float]]:

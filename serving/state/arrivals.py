@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from serving.state.model_cache import ModelCache
 from streamlearn.errors import UnknownPipeline
-from streamlearn.pipelines.announced import Announcement, list_announced, load_announced
+from streamlearn.pipelines.announced import Following, load_announced
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 
@@ -35,11 +35,9 @@ class Arrivals:
         models: dict[str, ModelCache],
         take_up: Callable[[Pipeline], ModelCache],
     ) -> None:
-        self._settings = settings
         self._models = models
         self._take_up = take_up
-        self._own = set(models)
-        self._taken: dict[str, Announcement] = {}
+        self._following = Following(settings, models)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self.look()
@@ -55,11 +53,8 @@ class Arrivals:
             self._look()
 
     def _look(self) -> None:
-        announced = list_announced(self._settings)
-        for name, announcement in announced.items():
-            if name in self._own or self._taken.get(name) == announcement:
-                continue
-            self._taken[name] = announcement
+        new, gone = self._following.look()
+        for name, announcement in new.items():
             try:
                 pipeline = load_announced(announcement)
             except UnknownPipeline as error:
@@ -68,8 +63,7 @@ class Arrivals:
             if pipeline.name == name:
                 self._drop(name)
                 self._models[name] = self._take_up(pipeline)
-        for name in set(self._taken) - set(announced):
-            del self._taken[name]
+        for name in gone:
             self._drop(name)
 
     def _drop(self, name: str) -> None:

@@ -95,7 +95,9 @@ class LineageRegister:
         return max(0, len(self._topic_partitions()) - len(last.partitions))
 
     def grown_at(self, lineage: Lineage) -> int:
-        """Return the epoch since which a lineage has had all of its partitions."""
+        """Return the epoch since which a lineage has had all of its partitions; 0 if it has only one."""
+        if len(lineage.partitions) == 1:
+            return 0
         same = (entry for entry in self._entries() if entry.id == lineage.id)
         return min(entry.epoch for entry in same if entry.partitions == lineage.partitions)
 

@@ -8,7 +8,7 @@ when it has been edited.
 import hashlib
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -58,6 +58,32 @@ def list_announced(settings: Settings) -> dict[str, Announcement]:
         except (OSError, msgspec.DecodeError):
             continue
     return announced
+
+
+class Following:
+    """Follows what is announced from look to look.
+
+    Parameters
+    ----------
+    own
+        The names of pipelines that are known otherwise: what is announced of them is passed over.
+    """
+
+    def __init__(self, settings: Settings, own: Collection[str]) -> None:
+        self._settings = settings
+        self._own = frozenset(own)
+        self._taken: dict[str, Announcement] = {}
+
+    def look(self) -> tuple[dict[str, Announcement], set[str]]:
+        """Return what is new or was edited since the last look, by name, and what was taken back."""
+        announced = {
+            name: announcement
+            for name, announcement in list_announced(self._settings).items()
+            if name not in self._own
+        }
+        before, self._taken = self._taken, announced
+        new = {name: found for name, found in announced.items() if before.get(name) != found}
+        return new, set(before) - set(announced)
 
 
 def load_announced(announcement: Announcement) -> Pipeline:

@@ -157,24 +157,26 @@ EXPERTS = [
 ]
 """Two see the weather of now, one all there is to see; they differ in how a forecast grows with the level."""
 
+_lags_alone = Forecast(
+    horizons=HORIZONS,
+    length=LAGS,
+    fields=len(SERIES),
+    step=step,
+    reading=reading,
+    features=features,
+    estimator=RecursiveLeastSquares,
+    lowest=0.0,
+    lags=FIRST_LAGS,
+    names=names,
+    drivers=DRIVERS,
+)
+
 first = Pipeline(
     name="pm25",
     topic="pm25",
     prediction_topic="pm25_forecast",
     record=Hour,
-    learning=Forecast(
-        horizons=HORIZONS,
-        length=LAGS,
-        fields=len(SERIES),
-        step=step,
-        reading=reading,
-        features=features,
-        estimator=RecursiveLeastSquares,
-        lowest=0.0,
-        lags=FIRST_LAGS,
-        names=names,
-        drivers=DRIVERS,
-    ),
+    learning=_lags_alone,
     parameters={"ridge": 10.0, "forgetting": 1.0},
     passthrough_fields=("ts", "pollution"),
     dataset=DataSet(dataset.records, dataset.HOURS, dataset.prepare),
@@ -194,18 +196,11 @@ first = Pipeline(
 
 pipeline = replace(
     first,
-    learning=Forecast(
-        horizons=HORIZONS,
-        length=LAGS,
-        fields=len(SERIES),
-        step=step,
-        reading=reading,
+    learning=replace(
+        _lags_alone,
         features=pm25_features.features,
         estimator=RandomFeatureMixture,
-        lowest=0.0,
-        lags=FIRST_LAGS,
         names=pm25_features.names,
-        drivers=DRIVERS,
         joint=True,
         ranges=Ranges(levels=(35.0, 115.0, 250.0), noise=50.0),
     ),
