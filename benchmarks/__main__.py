@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from streamlearn.errors import StreamlearnError
+
 COMMANDS = {
     "engine": "engine:main",
     "partitions": "studies.partitions:main",
@@ -36,6 +38,13 @@ class Benchmarks(click.Group):
             command: click.Command = getattr(import_module(f"benchmarks.{module}"), attribute)
             return command
         return run_all if cmd_name == "all" else None
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run a command; what keeps it from being measured is said in a sentence."""
+        try:
+            super().invoke(ctx)
+        except StreamlearnError as error:
+            raise click.ClickException(str(error)) from error
 
 
 @click.group(cls=Benchmarks)

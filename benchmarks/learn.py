@@ -51,24 +51,28 @@ from flink_jobs.submit import run_program, submit
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import group_id
 from streamlearn.broker.topics import ensure_topics
+from streamlearn.errors import StackError
 from streamlearn.learning.process import ONE_BLAS_THREAD, pin_blas_threads
 from streamlearn.local.supervisor import Supervisor
+from streamlearn.operations.job_state import describe_trouble
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.pipelines.registry import load_all
+from streamlearn.pipelines.registry import load, load_all
 from streamlearn.settings import Settings, inherit_env
 from streamlearn.stream.ports import Input
 from streamlearn.stream.records import MAX_RECORD_BYTES, encode
 from streamlearn.waiting import wait_until
 
 JOBS = ("pass_through", "copy", "row_by_row")
-SHARES = {"river": 0.02, "sklearn": 0.1, "row_by_row": 0.001, "estimator": 0.02, "json": 0.02}
+SHARES = {"river": 0.02, "sklearn": 0.1, "row_by_row": 0.01, "estimator": 0.02, "json": 0.02}
 """The share of the records that a slow contender gets, or one whose cost does not depend on their number."""
 
-_LEAST = 1000
+_LEAST = 10_000
 _UNMEASURED_SHARE = 0.1
-_POLL_S = 0.02
+_POLL_S = 0.05
 _TIMEOUT_S = 1800.0
+_LOOK_S = 10.0
+"""How long no goal may be reached before Flink is asked what keeps the job."""
 _PROGRAM = Path(__file__).parent / "flink_program.py"
 
 
@@ -144,9 +148,20 @@ def follow(
         return _find_end(broker, pipeline.prediction_topic) - before
 
     def wait_for(answers: float) -> None:
-        wait_until(
-            lambda: count_answers() >= answers, _TIMEOUT_S, f"{pipeline.name} to answer", every_s=_POLL_S
-        )
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                wait_until(
+                    lambda: count_answers() >= answers, _LOOK_S, f"{pipeline.name} to answer", every_s=_POLL_S
+                )
+            except StackError:
+                trouble = describe_trouble(settings, pipeline.name)
+                if trouble and trouble.lasts:
+                    raise click.ClickException(f"{pipeline.name}: {trouble.reason}") from None
+                if time.monotonic() >= deadline:
+                    raise
+            else:
+                return
 
     start_job()
     wait_for(records * _UNMEASURED_SHARE)
@@ -183,7 +198,7 @@ class Contenders:
     def list_calls(self) -> dict[str, Callable[[], Outcome]]:
         """Return all that can run here, by name."""
         calls: dict[str, Callable[[], Outcome]] = {
-            "streamlearn": partial(run_learning, self._settings, self._broker, digits.pipeline, self._backlog)
+            "streamlearn": partial(run_learning, self._settings, self._broker, load("digits"), self._backlog)
         }
         calls |= {kind: partial(self._run_job, kind) for kind in ("pass_through", "copy")}
         calls |= {name: partial(self._run_peer, name) for name in peers.PEERS if name not in find_missing()}

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +26,8 @@ RESULTS = Path(__file__).parent / "results"
 
 DISTURBED_SHARE = 0.1
 """From this share of the machine's CPU time, what others use makes a round a disturbed one."""
+
+_FILE_COLUMNS = 160
 
 
 def take_turns(
@@ -148,7 +151,8 @@ class Results:
         table = Table(*(column.replace("_", " ") for column in columns), title=self.title)
         for row in self.rows:
             table.add_row(*(_format(row.get(column)) for column in columns))
-        Console().print(table)
+        # Where nobody looks at it yet, as in a file, no column is cut.
+        Console(width=None if sys.stdout.isatty() else _FILE_COLUMNS).print(table)
         for note in self.notes:
             click.echo(f"! {note}")
 

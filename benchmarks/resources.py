@@ -21,7 +21,7 @@ from benchmarks.servers import list_parts, running_stack
 from flink_jobs.submit import submit
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import group_id
-from streamlearn.pipelines import digits
+from streamlearn.pipelines.registry import load
 from streamlearn.reports.figures.style import WIDE, choose_line_styles, drop_marker, save_figure
 from streamlearn.settings import Settings
 from streamlearn.waiting import wait_until
@@ -79,7 +79,8 @@ def _read_size_mib(folder: Path) -> float:
 
 def learn_in_portions(settings: Settings, broker: Broker, records: int, sampler: Sampler) -> None:
     """Have the digits' job learn so many records, sent in portions, so that the backlog stays short."""
-    pipeline, backlog = digits.pipeline, Backlog(broker, digits.pipeline)
+    pipeline = load("digits")
+    backlog = Backlog(broker, pipeline)
     submit(settings, pipeline, echo=lambda line: None)
 
     def count_answered() -> int:

@@ -25,7 +25,10 @@ TRANSACTION_TIMEOUT_MS = 7 * 24 * 3600 * 1000
 """How long the broker keeps a transaction that nobody ends: seven days, longer than an outage should last."""
 
 
-_BATCHES_PER_BUNDLE = 16
+_CHUNKS_PER_BATCH = 4
+"""How many chunks the worker is given at once: a snapshot is stored after each batch."""
+
+_BATCHES_PER_BUNDLE = 4
 
 
 def build_plan(
@@ -47,6 +50,7 @@ def build_plan(
 def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dict[str, str]:
     """Return Flink's options for the job."""
     restart_ms = round(1000 * settings.restart_wait_s)
+    batch_rows = _CHUNKS_PER_BATCH * settings.chunk_rows
     checkpoints = (checkpoint_folder(lineage, settings) / str(lineage.epoch)).as_uri()
     return {
         "pipeline.name": job_name(lineage.pipeline),
@@ -54,9 +58,9 @@ def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dic
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
         # A bundle of one batch would make the JVM and Python take turns.
-        "python.fn-execution.bundle.size": str(_BATCHES_PER_BUNDLE * settings.chunk_rows),
+        "python.fn-execution.bundle.size": str(_BATCHES_PER_BUNDLE * batch_rows),
         "python.fn-execution.bundle.time": str(settings.bundle_time_ms),
-        "python.fn-execution.arrow.batch.size": str(settings.chunk_rows),
+        "python.fn-execution.arrow.batch.size": str(batch_rows),
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.interval": f"{settings.checkpoint_interval_ms} ms",
         "execution.checkpointing.timeout": "10 min",

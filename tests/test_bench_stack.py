@@ -124,6 +124,16 @@ def test_every_benchmark_tells_what_it_measures(name: str) -> None:
     assert "--quick" in done.output
 
 
+def test_data_that_cannot_be_had_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STREAMLEARN_PM25_CSV", str(tmp_path / "nowhere.csv"))
+    done = CliRunner().invoke(main, ["engine", "--quick", "--output", str(tmp_path / "e.json")])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: ")
+    assert "nowhere.csv" in done.output
+
+
 @pytest.mark.release
 @pytest.mark.parametrize(
     ("name", "options"),
