@@ -1,6 +1,7 @@
 """Labels that come later: learned once, with the features as they were, scored against what was answered."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,15 +11,20 @@ import pytest
 import redis
 from helpers import KEY, LINEAGE, ListStream, Make, MakeApp, commit, put
 from msgspec import structs
+from reported import answer_data_set
 from sklearn.linear_model import SGDClassifier
 
 from serving.api.feedback import FeedbackRequest, _encode_late_label
+from streamlearn.datasets import DataSet
 from streamlearn.engine.answering import Answering, cut_into_chunks
 from streamlearn.engine.verify import verify
 from streamlearn.errors import BadRequest, ConfigurationError
 from streamlearn.learning import LabelsLater, Tabular
 from streamlearn.learning.learner import Learner
 from streamlearn.pipelines import Pipeline
+from streamlearn.reports.contents import build_contents
+from streamlearn.reports.decisions import arrange_decisions
+from streamlearn.reports.sources import has_whole_records
 from streamlearn.storage import snapshot
 from streamlearn.storage.store import Store
 from streamlearn.stream.ports import Input
@@ -134,6 +140,58 @@ def test_the_oldest_are_let_go_and_a_label_counts_once(cut: list[int]) -> None:
         assert reasons[offset].startswith(f"no prediction with the id '{name}' waits for its label")
     assert (len(learner.waiting), learner.waiting.let_go) == (1, 2)
     assert learner.score.labels == {"False": 1, "True": 1}
+
+
+@pytest.fixture(scope="module")
+def half_late() -> Pipeline:
+    """The visits, of which every other one has its label itself."""
+    records = make_records(400, 30)
+    bought = {record["visit-no"]: record["bought"] for record in records if "x" not in record}
+    at_once = {name for number, name in enumerate(bought) if number % 2}
+    shown = [
+        {**record, "bought": bought[record["visit-no"]]} if record["visit-no"] in at_once else record
+        for record in records
+        if "x" in record or record["visit-no"] not in at_once
+    ]
+    return replace(make_pipeline(), dataset=DataSet(lambda *, seed=0, passes=None: iter(shown), len(shown)))
+
+
+def test_a_report_counts_labels_that_came_later_and_tells_them_apart(half_late: Pipeline) -> None:
+    answered = answer_data_set(half_late)
+    decisions, learner = arrange_decisions(answered), answered.learner
+    assert learner is not None
+    assert len(decisions.late) == learner.score.samples
+    assert decisions.correct.sum() == learner.score.right
+    x = {record.visit: record.x for record in answered.records if isinstance(record, Visit)}
+    ids = [
+        record.visit
+        for record, answer in zip(answered.records, answered.answers, strict=True)
+        if not isinstance(record, Visit) and answer["predict_y"] is not None
+    ]
+    assert decisions.late.sum() == len(ids) > 50
+    assert decisions.features is not None
+    assert decisions.features[decisions.late].tolist() == [x[identity] for identity in ids]
+    head, _ = build_contents(answered, 0)
+    assert head.score is not None
+    rows = {row[0]: row for row in head.score.rows}
+    assert rows["labels that came later"][-1] == str(len(ids))
+    assert rows["labels in their record"][-1] == str(len(decisions.late) - len(ids))
+
+
+def test_a_report_says_which_labels_it_cannot_score(half_late: Pipeline) -> None:
+    """Their records are older than the answers that it is made from."""
+    answered = answer_data_set(half_late, last=100)
+    decisions = arrange_decisions(answered)
+    assert 0 < decisions.unmatched < 40
+    note = f"{decisions.unmatched} labels came later for records before these answers, and are not scored"
+    assert note in build_contents(answered, 0)[0].notes
+
+
+def test_the_answer_to_a_late_label_is_not_taken_for_its_record() -> None:
+    pipeline = replace(make_pipeline(), passthrough_fields=("x", "visit-no", "bought"))
+    assert not has_whole_records(pipeline)
+    assert isinstance(pipeline.learning, Tabular)
+    assert has_whole_records(replace(pipeline, learning=replace(pipeline.learning, labels_later=None)))
 
 
 def test_what_is_neither_a_record_nor_a_label_is_a_dead_letter() -> None:

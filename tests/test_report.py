@@ -197,7 +197,7 @@ def test_the_hardest_are_the_most_often_wrong_and_equal_ones_are_one() -> None:
     rows = np.array([[0.0], [1.0], [2.0], [1.0], [0.0], [1.0], [2.0], [1.0]])
     truths = np.array([0, 1, 2, 1, 0, 1, 2, 1])
     predictions = np.array([0, 2, 0, 0, 0, 2, 2, 1])
-    records = find_hardest(Decisions(("a", "b", "c"), truths, predictions, rows, None, None), 5)
+    records = find_hardest(Decisions(("a", "b", "c"), truths, predictions, rows, None, None, truths > 2), 5)
     assert [
         (record.features[0], record.truth, record.mistaken_for, record.wrong, record.seen)
         for record in records

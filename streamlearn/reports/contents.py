@@ -35,6 +35,11 @@ def build_contents(answered_records: AnsweredRecords, skip: int) -> tuple[PageHe
     if learning.classes is not None:
         decisions = arrange_decisions(answered_records, skip)
         score = accuracy.build_score_table(decisions)
+        if decisions.unmatched:
+            notes.append(
+                f"{format_count(decisions.unmatched)} labels came later for records before these answers, and"
+                " are not scored"
+            )
         return _build_head(answered_records, skip, [], notes, score), accuracy.build_sections(decisions)
     notes.append("There are no figures for this kind of learning")
     return _build_head(answered_records, skip, [], notes, None), iter(())

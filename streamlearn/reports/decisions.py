@@ -4,9 +4,11 @@ Time runs forward along the first axis. Records without a label, and those answe
 are left out, as in the learner's own score.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +33,10 @@ class Decisions:
     """Rows and columns, where the features are an image; otherwise None."""
     weights: Floats | None
     """Shape (k, f), or (1, f) for two classes: those of the newest model, where it is linear."""
+    late: NDArray[np.bool_]
+    """Shape (n,): whether the label came later than its record."""
+    unmatched: int = 0
+    """Labels that came later for records that are not among these answers: they are left out."""
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -55,6 +61,15 @@ class Decisions:
         return _divide(np.diag(self.confusion), self.confusion.sum(axis=0))
 
 
+class _Labelled(NamedTuple):
+    """A record, its label, and the answer that was given before the label was known."""
+
+    record: Any
+    label: Any
+    prediction: Any
+    is_late: bool
+
+
 @dataclass(frozen=True)
 class HardRecord:
     """Records with equal features, counted together, of which some were predicted wrongly."""
@@ -74,6 +89,9 @@ class HardRecord:
 def arrange_decisions(answered_records: AnsweredRecords, skip: int = 0) -> Decisions:
     """Arrange the answers, without the first `skip`, beside the labels.
 
+    A label that came later stands where it came, with its record's features and the answer that was given
+    then.
+
     Raises
     ------
     NotSupported
@@ -88,27 +106,46 @@ def arrange_decisions(answered_records: AnsweredRecords, skip: int = 0) -> Decis
     if answered_records.learner is not None and answered_records.learner.classes:
         classes = answered_records.learner.classes  # those that have come
     index = {label: number for number, label in enumerate(classes)}
-    scored = [
-        (record, index[label], index[prediction])
-        for record, answer in zip(
-            answered_records.records[skip:], answered_records.answers[skip:], strict=True
-        )
-        # A label that came later has no features of its own.
-        if isinstance(record, pipeline.record)
-        and (label := learning.label_of(record)) in index
-        and (prediction := answer.get("predict_y")) in index
+    comparable = [
+        labelled
+        for labelled in _list_labelled(answered_records, skip)
+        if labelled.label in index and labelled.prediction in index
     ]
+    scored = [labelled for labelled in comparable if labelled.record is not None]
     if not scored:
         raise NothingToReport(f"not one answer of {pipeline.name} has a label and a prediction to compare")
-    records, truths, predictions = zip(*scored, strict=True)
+    records = [labelled.record for labelled in scored]
     return Decisions(
         classes=classes,
-        truths=np.array(truths),
-        predictions=np.array(predictions),
-        features=learning.features_of(list(records)),
+        truths=np.array([index[labelled.label] for labelled in scored]),
+        predictions=np.array([index[labelled.prediction] for labelled in scored]),
+        features=learning.features_of(records),
         image_shape=pipeline.display.picture,
         weights=_get_weights(answered_records.learner),
+        late=np.array([labelled.is_late for labelled in scored]),
+        unmatched=len(comparable) - len(scored),
     )
+
+
+def _list_labelled(answered_records: AnsweredRecords, skip: int) -> Iterator[_Labelled]:
+    """Yield what the answers after the first `skip` can be compared with.
+
+    The record of a late label is the newest one before it that has its id; None where there is none.
+    """
+    learning, record_type = answered_records.pipeline.learning, answered_records.pipeline.record
+    late_label = learning.late_label(record_type)
+    id_field = msgspec.structs.fields(late_label)[0].name if late_label else ""
+    waiting: dict[Any, Any] = {}
+    pairs = zip(answered_records.records, answered_records.answers, strict=True)
+    for row, (record, answer) in enumerate(pairs):
+        is_late = not isinstance(record, record_type)
+        label, prediction = learning.label_of(record), answer.get("predict_y")
+        if is_late:
+            record = waiting.pop(getattr(record, id_field), None)  # each label counts once
+        elif id_field and label is None:
+            waiting[getattr(record, id_field)] = record
+        if row >= skip:
+            yield _Labelled(record, label, prediction, is_late)
 
 
 def find_hardest(decisions: Decisions, count: int) -> list[HardRecord]:

@@ -161,8 +161,7 @@ def _pair_with_records(
     broker: Broker, pipeline: Pipeline, entries: list[Entry], show_progress: ShowProgress
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield each answer of a partition and its record; an answer with all of the record's fields is both."""
-    fields = {field.encode_name for field in msgspec.structs.fields(pipeline.record)}
-    if not entries or fields <= set(pipeline.passthrough_fields):
+    if not entries or has_whole_records(pipeline):
         yield from ((entry.output.value, entry.output.value) for entry in entries)
         return
     partition = entries[0].partition
@@ -174,6 +173,17 @@ def _pair_with_records(
             yield answers[row.offset], row.value
         if number % _PROGRESS_ROWS == 0:
             show_progress(number, len(entries))
+
+
+def has_whole_records(pipeline: Pipeline) -> bool:
+    """Return whether each answer can be read as its record.
+
+    Not where labels come later: the answer to one has more than the two fields that it may have.
+    """
+    fields = {field.encode_name for field in msgspec.structs.fields(pipeline.record)}
+    return (
+        fields <= set(pipeline.passthrough_fields) and pipeline.learning.late_label(pipeline.record) is None
+    )
 
 
 def _load_newest_model(

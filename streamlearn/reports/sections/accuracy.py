@@ -19,12 +19,15 @@ _TABLE_ROWS = 20
 
 def build_score_table(decisions: Decisions) -> Table:
     """Return the accuracy over all records and the newest, beside that of the commonest label."""
-    window = _choose_window(decisions)
+    window, everything = _choose_window(decisions), np.ones(len(decisions.late), dtype=bool)
+    selections = {"all": everything, f"the newest {format_count(window)}": everything.copy()}
+    selections[f"the newest {format_count(window)}"][:-window] = False
+    if decisions.late.any():
+        selections |= {"labels in their record": ~decisions.late, "labels that came later": decisions.late}
     rows = []
-    for name, selected in (
-        ("all", slice(None)),
-        (f"the newest {format_count(window)}", slice(-window, None)),
-    ):
+    for name, selected in selections.items():
+        if not selected.any():
+            continue
         correct, truths = decisions.correct[selected], decisions.truths[selected]
         commonest = np.bincount(truths).max() / len(truths)
         rows.append(
