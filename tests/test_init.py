@@ -283,7 +283,10 @@ def test_a_forecast_goes_as_far_as_its_steps_suggest(
     [
         ("t,y\n" + "2026-01-01,1\n2026-01-02,2\n" * 9, "16 of 18 rows repeat a time of t"),
         ("t,y\n2026-01-01,1\n2026-02-01,2\n2026-03-01,4\n", "the steps of t are 1 month"),
-        ("t,y\n2026-01-01,1\n2026-01-02,2\n2026-01-02T07:00,2\n2026-01-03,3\n", "not evenly spaced"),
+        (
+            "t,y\n2026-01-01,1\n2026-01-02,2\n2026-01-02T07:00,2\n2026-01-03,3\n",
+            "is off that grid; a forecast goes by steps of one length",
+        ),
         ("t,y\n2026-01-01,a\n2026-01-02,b\n", "the label y is 'a', not a number"),
     ],
 )
@@ -340,6 +343,7 @@ def test_dates_with_dots_are_no_decimals(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--from", "no-such.csv"], "there is no file no-such.csv"),
+        (["--from", "."], ". is a folder: name a file in it"),
         (["--from", "topic", "--time", "at"], "--time puts the rows of a file in order"),
         (["--from", "topic", "--task", "forecast"], "a forecast needs --time COLUMN"),
         (["--from", "topic", "--task", "forecast", "--time", "t", "--key", "k"], "leave --key out"),
@@ -489,7 +493,22 @@ def test_the_task_can_be_said(folder: Path) -> None:
     [
         ("a,a,y\n1,2,3\n", {}, "several columns 'a': rename all but one"),
         ("a,b\n1,2\n", {}, "has no column 'y'; it has: a, b"),
-        ("a,y\n1,x\n2,x\n", {}, "the label y has 1 classes"),
+        ("a,y\n1,x\n2,x\n", {}, "the label y is always 'x'; a classification needs rows of two classes"),
+        (
+            "a,y\n" + "".join(f"{n},{n}x\n" for n in range(201)),
+            {},
+            "the label y has 201 different values: is it an identifier?",
+        ),
+        (
+            "a,y\n" + "".join(f"{n},{n}\n" for n in range(201)),
+            {"task": "classification"},
+            "--task regression predicts it as a number",
+        ),
+        (
+            "a;y\n1;1,5\n2;3\n",
+            {"task": "classification"},
+            "has numbers with fractions, such as 1.5, which are no classes",
+        ),
         ("a,y\n1,\n2,NA\n", {}, "the label y is empty"),
         ("a,y\n1,x\n2,z\n", {"task": "regression"}, "the label y is 'x', not a number"),
         ("a,y\n01/02/2026,1\n03/04/2026,2\n", {}, "say --time-format day or month"),
@@ -521,4 +540,24 @@ def test_a_file_without_features_is_refused(folder: Path) -> None:
     write_csv(folder / "rows.csv", ["id", "y"], [[n, n % 2] for n in range(30)])
     done = invoke("init", "rows", "--from", "rows.csv", "--label", "y")
     assert done.exit_code == 1
-    assert "has no column to predict y from" in done.stderr
+    assert (
+        "has no column to predict y from; the others are no features (id: an identifier, each" in done.stderr
+    )
+
+
+def test_what_is_no_table_says_what_to_make_of_it(tmp_path: Path) -> None:
+    for name, text, message in (
+        ("rows.xlsx", "PK", "is a spreadsheet: save its sheet as CSV"),
+        ("rows.json", '[\n {"a": 1, "y": 2}]', "is one JSON array: write an object a line"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(FileError, match=message):
+            infer(tmp_path / name, DraftOptions("y"))
+    (tmp_path / "rows.json").write_text('{"a": 1, "y": true}\n{"a": 2, "y": false}\n')
+    assert infer(tmp_path / "rows.json", DraftOptions("y")).rows == 2
+
+
+def test_a_column_without_a_name_is_left_out_and_told(folder: Path) -> None:
+    write_csv(folder / "rows.csv", ["", "a", "y"], [[n, n * 7 % 11, n % 2] for n in range(30)])
+    draft("unnamed", "rows.csv", "y")
+    assert '# "" is left out: it has no name.' in (folder / "unnamed.py").read_text()

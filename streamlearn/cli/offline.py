@@ -15,13 +15,14 @@ import click
 from streamlearn.cli.targets import takes_pipeline, use_stack_elsewhere
 from streamlearn.errors import ConfigurationError, DataUnavailable, FileError
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.drafts.columns import Column
 from streamlearn.pipelines.drafts.inference import DraftOptions, Inference, Source, infer, infer_table
 from streamlearn.pipelines.drafts.labels import Task
 from streamlearn.pipelines.drafts.module_text import declare_columns, write_module
 from streamlearn.pipelines.registry import registered_names
 from streamlearn.settings import Settings
 
-_FILE_SUFFIXES = {".csv", ".tsv", ".txt", ".gz", ".jsonl", ".ndjson", ".json", ".parquet", ".pq"}
+_FILE_SUFFIXES = {".csv", ".tsv", ".txt", ".gz", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx"}
 _SAMPLE_OFFSETS = 20_000
 """Of a topic so many of the newest are looked at."""
 _SHOWN_RECORDS = 3
@@ -81,7 +82,11 @@ def init(
     is_topic = not Path(source).is_file()
     inference = _infer_topic(source, options) if is_topic else infer(Path(source), options)
     if inference.series is None and not declare_columns(inference).names:
-        raise FileError(f"{source} has no column to predict {label} from")
+        kinds = [f"{column.name or '(no name)'}: {_explain(column)}" for column in inference.columns]
+        raise FileError(
+            f"{source} has no column to predict {label} from"
+            + (f"; the others are no features ({'; '.join(kinds)})" if kinds else "")
+        )
     file = "" if is_topic else _make_relative(Path(source))
     module.write_text(write_module(name, file, inference), encoding="utf-8")
     click.echo(f"{module}: {_describe(inference)}\nRead it, mend what it has guessed wrong, and then:\n")
@@ -93,6 +98,8 @@ def init(
 
 def _infer_topic(topic: str, options: DraftOptions) -> Inference:
     """Tell what a topic's newest records seem to hold; name those that cannot be read."""
+    if Path(topic).is_dir():
+        raise FileError(f"{topic} is a folder: name a file in it")
     if "/" in topic or Path(topic).suffix.lower() in _FILE_SUFFIXES:
         raise FileError(f"there is no file {topic}")
     if options.time is not None and options.task != "forecast":
@@ -143,6 +150,11 @@ def _describe(inference: Inference) -> str:
     parts = [f"{count} {kind}" for kind, count in kinds.items()]
     bad = f"; {inference.source.bad} rows cannot be read" if inference.source.bad else ""
     return f"predicts {label}, {what}, from {inference.rows} rows{bad}; columns: {', '.join(parts)}"
+
+
+def _explain(column: Column) -> str:
+    """Return why a column is no feature."""
+    return f"an identifier, {column.note}" if column.kind == "identifier" else column.note or column.kind
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """A file of rows, whatever its kind, as a raw table: CSV, JSON lines, Parquet."""
 
 import math
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,9 @@ from streamlearn.extras import require_extra
 from streamlearn.lags.readers.csv_files import read_csv_rows
 from streamlearn.lags.readers.raw_table import RawTable
 
-_JSON_LINES = {".jsonl", ".ndjson"}
+_JSON_LINES = {".jsonl", ".ndjson", ".json"}
 _PARQUET = {".parquet", ".pq"}
+_SPREADSHEETS = {".xlsx", ".xls", ".xlsm", ".ods"}
 
 
 class BadRow(NamedTuple):
@@ -28,7 +30,7 @@ class BadRow(NamedTuple):
 def read_file(path: Path) -> tuple[RawTable, list[BadRow]]:
     """Read a file's rows, and those that are none; the kind of file is told by the end of its name.
 
-    `.jsonl` and `.ndjson` have a JSON object a line, `.parquet` is Parquet; all others are CSV, also
+    `.jsonl`, `.ndjson` and `.json` have a JSON object a line, `.parquet` is Parquet; all others are CSV, also
     compressed with gzip.
 
     Raises
@@ -40,6 +42,8 @@ def read_file(path: Path) -> tuple[RawTable, list[BadRow]]:
     """
     bad: list[BadRow] = []
     suffix = path.suffix.lower()
+    if suffix in _SPREADSHEETS:
+        raise FileError(f"{path} is a spreadsheet: save its sheet as CSV, in UTF-8")
     if suffix in _JSON_LINES:
         table = _read_json_lines(path, bad)
     elif suffix in _PARQUET:
@@ -61,8 +65,13 @@ def _read_json_lines(path: Path, bad: list[BadRow]) -> RawTable:
         data = path.read_bytes()
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}") from error
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if re.match(rb"\s*\[\s*\{", data):
+        raise FileError(
+            f"{path} is one JSON array: write an object a line; `jq -c '.[]' {path} > rows.jsonl` does"
+        )
     table, names = RawTable(str(path), []), dict[str, None]()
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -127,9 +127,11 @@ def _infer(table: RawTable, source: Source, options: DraftOptions) -> Inference:
     fields = name_fields([name for name in table.names if name])
     columns = []
     for name in table.names:
-        if not can_rename(name):
+        if not name:
+            columns.append(Column(name, name, "left out", note="it has no name"))
+        elif not can_rename(name):
             columns.append(Column(name, fields[name], "left out", note="its name holds a quote or the like"))
-        elif name and name != label_name:
+        elif name != label_name:
             column = guess_column(
                 table,
                 name,

@@ -60,14 +60,25 @@ def infer_label(
         classes: tuple[Any, ...] = tuple(sorted({bool(to_boolean(value)) for value in present}))
         kind: Kind = "boolean"
     elif is_number and len(numbers) == len(known):
-        classes = tuple(sorted(whole if len(whole) == len(set(numbers)) else set(numbers)))
-        kind = "category"
+        if len(whole) < len(set(numbers)):
+            raise FileError(
+                f"{table.source}: the label {name} has numbers with fractions, such as"
+                f" {next(number for number in numbers if number != int(number))}, which are no classes: leave"
+                " --task classification out, or write the classes as words"
+            )
+        classes, kind = tuple(sorted(whole)), "category"
     else:
         classes, kind = tuple(sorted(set(texts))), "category"
-    if not 2 <= len(classes) <= _MAX_CLASSES:
+    if len(classes) < 2:
         raise FileError(
-            f"{table.source}: the label {name} has {len(classes)} classes;"
-            f" a classification needs 2 to {_MAX_CLASSES}"
+            f"{table.source}: the label {name} is always {show(classes[0])}; a classification needs rows of"
+            " two classes or more"
+        )
+    if len(classes) > _MAX_CLASSES:
+        raise FileError(
+            f"{table.source}: the label {name} has {len(classes)} different values: is it an identifier?"
+            f" A classification takes at most {_MAX_CLASSES} classes"
+            + ("; --task regression predicts it as a number" if is_number else "")
         )
     return task, Column(name, field, kind, may_miss, values=classes, attribute=field), classes
 

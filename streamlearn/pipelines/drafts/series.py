@@ -60,7 +60,10 @@ def infer_series(table: RawTable, time: Column, numbers: Sequence[Column], decim
     try:
         grid = make_grid(times)
     except BadSeries as error:
-        raise FileError(f"{table.source}: {error}") from None
+        raise FileError(
+            f"{table.source}: {error}; a forecast goes by steps of one length: take the mean of each hour,"
+            " say, first"
+        ) from None
     step = (
         (grid.times[1] - grid.times[0]) / np.timedelta64(1, "us") if grid.times.dtype.str == "<M8[us]" else 0
     )
