@@ -34,6 +34,8 @@ from streamlearn.stream.lineage import Lineage
 _LEARN = Path(__file__).parent / "learn.py"
 _TIMEOUT_S = 180.0
 _POLL_S = 0.5
+_SLOT_S = 5.0
+"""Seconds after which a job that does not run is asked whether it waits for a task slot."""
 _PYTHON_ERROR = re.compile(r"(?!Caused by)[\w.]*(Error|Exception)\b: ")
 
 
@@ -120,7 +122,7 @@ def submit(
                 is_enough = answered_to > start + settings.set_aside_in_a_row
                 return is_enough or broker.is_hole(pipeline.topic, answered_to, end, partition)
 
-            echo(_wait_until_begun(settings, pipeline, has_answered, wait_s))
+            echo(_wait_until_begun(settings, pipeline, has_answered, wait_s, echo))
 
 
 def _describe_change(
@@ -176,16 +178,23 @@ def _check_configured(settings: Settings) -> None:
 
 
 def _wait_until_begun(
-    settings: Settings, pipeline: Pipeline, has_answered: Callable[[], bool], wait_s: float
+    settings: Settings,
+    pipeline: Pipeline,
+    has_answered: Callable[[], bool],
+    wait_s: float,
+    echo: Callable[[str], None],
 ) -> str:
     """Wait until all of the job runs and, as `has_answered` tells, learns; return that in words.
+
+    Say so at once where it waits for a task slot.
 
     Raises
     ------
     JobError
         Python code fails in it, or it does not run in time.
     """
-    name, deadline = job_name(pipeline.name), time.monotonic() + wait_s
+    name, start = job_name(pipeline.name), time.monotonic()
+    deadline, shortage = start + wait_s, ""
     while True:
         job = flink_api.newest_job(settings, name)
         trouble = flink_api.find_trouble(settings, job) if job else None
@@ -199,9 +208,15 @@ def _wait_until_begun(
             return f"{name} runs"
         if is_late and runs:
             return f"{name} runs, but has not answered anything within {wait_s:.0f} s: `streamlearn status`"
+        # Flink deploys to a free slot within a second.
+        if job and not runs and time.monotonic() >= start + _SLOT_S:
+            before, shortage = shortage, flink_api.describe_slot_shortage(settings, job)
+            if shortage and not before and not is_late:
+                echo(shortage)
         if is_late:
-            advice = f"has Flink a free task slot? See {settings.flink}"
-            raise JobError(f"{name} does not run yet after {wait_s:.0f} s; {advice}")
+            raise JobError(
+                f"{name} does not run yet after {wait_s:.0f} s; {shortage or f'see {settings.flink}'}"
+            )
         time.sleep(_POLL_S)
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -375,7 +376,32 @@ def test_a_drafted_pipeline_is_served(folder: Path, store: Store, make_app: Make
         "Wohnungs-ID": "BYTES", "Fläche (m²)": "FP64", "2nd": "BYTES", "PLZ": "BYTES", "Bemerkung": "BYTES",
         "Einzug": "BYTES",
     }  # fmt: skip
+    optional = {tensor["name"] for tensor in described["parameters"]["optional_inputs"]}
+    assert optional == {field.encode_name for field in msgspec.structs.fields(pipeline.record)} - {
+        "Miete €", *(tensor["name"] for tensor in described["inputs"])
+    }  # fmt: skip
+    assert optional
     assert client.get("/openapi.json").status_code == 200
+
+
+def test_a_drafted_forecast_names_the_time_it_is_made_at(
+    folder: Path, store: Store, make_app: MakeApp
+) -> None:
+    write_load(folder)
+    text = (folder / "load.csv").read_text(encoding="utf-8-sig")
+    (folder / "load.csv").write_text(text.replace("ts;", "Uhrzeit;", 1))
+    pipeline = draft("load", "load.csv", "Load (MW)", "--task", "forecast", "--time", "Uhrzeit")
+    assert pipeline.dataset is not None
+    rows = [encode(record) for record in islice(pipeline.dataset.records(passes=1), 60)]
+    records, learner = [pipeline.codec.decode(row) for row in rows], pipeline.new_learner()
+    for number, record in enumerate(records, start=1):
+        predict_then_learn(learner, [record], number)
+    put(store, pipeline, learner)
+    client = make_app(pipelines="load").test_client()
+    assert client.get("/v2/models/load/forecast").get_json()["ts"] == "2025-03-03 11:00:00"
+    body = {"records": [json.loads(row) for row in rows[:30]]}
+    answer = client.post("/v2/models/load/forecast", json=body)
+    assert answer.get_json()["ts"] == str(records[29].uhrzeit)
 
 
 def test_the_module_says_what_to_do_next_and_is_not_overwritten(folder: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from flink_answers import serve_answers
 from helpers import ListStream, Make, commit, inputs
 
-from streamlearn.operations.flink_api import Trouble
+from streamlearn.operations.flink_api import Job, Trouble, describe_slot_shortage
 from streamlearn.operations.job_state import describe_trouble, find_gap
 from streamlearn.settings import Settings
 
@@ -52,6 +52,37 @@ def test_a_job_that_is_not_there_is_told_with_what_submits_it() -> None:
 def test_a_job_that_was_ended_by_hand_is_told_with_what_resumes_it(state: str) -> None:
     reason = f"the job was {state.lower()} by hand; `streamlearn train digits` resumes it"
     assert describe(job(state), failed_before_s=(0,)) == Trouble(reason, lasts=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "free", "total", "words"),
+    [
+        (
+            "SCHEDULED",
+            0,
+            2,
+            "all 2 are taken (digits: learn, pm25: learn). `streamlearn reset NAME` frees one",
+        ),
+        ("SCHEDULED", 0, 2, "STREAMLEARN_FLINK_SLOTS=4 scripts/up"),
+        ("SCHEDULED", 0, 0, "waits for a TaskManager"),
+        ("SCHEDULED", 1, 2, ""),
+        ("DEPLOYING", 0, 2, ""),
+    ],
+)
+def test_a_job_that_no_slot_is_free_for_says_who_has_them(
+    status: str, free: int, total: int, words: str
+) -> None:
+    names = ("digits: learn", "pm25: learn", "mine: learn")
+    answers: dict[str, object] = {
+        "/jobs/overview": {"jobs": [job("RUNNING", number, name) for number, name in enumerate(names)]},
+        "/jobs/j2": {"vertices": [{"status": status}]},
+        "/overview": {"slots-available": free, "slots-total": total},
+    }
+    with serve_answers(answers) as port:
+        settings = Settings(flink=f"http://127.0.0.1:{port}")
+        shortage = describe_slot_shortage(settings, Job("j2", "mine: learn", "RUNNING", 2))
+    assert words in shortage
+    assert bool(words) == bool(shortage)
 
 
 def test_an_older_job_that_was_cancelled_is_not_told_of_one_that_runs() -> None:

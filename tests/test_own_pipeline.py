@@ -1,5 +1,6 @@
 """The page on your own pipeline, followed to the letter: its code, through Kafka and Flink."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -19,6 +20,7 @@ from stacks import ROOT, Stack
 from streamlearn.cli.main import main
 from streamlearn.engine import check
 from streamlearn.pipelines.registry import load
+from streamlearn.stream.records import encode
 from streamlearn.waiting import wait_until
 
 PAGE = (ROOT / "docs" / "your-own-pipeline.md").read_text()
@@ -51,6 +53,9 @@ def test_the_file_on_the_page_becomes_the_module_on_the_page(folder: Path) -> No
         assert done.exit_code == 0, done.output
         assert "✗" not in done.output
     assert re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1] in (folder / "orders.py").read_text()  # type: ignore[index]
+    request = re.search(r"orders:predict --data '(.*?)'", PAGE, re.DOTALL)[1]  # type: ignore[index]
+    (instance,) = json.loads(request)["instances"]
+    assert load("orders").codec.decode(encode(instance)).distance_km == 9.4
 
 
 def test_the_page_runs_on_the_real_stack(stack: Stack, tmp_path: Path) -> None:

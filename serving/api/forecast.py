@@ -65,7 +65,7 @@ def forecast_from_stream(name: str) -> Response:
     answer = learner.answer([])[0]
     assert learner.latest is not None
     record_predictions(name, g.request_id, served, [])
-    return _make_response(name, served, learner.latest["ts"], answer)
+    return _make_response(name, served, _name_time(name, learner.latest["ts"]), answer)
 
 
 @blueprint.post("/<name>/forecast")
@@ -87,7 +87,15 @@ def forecast_from_records(name: str) -> Response:
     answer = call_model(lambda: learner.answer(records)[0], "records")
     newest = max(records, key=series.step)
     record_predictions(name, g.request_id, served, records)
-    return _make_response(name, served, getattr(newest, "ts", ""), answer)
+    time = _name_time(name, str(getattr(newest, "ts", series.step(newest))))
+    return _make_response(name, served, time, answer)
+
+
+def _name_time(name: str, ts: str) -> str:
+    """Return a time as people read it: where records have no field `ts`, it is the number of a step."""
+    pipeline = find_cache(name).pipeline
+    has_own = any(field.name == "ts" for field in msgspec.structs.fields(pipeline.record))
+    return ts if has_own else pipeline.display.name_step(int(ts))
 
 
 def resolve_forecaster(name: str) -> tuple[Served, Learner]:

@@ -20,6 +20,7 @@ from streamlearn.learning import curves
 from streamlearn.learning.learner import Learning, SeriesSpec
 from streamlearn.learning.ranges import repeat_ranges
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.display import Display
 from streamlearn.storage.versions import Restore
 
 WINDOW = 500
@@ -151,7 +152,7 @@ def make_message(watch: Watch) -> Message:
     series = None if spec is None else select_newest_run(answers, pipeline, spec)
     if spec is not None and series is not None:
         residuals, persistence = curves.compute_residuals(series, spec.horizons)
-        outlook = _make_outlook(series, residuals, spec, answers[-1])
+        outlook = _make_outlook(series, residuals, spec, answers[-1], pipeline.display)
         errors = _make_errors(series, residuals, persistence, spec.horizons)
         curve = _make_shortest_horizon_curve(errors)
     return Message(
@@ -256,12 +257,16 @@ def select_newest_run(
 
 
 def _make_outlook(
-    series: curves.Series, residuals: curves.Floats, spec: SeriesSpec, newest: dict[str, Any]
+    series: curves.Series,
+    residuals: curves.Floats,
+    spec: SeriesSpec,
+    newest: dict[str, Any],
+    display: Display,
 ) -> Outlook:
     low, high = _find_range(series, spec, newest).T
     forecast, last = series.forecasts[-1], int(series.steps[-1])
     return Outlook(
-        ts=str(newest.get("ts", last)),
+        ts=str(newest.get("ts", display.name_step(last))),
         steps=series.steps[-WEEK:].tolist(),
         values=_round(series.values[-WEEK:]),
         ahead=[last + horizon for horizon in spec.horizons],

@@ -43,6 +43,8 @@ class Signature:
     """The tensors of all fields of a record, by name."""
     inputs: list[Tensor]
     """Those that a client must send."""
+    optional_inputs: list[Tensor]
+    """Those that a client may send."""
     outputs: list[Tensor]
     label_field: str | None
     placeholder_label: dict[str, Any]
@@ -70,6 +72,9 @@ def _make_signature(pipeline: Pipeline) -> Signature:
     return Signature(
         fields=tensors,
         inputs=[tensor for tensor in tensors.values() if tensor.name in required - {label}],
+        optional_inputs=[
+            tensor for tensor in tensors.values() if tensor.name not in required and tensor.name != label
+        ],
         outputs=[
             Tensor(
                 field.name,
@@ -89,6 +94,11 @@ def _make_signature(pipeline: Pipeline) -> Signature:
 def describe_inputs(pipeline: Pipeline) -> list[Tensor]:
     """Return the tensors that a client must send."""
     return find_signature(pipeline).inputs
+
+
+def describe_optional_inputs(pipeline: Pipeline) -> list[Tensor]:
+    """Return the tensors that a client may send: of fields that have a default."""
+    return find_signature(pipeline).optional_inputs
 
 
 def describe_outputs(pipeline: Pipeline, learner: Learner | None = None) -> list[Tensor]:
@@ -132,7 +142,7 @@ def read_records(pipeline: Pipeline, arrays: dict[str, Array], max_rows: int) ->
     tensors, required = signature.fields, [tensor.name for tensor in signature.inputs]
     if unknown := sorted(arrays.keys() - tensors.keys()):
         raise BadRequest(
-            f"there is no input {unknown[0]!r}; the inputs are: {', '.join(required)}", field="inputs"
+            f"there is no input {unknown[0]!r}; the inputs are: {', '.join(tensors)}", field="inputs"
         )
     if missing := [name for name in required if name not in arrays]:
         raise BadRequest(f"input {missing[0]!r} is missing", field="inputs")

@@ -144,6 +144,8 @@ def describe_model(name: str, version: str | None = None) -> Response:
         "samples": score.samples,
         **score.summary(),
     }
+    if optional := signature.describe_optional_inputs(cache.pipeline):
+        metadata.parameters["optional_inputs"] = msgspec.to_builtins(optional)
     waiting = getattr(served.learner, "waiting", None)
     if waiting is not None:
         metadata.parameters |= {"waiting_for_labels": len(waiting), "let_go": waiting.let_go}

@@ -18,6 +18,8 @@ _RECENT_S = 60.0
 
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
 """The states that a job does not leave by itself."""
+_WAITING = frozenset({"CREATED", "SCHEDULED"})
+"""The states of a task that has no slot."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,22 @@ def runs_whole(settings: Settings, job: Job) -> bool:
 def count_free_slots(settings: Settings) -> int:
     """Return how many task slots no job has."""
     return int(call(settings, "/overview")["slots-available"])
+
+
+def describe_slot_shortage(settings: Settings, job: Job) -> str:
+    """Return in words that a job waits for a task slot, and what to do; empty where it does not."""
+    vertices = call(settings, f"/jobs/{job.id}").get("vertices", [])
+    overview = call(settings, "/overview")
+    if not vertices or overview["slots-available"] or any(v["status"] not in _WAITING for v in vertices):
+        return ""
+    total, others = overview["slots-total"], sorted(list_live_names(settings) - {job.name})
+    if not total:
+        return f"{job.name} waits for a TaskManager: `streamlearn status` tells whether there is one"
+    return (
+        f"{job.name} waits for a free task slot: all {total} are taken ({', '.join(others)})."
+        " `streamlearn reset NAME` frees one; to have more, stop the stack and start it with"
+        f" STREAMLEARN_FLINK_SLOTS={total + 2} scripts/up"
+    )
 
 
 def list_live_names(settings: Settings) -> set[str]:

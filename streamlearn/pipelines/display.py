@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,21 @@ class Display:
     bands_source: str = ""
     picture: tuple[int, int] | None = None
     drivers: Mapping[str, Label] = field(default_factory=dict)
+
+    def name_step(self, step: int) -> str:
+        """Return the time of a step; its number where steps are numbers.
+
+        >>> Display(step_s=3600).name_step(491_152), Display().name_step(7)
+        ('2026-01-11 16:00:00', '7')
+        """
+        try:
+            return (
+                str(datetime(1970, 1, 1) + timedelta(seconds=self.step_s * step))
+                if self.step_s
+                else str(step)
+            )
+        except OverflowError:
+            return str(step)
 
     def driver(self, name: str) -> Label:
         """Return a driver's label."""
