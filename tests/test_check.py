@@ -1,5 +1,6 @@
 """`streamlearn check`: what is wrong with a pipeline is noticed, by the check that is there for it."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +70,22 @@ def test_an_honest_pipeline_passes_every_check() -> None:
     findings = list(check(make_trips(), TRIPS))
     assert all(finding.passed for finding in findings), findings
     assert not any(finding.noted for finding in findings), findings
-    assert len(findings) == 11
+    assert len(findings) == 12
+
+
+def slow(trips: Any) -> Any:
+    """Features that take 3 ms of CPU time a record."""
+    end = time.process_time() + 0.003 * len(trips)
+    while time.process_time() < end:
+        pass
+    return plain(trips)
+
+
+def test_what_is_slow_is_told_with_what_to_do() -> None:
+    slowness = find(make_trips(features=slow), "it is slow", TRIPS[:40])
+    assert (slowness.passed, slowness.noted) == (True, True)
+    assert "take a smaller model or fewer features, or a topic of several partitions" in slowness.detail
+    assert not find(make_trips(), "it is fast enough").noted
 
 
 def test_an_estimator_that_cannot_learn_from_a_stream_is_told_with_what_to_take() -> None:

@@ -41,7 +41,7 @@ def test_the_check_on_the_page_passes(folder: Path) -> None:
     (folder / "tumours.py").write_text(MODULE)
     done = CliRunner().invoke(main, find_command("check"))
     assert done.exit_code == 0, done.output
-    assert done.stdout.count("✓") == 12
+    assert done.stdout.count("✓") == 13
 
 
 def test_the_file_on_the_page_becomes_the_module_on_the_page(folder: Path) -> None:

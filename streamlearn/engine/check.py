@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,8 @@ _RESUMES = 16
 _WORKER_RECORDS = 50
 _WORKER_S = 120
 _ROUND_TRIP = "its state survives a round trip, without pickle"
+_SLOW_US = 2000
+"""From so much CPU time a record on, speed should be looked at."""
 _SHOWN = 3
 """How many examples a sentence names."""
 
@@ -100,8 +103,11 @@ def _check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
         return
     yield from _check_on_worker(pipeline, values)
     yield _check_predict(pipeline, records)
+    start_s = time.process_time()
     learner = _learn_all(pipeline, records, _CUTS[-1])
+    cost_us = 1e6 * (time.process_time() - start_s) / len(records)
     yield _check_score(learner, len(records))
+    yield _judge_speed(cost_us)
     yield (round_trip := _check_round_trip(pipeline, learner))
     if not round_trip.passed:
         return
@@ -171,6 +177,17 @@ def _check_score(learner: Learner, count: int) -> Finding:
             f"; {', '.join(worse)} is worse than the baseline's, which learns nothing: scale the features"
         )
     return Finding("it learns", learner.trained, detail, noted=bool(worse))
+
+
+def _judge_speed(cost_us: float) -> Finding:
+    """Tell how many records a second can be learned, snapshots and Kafka left out."""
+    is_slow = cost_us >= _SLOW_US
+    detail = f"{cost_us:,.0f} µs a record to predict and learn, at most {1e6 / max(cost_us, 1):,.0f} a second"
+    if is_slow:
+        detail += (
+            "; where more come, take a smaller model or fewer features, or a topic of several partitions"
+        )
+    return Finding("it is slow" if is_slow else "it is fast enough for most streams", True, detail, is_slow)
 
 
 def _check_round_trip(pipeline: Pipeline, learner: Learner) -> Finding:
