@@ -27,8 +27,8 @@ _LOCAL_ORIGIN = re.compile(r"\Ahttps?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _REDIS_TIMEOUT_S = 1
 
-LIMITED = "feedback.send_feedback"
-"""The endpoint that has a rate limit."""
+LIMITED = frozenset({"feedback.send_feedback", "asking.ask"})
+"""The endpoints that have a rate limit."""
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 
@@ -69,8 +69,9 @@ def register(app: Flask, settings: Settings) -> None:
     app.config["API_TOKEN"] = settings.api_token
     app.config["RATELIMIT_STORAGE_URI"] = settings.redis
     app.config["RATELIMIT_STORAGE_OPTIONS"] = _make_storage_options(settings)
-    # Only feedback has a limit. The limiter would ask Redis for every request, and wait for one that hangs.
-    limiter.init_app(_Hooks(app, lambda: request.endpoint == LIMITED))  # type: ignore[arg-type]
+    # Only what goes to the stream has a limit. The limiter would ask Redis for every request, and wait for
+    # one that hangs.
+    limiter.init_app(_Hooks(app, lambda: request.endpoint in LIMITED))  # type: ignore[arg-type]
     CORS(
         _Hooks(app, lambda: "HTTP_ORIGIN" in request.environ),  # type: ignore[arg-type]
         origins=_LOCAL_ORIGIN,

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask
 
 from serving import access, errors, files, openapi, telemetry
-from serving.api import feedback, forecast, lags, versions
+from serving.api import asking, feedback, forecast, lags, versions
 from serving.bodies import BodyReader
 from serving.drawing import digits
 from serving.pages import routes as pages
@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     telemetry.register(app, metrics_dir)
     errors.register(app)
     access.register(app, settings)
-    for routes in (v2, repository, v1, forecast, lags, versions, digits):
+    for routes in (v2, repository, v1, forecast, asking, lags, versions, digits):
         app.register_blueprint(routes.blueprint)
     feedback.register(app, settings)
     pages.register(app)

@@ -20,7 +20,6 @@ from streamlearn.engine.answering import Answering, cut_into_chunks
 from streamlearn.engine.verify import verify
 from streamlearn.errors import BadRequest, ConfigurationError
 from streamlearn.learning import LabelsLater, Tabular
-from streamlearn.learning.learner import Learner
 from streamlearn.pipelines import Pipeline
 from streamlearn.reports.contents import build_contents
 from streamlearn.reports.decisions import arrange_decisions
@@ -76,7 +75,7 @@ def make_records(count: int, delay: int) -> list[dict[str, Any]]:
 
 def answer_all(
     pipeline: Pipeline, records: list[dict[str, Any]], cuts: list[int], *, resume: bool = False
-) -> tuple[Learner, list[dict[str, Any]]]:
+) -> tuple[Any, list[dict[str, Any]]]:
     rows = [Input(0, number, encode(record)) for number, record in enumerate(records)]
     answering = Answering(pipeline, "aaaa", "", lambda version: pipeline.new_learner())
     learner, answers = pipeline.new_learner(), []

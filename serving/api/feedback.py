@@ -50,7 +50,7 @@ class FeedbackRequest(msgspec.Struct):
     For several rows, `labels` holds one label for each.
     """
 
-    id: str | None = None
+    id: str | int | None = None
     inputs: list[InputTensor] | dict[str, Any] | None = None
     record: dict[str, Any] | None = None
     label: Any = None
@@ -77,7 +77,9 @@ class Sender:
         self._lock = threading.Lock()
         self._connection: _Connection | None = None
 
-    def send(self, pipeline: Pipeline, values: list[bytes]) -> list[tuple[int, int]]:
+    def send(
+        self, pipeline: Pipeline, values: list[bytes], headers: list[tuple[str, bytes]] = _HEADERS
+    ) -> list[tuple[int, int]]:
         """Append records to a pipeline's input topic; return where they stand once every replica has them.
 
         That is partition and offset of each.
@@ -94,7 +96,7 @@ class Sender:
         try:
             futures = [
                 connection.client.send(
-                    pipeline.topic, value=value, partition=connection.place(pipeline, value), headers=_HEADERS
+                    pipeline.topic, value=value, partition=connection.place(pipeline, value), headers=headers
                 )
                 for value in values
             ]
@@ -180,6 +182,21 @@ def register(app: Flask, settings: Settings) -> None:
     app.register_blueprint(blueprint)
 
 
+def limit_rate() -> str:
+    """Return how often a client may send something to the stream."""
+    return str(current_app.config["FEEDBACK_RATE"])
+
+
+def refuse_where_off() -> None:
+    """Raise `NotAllowed` where this server sends nothing to the stream."""
+    if not current_app.config["FEEDBACK"]:
+        raise NotAllowed(
+            "this server takes no feedback; STREAMLEARN_FEEDBACK=on allows it",
+            code="feedback_off",
+            status=403,
+        )
+
+
 @blueprint.post("/<name>/feedback")
 @describe_route(
     FeedbackAnswer,
@@ -189,16 +206,11 @@ def register(app: Flask, settings: Settings) -> None:
     json=FeedbackRequest,
     security={"token": []},
 )
-@limiter.limit(lambda: str(current_app.config["FEEDBACK_RATE"]))
+@limiter.limit(limit_rate)
 @require_token
 def send_feedback(name: str) -> Response:
     """Send labelled records to the stream: a recent prediction's id, or the inputs, with the right label."""
-    if not current_app.config["FEEDBACK"]:
-        raise NotAllowed(
-            "this server takes no feedback; STREAMLEARN_FEEDBACK=on allows it",
-            code="feedback_off",
-            status=403,
-        )
+    refuse_where_off()
     pipeline = find_cache(name).pipeline
     body = tensors.decode_body(request.get_data(), FeedbackRequest, "feedback")
     if body.id is not None and (late_label := pipeline.learning.late_label(pipeline.record)):
@@ -258,10 +270,10 @@ def _find_records(pipeline: Pipeline, body: FeedbackRequest) -> list[dict[str, A
     """Return the records that a request sends, or those of the prediction whose id it names."""
     if body.id is not None:
         recent: RecentPredictions = current_app.extensions["recent"]
-        records = recent.find(pipeline.name, body.id)
+        records = recent.find(pipeline.name, str(body.id))
         if not records:
             raise BadRequest(
-                f"no recent prediction of at most {MAX_ROWS} rows has the id {body.id[:128]!r};"
+                f"no recent prediction of at most {MAX_ROWS} rows has the id {str(body.id)[:128]!r};"
                 " send its `inputs` instead",
                 field="id",
             )

@@ -3,6 +3,9 @@
 A record that has an id and no label is predicted, and waits. Its label is a record of its own, of two fields:
 the id and the label. When it arrives, the features are learned as they were, once, and the label is scored
 against the answer that was given. What waits is bounded: the newest are kept, and the oldest let go.
+
+A record that the server was asked about, and has answered, comes with that answer, in its field
+`answer_given`: then this is the answer against which its label is scored.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +20,9 @@ from numpy.typing import NDArray
 from streamlearn.errors import BadRecord, ConfigurationError
 
 Answer = dict[str, Any]
+
+ANSWER_GIVEN = "answer_given"
+"""The field of a record that was answered before it came into the stream."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,13 @@ class LabelsLater:
 
 class LateLabel(msgspec.Struct, forbid_unknown_fields=True):
     """The base class of records that hold a label alone: see `make_late_label`."""
+
+
+class GivenAnswer(msgspec.Struct):
+    """What the server has answered, and by which version."""
+
+    predict_y: Any = None
+    model_version: str = ""
 
 
 class Waiting(NamedTuple):
@@ -157,6 +170,31 @@ def make_late_label(record: type[Any], id_field: str, label_field: str) -> type[
     return cast(type[LateLabel], late)
 
 
+def make_answered_record(record: type[Any]) -> type[Any]:
+    """Return the struct of a record that may come with the answer that was given: one more field.
+
+    Raises
+    ------
+    ConfigurationError
+        The record type has a field of that name.
+    """
+    if any(ANSWER_GIVEN in (field.name, field.encode_name) for field in msgspec.structs.fields(record)):
+        raise ConfigurationError(
+            f"labels_later: {record.__name__} cannot have a field {ANSWER_GIVEN}: it holds what the server"
+            " has answered"
+        )
+    given = (ANSWER_GIVEN, GivenAnswer | None, None)
+    return msgspec.defstruct(
+        record.__name__, [given], bases=(record,), rename={ANSWER_GIVEN: ANSWER_GIVEN}, kw_only=True
+    )
+
+
+def find_given_answer(record: Any) -> GivenAnswer | None:
+    """Return the answer that a record came with, if it did."""
+    given = getattr(record, ANSWER_GIVEN, None)
+    return given if isinstance(given, GivenAnswer) else None
+
+
 def list_lessons(
     records: Sequence[Any],
     identities: Sequence[Any],
@@ -168,7 +206,7 @@ def list_lessons(
     """Yield what a chunk teaches, in its order, while its records begin to wait, and late labels come.
 
     `features` yields those of the records that are no late labels; `answers` holds what was predicted for
-    each of these, and anything for a late label.
+    each of these, and anything for a late label. The answer that a record came with stands in its place.
 
     Raises
     ------
@@ -180,8 +218,9 @@ def list_lessons(
             asked = waiting.take(identity)
             yield Lesson(row, asked.x, label, asked.answer)
             continue
-        x = next(features)
+        x, given = next(features), find_given_answer(record)
+        answer = answers[row] if given is None else given.predict_y
         if label is not None:
-            yield Lesson(row, x, label, answers[row])
+            yield Lesson(row, x, label, answer)
         elif identity is not None:
-            waiting.add(identity, x, answers[row])
+            waiting.add(identity, x, answer)

@@ -132,6 +132,10 @@ class Learning(ABC):
         """
         return None
 
+    def answered_record(self, record: type[Any]) -> type[Any] | None:
+        """Return the struct of records that were answered before they came, where labels may come later."""
+        return None
+
     def label_of(self, record: Any) -> Any:
         """Return a record's label, or None where it has none, or where this kind has no labels."""
         return getattr(record, self.label_field) if self.label_field else None

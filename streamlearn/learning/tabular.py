@@ -13,11 +13,14 @@ from streamlearn.errors import BadRecord, ConfigurationError, NoModel
 from streamlearn.learning.classification import classify
 from streamlearn.learning.columns import Columns
 from streamlearn.learning.labels_later import (
+    ANSWER_GIVEN,
     LabelsLater,
     LateLabel,
     Lesson,
     WaitingRecords,
+    find_given_answer,
     list_lessons,
+    make_answered_record,
     make_late_label,
 )
 from streamlearn.learning.learner import (
@@ -120,6 +123,10 @@ class Tabular(Learning):
             return None
         return make_late_label(record, self.labels_later.id, self.label)
 
+    def answered_record(self, record: type[Any]) -> type[Any] | None:
+        """Return the struct of a record that came with the answer that was given, where labels come later."""
+        return None if self.labels_later is None else make_answered_record(record)
+
     def label_of(self, record: Any) -> Any:
         """Return a record's label, or None where it has none."""
         return getattr(record, self.label) if isinstance(self.label, str) else self.label(record)
@@ -208,10 +215,23 @@ class TabularLearner(Learner):
         return self.model is not None
 
     def rejection_reason(self, record: Any) -> str | None:
-        """Return why a record's label cannot be learned."""
-        label = self._label_of(record)
-        if label is None:
+        """Return why a record's label, or the answer that it came with, cannot be taken."""
+        label, given = self._label_of(record), find_given_answer(record)
+        reason = None if label is None else self._judge_label(label)
+        return reason if reason or given is None else self._judge_answer(given.predict_y)
+
+    def _judge_answer(self, predicted: Any) -> str | None:
+        """Return why something can be no answer that was given, None where it can."""
+        if predicted is None:
             return None
+        is_number = isinstance(predicted, int | float) and not isinstance(predicted, bool)
+        if self._spec.classes is None and not is_number:
+            return f"{ANSWER_GIVEN}: {predicted!r} is not a number"
+        reason = self._judge_label(predicted)
+        return None if reason is None else f"{ANSWER_GIVEN}: {reason}"
+
+    def _judge_label(self, label: Any) -> str | None:
+        """Return why something can be no label, None where it can."""
         if self._open is not None:
             return self._open.rejection_reason(label)
         if self._class_of is not None:

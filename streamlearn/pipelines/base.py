@@ -94,7 +94,8 @@ class Pipeline:
     def codec(self) -> Codec:
         """Reads this pipeline's records and writes its predictions."""
         late_label = self.learning.late_label(self.record)
-        return Codec(self.record, self.passthrough_fields, self.learning.answer_fields, late_label)
+        answered = self.learning.answered_record(self.record)
+        return Codec(self.record, self.passthrough_fields, self.learning.answer_fields, late_label, answered)
 
     @property
     def label_name(self) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from streamlearn.errors import BadRecord, NotSupported
+from streamlearn.learning.labels_later import ANSWER_GIVEN
 
 DEAD_LETTER_SUFFIX = ".dead_letter"
 CONTROL_SUFFIX = ".control"
@@ -21,6 +22,8 @@ MAX_RECORD_BYTES = 1 << 20
 """The largest record that a pipeline takes (1 MiB). Kafka's own limit is on what it gets compressed."""
 
 encode = msgspec.json.Encoder().encode
+
+_ANSWER_GIVEN = f'"{ANSWER_GIVEN}"'.encode()
 
 T = TypeVar("T")
 
@@ -83,6 +86,8 @@ class Codec:
         The fields that the learner adds, such as `predict_y`.
     late_label
         The struct of records that hold a label alone, if there may be such.
+    answered
+        The struct of records that come with the answer that was given, if there may be such.
     """
 
     def __init__(
@@ -91,7 +96,9 @@ class Codec:
         passthrough_fields: Sequence[str],
         answer_fields: Sequence[str],
         late_label: type[Any] | None = None,
+        answered: type[Any] | None = None,
     ) -> None:
+        self._decode_answered = msgspec.json.Decoder(answered).decode if answered else None
         self._decode_late_label = msgspec.json.Decoder(late_label).decode if late_label else None
         self._decode_strictly = msgspec.json.Decoder(record).decode
         _check_names(passthrough_fields, answer_fields)
@@ -121,6 +128,10 @@ class Codec:
             raise BadRecord("the value is null")
         check_size(value)
         try:
+            if self._decode_answered is not None and _ANSWER_GIVEN in value:
+                # A field of that name that somebody else means is none that the record knows.
+                with suppress(msgspec.ValidationError):
+                    return decode_whole_numbers(value, self._decode_answered)
             try:
                 return self._decode_strictly(value)
             except msgspec.ValidationError:
