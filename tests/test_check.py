@@ -73,6 +73,28 @@ def test_an_honest_pipeline_passes_every_check() -> None:
     assert len(findings) == 12
 
 
+class Fragile(SGDRegressor):
+    """Cannot predict any more after a large number, which it has learned without a word."""
+
+    def partial_fit(self, X: Any, y: Any) -> Any:  # noqa: N803
+        self.is_spoiled_ = getattr(self, "is_spoiled_", False) or bool(np.abs(X).max() > 100)
+        return super().partial_fit(np.clip(X, -1, 1), y)
+
+    def predict(self, X: Any) -> Any:  # noqa: N803
+        if self.is_spoiled_:
+            raise ValueError("it is spoiled")
+        return super().predict(np.clip(X, -1, 1))
+
+
+def test_a_model_that_an_odd_record_spoils_is_told_with_what_keeps_it_out() -> None:
+    trips = make_trips(estimator=Fragile, trusted_types=("test_check.Fragile",))
+    finding = find(trips, "good records are answered afterwards")
+    assert not finding.passed
+    assert (
+        "ValueError: it is spoiled; an odd one has spoiled the model: keep it out by bounds" in finding.detail
+    )
+
+
 def slow(trips: Any) -> Any:
     """Features that take 3 ms of CPU time a record."""
     end = time.process_time() + 0.003 * len(trips)

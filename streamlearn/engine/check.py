@@ -269,7 +269,10 @@ def _check_odd_records(trial: "_Trial", values: Sequence[bytes]) -> Iterator[Fin
     still = trial.answer(values[:_WORKER_RECORDS])
     dead = [output for output in still if output.topic == pipeline.dead_letter_topic]
     if dead and pipeline.learning.series is None:
-        detail = f"a good record is set aside afterwards: {json.loads(dead[0].value)['reason']}"
+        detail = (
+            f"a good record is set aside afterwards: {json.loads(dead[0].value)['reason']}; an odd one has"
+            " spoiled the model: keep it out by bounds in the record type, such as Meta(ge=0, le=100)"
+        )
         yield Finding("good records are answered afterwards", False, detail)
     if own_errors:
         examples = _list_some([f"{what}: {reason}" for what, reason in own_errors.items()])
