@@ -180,3 +180,16 @@ def test_the_declaration_stands_in_the_definition_as_it_is() -> None:
         "texts": [["comment", 16]],
         "times": [["at", "iso"]],
     }
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (Columns(numbers=("kms",)), "Ride has no field 'kms', which is to be read; is it 'km'?"),
+        (Columns(texts={"zzz": 8}), "no field 'zzz', which is to be read; its fields: km, night, city"),
+    ],
+)
+def test_a_field_that_the_record_lacks_is_named(columns: Columns, message: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Pipeline("rides", "rides", "rides_paid", Ride, Tabular(columns, "paid", Standardized), {})
+    assert message in str(refused.value)

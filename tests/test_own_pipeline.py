@@ -141,6 +141,13 @@ class Own(SGDClassifier):
     pass
 """,
     "cannot be loaded": "import nothing_like_it\n",
+    "cannot be loaded: invalid syntax, in ": "clas Row:\n",
+    "spoiled.py, line 1: clas Row:": "clas Row:\n",
+    "cannot be loaded: ZeroDivisionError: division by zero, in ": "x = 1\ny = x / 0\n",
+    "spoiled.py, line 2: y = x / 0": "x = 1\ny = x / 0\n",
+    "Biopsy has no field 'diagnosi', which is to be read; is it 'diagnosis'?": MODULE.replace(
+        'label="diagnosis"', 'label="diagnosi"'
+    ),
     "not a Pipeline": "pipeline = 3\n",
 }
 

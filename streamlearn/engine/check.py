@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,14 +25,13 @@ from streamlearn.estimators.river_objects import NotStorable
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
-from streamlearn.pipelines.user_code import find_user_code
+from streamlearn.pipelines.user_code import find_user_code, locate_error
 from streamlearn.settings import inherit_env
 from streamlearn.storage import snapshot
 from streamlearn.stream.ports import Input, Output
 from streamlearn.stream.records import encode
 
 _LINEAGE = "check"
-_PROJECT = str(Path(__file__).parent.parent)
 _OWN = Path(__file__).parent.parent.parent
 """Where this package stands: workers have it."""
 _CUTS = (1, 7, 64)
@@ -76,20 +74,11 @@ def check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
         except NotStorable as error:
             yield Finding(_ROUND_TRIP, False, str(error))
         except Exception as error:  # whatever the pipeline's own code raises
-            yield Finding("its code runs", False, f"{describe(error)}{_locate(error)}")
+            yield Finding("its code runs", False, f"{describe(error)}{locate_error(error)}")
     lines = [f"{item.category.__name__}: {item.message}".splitlines()[0] for item in caught]
     texts = list(dict.fromkeys(lines))
     if texts:
         yield Finding("its code warns", True, f"{len(caught)} times; {_list_some(texts)}", noted=True)
-
-
-def _locate(error: Exception) -> str:
-    """Return where in code of one's own an error was raised, else an empty text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame for frame in frames if not frame.filename.startswith((_PROJECT, sys.prefix, sys.base_prefix))
-    ]
-    return f", in {own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
 
 
 def _check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
@@ -257,7 +246,7 @@ def _check_odd_records(trial: "_Trial", values: Sequence[bytes]) -> Iterator[Fin
         try:
             (output,) = trial.answer([odd.value])
         except Exception as error:
-            detail = f"{odd.what}: {describe(error)}{_locate(error)}"
+            detail = f"{odd.what}: {describe(error)}{locate_error(error)}"
             yield Finding("no odd record ends the stream", False, detail)
             return
         if output.topic == pipeline.dead_letter_topic:
@@ -344,7 +333,7 @@ def answer_from_stdin() -> None:
     try:
         _Trial(load(sys.argv[1])).answer(values)
     except Exception as error:
-        sys.exit(f"{describe(error)}{_locate(error)}")
+        sys.exit(f"{describe(error)}{locate_error(error)}")
 
 
 def _have_same_state(pipeline: Pipeline, left: Learner, right: Learner) -> bool:

@@ -77,8 +77,7 @@ class Columns:
     times: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        fields = [*self.numbers, *self.categories, *self.hashed, *self.texts, *self.times]
-        twice = sorted({name for name in fields if fields.count(name) > 1})
+        twice = sorted({name for name in self.fields if self.fields.count(name) > 1})
         if twice:
             raise ConfigurationError(f"Columns declares {', '.join(twice)} more than once")
         for name, buckets in {**self.hashed, **self.texts}.items():
@@ -89,6 +88,11 @@ class Columns:
                 raise ConfigurationError(
                     f"Columns has the time {name} as {form!r}; it may be one of iso, {', '.join(_PER_SECOND)}"
                 )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields that are read."""
+        return (*self.numbers, *self.categories, *self.hashed, *self.texts, *self.times)
 
     @property
     def names(self) -> tuple[str, ...]:

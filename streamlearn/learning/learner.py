@@ -125,6 +125,11 @@ class Learning(ABC):
         """The field of a record that holds the label as it stands; None where there is no such field."""
         return None
 
+    @property
+    def fields_read(self) -> tuple[str, ...]:
+        """The fields and properties of a record that are read by their names, as far as they are declared."""
+        return ()
+
     def late_label(self, record: type[Any]) -> type[Any] | None:
         """Return the struct of records that hold a label alone, for the pipeline's record type.
 

@@ -117,6 +117,12 @@ class Tabular(Learning):
         """The field that holds the label; None where the label is derived."""
         return self.label if isinstance(self.label, str) else None
 
+    @property
+    def fields_read(self) -> tuple[str, ...]:
+        """Those of the features, where they are `Columns`, and the label."""
+        features = self.features.fields if isinstance(self.features, Columns) else ()
+        return (*features, *([self.label] if isinstance(self.label, str) else []))
+
     def late_label(self, record: type[Any]) -> type[LateLabel] | None:
         """Return the struct of a label that comes later, where it may."""
         if self.labels_later is None or not isinstance(self.label, str):

@@ -104,7 +104,9 @@ def load_announced(announcement: Announcement) -> Pipeline:
     importlib.invalidate_caches()
     try:
         return load(announcement.reference)
-    except Exception as error:  # whatever its code raises when it is imported
+    except UnknownPipeline:
+        raise
+    except Exception as error:  # such as a declaration that cannot be
         raise UnknownPipeline(f"{announcement.reference} cannot be loaded: {error}") from error
 
 

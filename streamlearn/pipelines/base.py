@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 
 from streamlearn.datasets.base import DataSet
 from streamlearn.datasets.table import Table
+from streamlearn.errors import ConfigurationError
 from streamlearn.learning.learner import Learner, Learning, OutputField
 from streamlearn.pipelines import definition
 from streamlearn.pipelines.display import Display
@@ -75,10 +77,27 @@ class Pipeline:
     reference: str = ""
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` where an earlier pipeline could not be told from this one."""
+        """Check that the record type has the fields that are read, and earlier pipelines can be told apart.
+
+        Raises
+        ------
+        ConfigurationError
+            The record type lacks a field.
+        ValueError
+            An earlier pipeline could not be told from this one.
+        """
+        for name in self.learning.fields_read:
+            if not hasattr(self.record, name):
+                raise ConfigurationError(self._describe_missing_field(name))
         parameters = [_plain(pipeline.parameters) for pipeline in (self, *self.earlier)]
         if any(one in parameters[:number] for number, one in enumerate(parameters)):
             raise ValueError(f"an earlier pipeline of {self.name} needs other parameters, to be told by them")
+
+    def _describe_missing_field(self, name: str) -> str:
+        fields = [field.name for field in msgspec.structs.fields(self.record)]
+        similar = get_close_matches(name, fields, 1)
+        hint = f"is it {similar[0]!r}?" if similar else f"its fields: {', '.join(fields)}"
+        return f"{self.name}: {self.record.__name__} has no field {name!r}, which is to be read; {hint}"
 
     @property
     def dead_letter_topic(self) -> str:

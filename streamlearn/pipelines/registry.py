@@ -11,8 +11,9 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from streamlearn.errors import UnknownPipeline
+from streamlearn.errors import StreamlearnError, UnknownPipeline
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.pipelines.user_code import describe_error
 from streamlearn.settings import Settings
 
 GROUP = "streamlearn.pipelines"
@@ -62,8 +63,10 @@ def _import(reference: str) -> Pipeline:
     sys.path += [str(folder) for folder in _list_folders() if str(folder) not in sys.path]
     try:
         return _with_reference(getattr(import_module(module), attribute), reference)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UnknownPipeline(f"{reference} cannot be loaded: {error}") from error
+    except StreamlearnError:
+        raise
+    except Exception as error:  # whatever its code raises when it is imported
+        raise UnknownPipeline(f"{reference} cannot be loaded: {describe_error(error)}") from error
 
 
 def _list_named(settings: Settings) -> list[str]:

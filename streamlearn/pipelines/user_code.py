@@ -1,11 +1,15 @@
-"""Which files a pipeline of one's own consists of: what Flink must send to its workers."""
+"""Which files a pipeline of one's own consists of, what Flink must send to its workers; and its errors."""
 
 import ast
 import importlib.util
+import sys
+import traceback
 from pathlib import Path
 
 import streamlearn
 from streamlearn.pipelines.base import Pipeline
+
+_PROJECT = str(Path(__file__).parent.parent)
 
 
 def find_user_code(pipeline: Pipeline) -> list[Path]:
@@ -26,6 +30,26 @@ def find_user_code(pipeline: Pipeline) -> list[Path]:
     for path in found:
         found += [sibling for sibling in _list_siblings(path, first.parent) if sibling not in found]
     return found
+
+
+def describe_error(error: Exception) -> str:
+    """Return an error in one line: its class, unless that goes without saying, its message and its place."""
+    if isinstance(error, SyntaxError):
+        line = (error.text or "").strip()
+        return f"{error.msg}, in {error.filename}, line {error.lineno}{f': {line}' if line else ''}"
+    kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+    return f"{kind}{error}{locate_error(error)}"
+
+
+def locate_error(error: Exception) -> str:
+    """Return where in code of one's own an error was raised, such as `, in mine.py, line 3: x = 1 / 0`.
+
+    It is an empty text where none of that is in the traceback.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    others = (_PROJECT, sys.prefix, sys.base_prefix, "<")
+    own = [frame for frame in frames if not frame.filename.startswith(others)]
+    return f", in {own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
 
 
 def _list_siblings(path: Path, folder: Path) -> list[Path]:
