@@ -6,7 +6,7 @@ tabular.py      records that stand for themselves
 open_classes.py classes that come as they do
 labels_later.py labels that come later, by an id
 columns.py      features of such records, declared
-forecasting.py  a series, several steps ahead
+forecasting/    a series, several steps ahead
 ranges.py       ranges around forecasts, and what they are worth
 merging.py      one model out of those of several partitions
 metrics.py      prequential scores

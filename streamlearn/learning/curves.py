@@ -1,7 +1,7 @@
 """Errors over time beside those of a baseline, made from a stream's own committed answers.
 
 Pure functions. Time runs forward along the first axis. What is missing is NaN and counts neither for the
-model nor for the baseline. The rules are the learner's own (`forecasting.py`): a curve over the whole stream
+model nor for the baseline. The rules are the learner's own (`forecasting/`): a curve over the whole stream
 ends at the score that the learner keeps.
 """
 

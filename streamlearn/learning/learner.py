@@ -8,7 +8,7 @@ A learner is the fold of its records, cut into chunks. In four lines, for one ch
     version = offset of the chunk's last record + 1
 
 `predict_then_learn` is that loop, the only one. Two kinds of learning come with streamlearn: `tabular.py`
-learns records that stand for themselves, `forecasting.py` a series. Where chunks are cut, and what happens
+learns records that stand for themselves, `forecasting/` a series. Where chunks are cut, and what happens
 between them, is decided in `engine/`; how a learner is stored is in `storage/snapshot.py`. Nothing here reads
 a clock or an unseeded random source.
 """

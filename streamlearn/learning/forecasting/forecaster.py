@@ -1,28 +1,10 @@
-"""Learning to forecast a series several steps ahead; each label is learned when its step arrives.
-
-For a record of step t (an hour, say), with horizons h:
-
-1. forecast value(t+h) for each h, from the window of readings up to t, by the models as they are;
-2. the value of t, if there is one, is the label of what was seen at t−h: score the forecast made then, beside
-   persistence, and learn it;
-3. remember what was seen at t.
-
-The models learn the change from the last known value: one that knows nothing is persistence.
-
-What drives the value is watched beside it (`running.py`). Which lags the features are made from is part of
-the state, since they can be chosen anew while it learns (`use_lags`).
-
-Time runs forward. Steps that are left out count as missing. A step that is repeated, or is late by less than
-a window, is refused. A jump by a window or more, ahead or back, begins the window anew; the models stay: so
-one wild date costs a window of forecasts, and a data set that is replayed again is learned again.
-"""
+"""What learns to forecast a series, with an estimator for each horizon."""
 
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,22 +13,10 @@ from streamlearn.errors import BadLags, BadRecord, NoModel
 from streamlearn.lags.lag_sets import LagSet
 from streamlearn.lags.running import RunningCorrelations
 from streamlearn.lags.windows import Window, empty_window, push
-from streamlearn.learning.drivers import Driver
-from streamlearn.learning.learner import (
-    Answer,
-    EstimatorFactory,
-    Floats,
-    LatestForecast,
-    Learner,
-    Learning,
-    OutputField,
-    SeriesSpec,
-    has_finite_numbers,
-)
+from streamlearn.learning.learner import Answer, Floats, LatestForecast, Learner, has_finite_numbers
 from streamlearn.learning.metrics import HorizonErrors, RangedHorizonErrors
 from streamlearn.learning.ranges import (
     Issued,
-    Ranges,
     RangeTracker,
     find_inside,
     name_ranges,
@@ -56,149 +26,14 @@ from streamlearn.learning.ranges import (
     weighted_interval_score,
 )
 
+if TYPE_CHECKING:
+    from streamlearn.learning.forecasting.spec import Forecast
+
 Features = tuple[Floats, float]
 """What an estimator sees of a window, shape (n_features,), and the last known value, in its own unit."""
 
 LAGS_SETTING = "lags"
 """The setting that a control record can change while learning goes on."""
-
-
-class StepFunction(Protocol):
-    """A record → the number of its step, such as hours since 1970; time runs forward."""
-
-    def __call__(self, record: Any, /) -> int:
-        """Return the number of the record's step."""
-        ...
-
-
-class ReadingFunction(Protocol):
-    """A record → its numbers; the first is the value that is forecast, in its own unit."""
-
-    def __call__(self, record: Any, /) -> Floats:
-        """Return the reading, shape (n_fields,); what is missing is NaN."""
-        ...
-
-
-class WindowFeatureFunction(Protocol):
-    """A window of readings → features, the same for training and serving.
-
-    It is called with the window, shape (length, n_fields), the newest reading last; the step of that reading;
-    and, where the pipeline has `lags`, the set that is in use.
-    """
-
-    def __call__(self, window: Window, step: int, /, *lags: Any) -> Features | None:
-        """Return the features and the last known value; None where no value is known."""
-        ...
-
-
-class FeatureNames(Protocol):
-    """A set of lags → what each feature is called."""
-
-    def __call__(self, lags: LagSet, /) -> Sequence[str]:
-        """Return one name a feature, in the features' order."""
-        ...
-
-
-@dataclass(frozen=True)
-class Forecast(Learning):
-    """How to learn a series: its readings, what features they make, and an estimator for each horizon.
-
-    Parameters
-    ----------
-    horizons
-        Steps ahead, ascending.
-    length
-        Steps in the window that features see; more than the longest horizon.
-    fields
-        Numbers in one reading; the first is the one that is forecast.
-    step, reading, features
-        See their protocols.
-    estimator
-        Makes a new regressor from the pipeline's parameters; it learns the change from the last known value.
-    lowest
-        No forecast is below this.
-    joint
-        Whether one estimator forecasts all horizons, its outputs: it takes each step once, and learns a label
-        when that comes (`JointEstimator`). Otherwise each horizon has an estimator of its own.
-    ranges
-        Which ranges forecasts have; None: none.
-    lags
-        The lags that a lineage begins with; None: the features choose for themselves.
-    names
-        The features' names by the lags in use; what has the same name is carried over to another set.
-    drivers
-        The exogenous variables, correlated with the value as it comes, by up to `longest_lag` steps both
-        ways.
-    """
-
-    horizons: tuple[int, ...]
-    length: int
-    fields: int
-    step: StepFunction
-    reading: ReadingFunction
-    features: WindowFeatureFunction
-    estimator: EstimatorFactory
-    lowest: float = -np.inf
-    lags: LagSet | None = None
-    names: FeatureNames | None = None
-    drivers: tuple[Driver, ...] = ()
-    longest_lag: int = 48
-    joint: bool = False
-    ranges: Ranges | None = None
-
-    kind = "forecast"
-    answer_fields = ("forecast", "ranges")
-    max_chunk_rows = 1
-
-    @property
-    def series(self) -> SeriesSpec:
-        """What is forecast, and how far."""
-        ranges = self.ranges or Ranges()
-        return SeriesSpec(self.horizons, self.step, self._value_of, self.length, self.lowest, ranges)
-
-    def _value_of(self, record: Any) -> float:
-        return float(self.reading(record)[0])
-
-    @property
-    def first_lags(self) -> LagSet | None:
-        """The lags that a lineage begins with."""
-        return self.lags
-
-    def new_learner(self, parameters: Mapping[str, Any], version: int) -> "ForecastLearner":
-        """Make a learner that has learned nothing."""
-        return (JointForecastLearner if self.joint else ForecastLearner)(self, parameters, version)
-
-    def definition(self) -> dict[str, Any]:
-        """Return all parameters but those that this pipeline does not use."""
-        definition: dict[str, Any] = {
-            "horizons": self.horizons,
-            "length": self.length,
-            "fields": self.fields,
-            "step": self.step,
-            "reading": self.reading,
-            "features": self.features,
-            "estimator": self.estimator,
-            "lowest": self.lowest if np.isfinite(self.lowest) else None,
-        }
-        if self.lags is not None:
-            definition |= {
-                "lags": {"series": self.lags.series, "lags": self.lags.lags},
-                "names": self.names,
-            }
-        if self.drivers:
-            definition |= {
-                "drivers": [driver.name for driver in self.drivers],
-                "longest_lag": self.longest_lag,
-            }
-        if self.joint:
-            definition["joint"] = True
-        if self.ranges is not None:
-            definition["ranges"] = self.ranges.definition()
-        return definition
-
-    def output_fields(self, parameters: Mapping[str, Any]) -> list[OutputField]:
-        """Return one number a horizon, such as `h24`."""
-        return [OutputField(f"h{horizon}", "FP64", (1,)) for horizon in self.horizons]
 
 
 class SeenStep(NamedTuple):
@@ -231,7 +66,7 @@ class ForecastLearner(Learner):
 
     max_chunk_rows = 1
 
-    def __init__(self, spec: Forecast, parameters: Mapping[str, Any], version: int) -> None:
+    def __init__(self, spec: "Forecast", parameters: Mapping[str, Any], version: int) -> None:
         super().__init__(parameters, version)
         self._spec = spec
         errors = HorizonErrors if spec.ranges is None else RangedHorizonErrors
@@ -549,102 +384,6 @@ class ForecastLearner(Learner):
     def _steps_late(self, record: Any) -> int | None:
         """By how many steps the record is behind the newest one; negative if it is ahead."""
         return None if self._newest_step is None else self._newest_step - self._spec.step(record)
-
-
-class JointEstimator(Protocol):
-    """What forecasts all horizons at once: an estimator of several outputs whose labels come later.
-
-    For each step: `look` predicts, `take` learns that there was such a row, and `learn_label` is called with
-    what `take` has returned when a label of the step arrives; some never do.
-    `streamlearn.estimators.RandomFeatureMixture` is one.
-    """
-
-    labels_: NDArray[np.int64]
-    """How many labels of each output have been learned."""
-
-    def begin(self, n_features: int, n_outputs: int) -> None:
-        """Begin, before the first row."""
-        ...
-
-    def look(self, x: Floats) -> Any:
-        """Look at a row of shape (n_features,); the attribute `mixed` of what is returned are the outputs."""
-        ...
-
-    def take(self, sight: Any) -> Any:
-        """Learn that there was such a row; return what its labels are learned with."""
-        ...
-
-    def recall(self, x: Floats) -> Any:
-        """Return the same for a row that was taken before its features changed."""
-        ...
-
-    def learn_label(self, output: int, sight: Any, target: float) -> None:
-        """Learn one output's label of a row that has been taken."""
-        ...
-
-    def reselect(self, kept: Sequence[int | None]) -> None:
-        """Change the features; the new feature i is the present feature `kept[i]`, or one never seen."""
-        ...
-
-    def is_finite(self) -> bool:
-        """Return whether all it has learned is finite."""
-        ...
-
-
-class JointForecastLearner(ForecastLearner):
-    """The same with one estimator for all horizons, a `JointEstimator`."""
-
-    def __init__(self, spec: Forecast, parameters: Mapping[str, Any], version: int) -> None:
-        super().__init__(spec, parameters, version)
-        self._models = [None]
-
-    @property
-    def trained(self) -> bool:
-        """Whether a label of any horizon has been learned."""
-        return self._models[0] is not None and bool(self._models[0].labels_.any())
-
-    def _see(self, features: Features | None) -> Any:
-        return None if features is None or self._models[0] is None else self._models[0].look(features[0])
-
-    def _forecast_at(self, look: Look) -> list[float | None]:
-        return self._forecast_by(look.features, look.sight)
-
-    def _forecast(self, features: Features | None) -> list[float | None]:
-        return self._forecast_by(features, self._see(features))
-
-    def _forecast_by(self, features: Features | None, sight: Any) -> list[float | None]:
-        """Forecast one value a horizon; None where none of its labels has been learned."""
-        if features is None or sight is None:
-            return [None] * len(self._spec.horizons)
-        base = features[1]
-        return [
-            max(self._spec.lowest, base + change) if count else None
-            for change, count in zip(sight.mixed.tolist(), self._models[0].labels_.tolist(), strict=True)
-        ]
-
-    def _remember(self, look: Look, forecast: list[float | None]) -> SeenStep | None:
-        if look.features is None:
-            return None
-        x, base = look.features
-        sight = look.sight
-        if self._models[0] is None:
-            model = self._spec.estimator(**self.parameters)
-            model.begin(len(x), len(self._spec.horizons))
-            self._models[0] = model
-            sight = self._see(look.features)
-        return SeenStep(x, base, forecast, self._models[0].take(sight))
-
-    def _recall(self, features: Features, forecast: list[float | None]) -> SeenStep:
-        return SeenStep(*features, forecast, self._models[0].recall(features[0]))
-
-    def _learn_label(self, number: int, seen: SeenStep, change: float) -> None:
-        self._models[0].learn_label(number, seen.sight, change)
-
-    def _pack(self, seen: SeenStep) -> list[Any]:
-        return list(seen[:4]) if self.ranges is None else super()._pack(seen)
-
-    def _is_finite_model(self, model: Any) -> bool:
-        return model is None or bool(model.is_finite())
 
 
 def _name_time(record: Any, step: int) -> str:
