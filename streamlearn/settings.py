@@ -152,6 +152,9 @@ class Settings:
         "https://archive.ics.uci.edu/ml/machine-learning-databases/00381/PRSA_data_2010.1.1-2014.12.31.csv",
         "where the PM2.5 data is downloaded from",
     )
+    stations_csv: str = _option(
+        "", "the folder of the files that the pipeline `stations` replays, or one file; none is downloaded"
+    )
     replay_rate: Seconds = _option(10.0, "records a second of `streamlearn replay`; 0: as fast as possible")
 
     @classmethod

@@ -94,6 +94,25 @@ def test_the_kind_of_learning_on_the_page_passes_its_check(
     ]
 
 
+def test_the_forecast_of_many_series_on_the_page_passes_its_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = (text for text in python_blocks("docs/your-own-pipeline.md") if text.startswith('"""loads'))
+    (tmp_path / "loads.py").write_text(block)
+    records = [
+        {"hour": hour, "meter": meter, "load": size * (2 + hour % 24)}
+        for hour in range(60)
+        for meter, size in (("M-1", 1.5), ("M-2", 7.0))
+    ]
+    (tmp_path / "loads.jsonl").write_bytes(b"\n".join(encode(record) for record in records))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    done = CliRunner().invoke(main, ["check", "--pipeline", "loads:pipeline", "--records", "loads.jsonl"])
+    assert done.exit_code == 0, done.output
+    assert "✗" not in done.output
+    assert "120 predictions" in done.output
+
+
 def test_the_pipeline_on_the_first_page_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = python_blocks("README.md")
     (tmp_path / "readme_tumours.py").write_text(block)

@@ -68,8 +68,8 @@ def year(pm25_csv: str) -> list[tuple[np.ndarray, float]]:
     seen = []
     for record in islice(pm25.dataset.records(passes=1), 8760):
         predict_then_learn(learner, [pm25.codec.decode(msgspec.json.encode(record))], learner.version + 1)
-        if learner._seen[-1] is not None:
-            seen.append(learner._seen[-1][:2])
+        if learner._series.newest.seen[-1] is not None:
+            seen.append(learner._series.newest.seen[-1][:2])
     return [(x, value - base) for (x, base), (_, value) in itertools.pairwise(seen)]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -57,15 +58,27 @@ class FormatQuery(msgspec.Struct):
     format: Annotated[str, Meta(pattern="^(json|csv)$")] = "json"
 
 
+class LatestQuery(FormatQuery):
+    """`key` names one of several series; without it the forecast is from the newest record of all."""
+
+    key: str = ""
+
+
 @blueprint.get("/<name>/forecast", endpoint="latest")
-@describe_route(ForecastAnswer, errors=(404, 503), tag="forecasts", query=FormatQuery)
+@describe_route(ForecastAnswer, errors=(404, 503), tag="forecasts", query=LatestQuery)
 def forecast_from_stream(name: str) -> Response:
-    """Forecast from the newest record of the stream."""
+    """Forecast from the newest record of the stream; with `key`, from the newest of that series."""
     served, learner = resolve_forecaster(name)
-    answer = learner.answer([])[0]
-    assert learner.latest is not None
+    if key := request.args.get("key"):
+        latest = learner.latest_of(key)
+        if latest is None:
+            raise BadRequest(f"no record with the key {key[:40]!r} has come, or none lately", field="key")
+        answer: Mapping[str, Any] = latest
+    else:
+        answer, latest = learner.answer([])[0], learner.latest
+        assert latest is not None
     record_predictions(name, g.request_id, served, [])
-    return _make_response(name, served, _name_time(name, learner.latest["ts"]), answer)
+    return _make_response(name, served, _name_time(name, latest["ts"]), answer)
 
 
 @blueprint.post("/<name>/forecast")
@@ -92,10 +105,9 @@ def forecast_from_records(name: str) -> Response:
 
 
 def _name_time(name: str, ts: str) -> str:
-    """Return a time as people read it: where records have no field `ts`, it is the number of a step."""
+    """Return a time as people read it: where records have no `ts`, it is the number of a step."""
     pipeline = find_cache(name).pipeline
-    has_own = any(field.name == "ts" for field in msgspec.structs.fields(pipeline.record))
-    return ts if has_own else pipeline.display.name_step(int(ts))
+    return ts if hasattr(pipeline.record, "ts") else pipeline.display.name_step(int(ts))
 
 
 def resolve_forecaster(name: str) -> tuple[Served, Learner]:
@@ -126,7 +138,7 @@ def _parse_records(name: str) -> list[Any]:
     return records
 
 
-def _make_response(name: str, served: Served, ts: str, answer: dict[str, Any]) -> Response:
+def _make_response(name: str, served: Served, ts: str, answer: Mapping[str, Any]) -> Response:
     wanted = request.args.get("format", "json")
     if wanted not in ("json", "csv"):
         raise BadRequest(f"format must be json or csv, not {wanted[:40]!r}", field="format")

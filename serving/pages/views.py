@@ -86,6 +86,7 @@ class Outlook(msgspec.Struct):
     """The past, the forecast from its end, and how far such forecasts were off lately."""
 
     ts: str
+    """The newest record's time, behind its key where the stream has several series."""
     steps: list[int]
     values: Values
     ahead: list[int]
@@ -145,7 +146,7 @@ class Message(msgspec.Struct):
 def make_message(watch: Watch) -> Message:
     """Put what a watch has seen into a message."""
     flow, pipeline = watch.flow, watch.pipeline
-    answers = list(flow.answers)
+    answers, key = select_one_series(list(flow.answers), pipeline)
     curve = make_label_curve(answers, pipeline)
     outlook = errors = None
     spec = pipeline.learning.series
@@ -153,6 +154,7 @@ def make_message(watch: Watch) -> Message:
     if spec is not None and series is not None:
         residuals, persistence = curves.compute_residuals(series, spec.horizons)
         outlook = _make_outlook(series, residuals, spec, answers[-1], pipeline.display)
+        outlook.ts = outlook.ts if key is None else f"{key}, {outlook.ts}"
         errors = _make_errors(series, residuals, persistence, spec.horizons)
         curve = _make_shortest_horizon_curve(errors)
     return Message(
@@ -234,6 +236,15 @@ def make_label_curve(answers: Sequence[dict[str, Any]], pipeline: Pipeline) -> C
 def _is_comparable(value: Any, learning: Learning) -> bool:
     """Whether a label or prediction can be scored: any class; of a regression, a number."""
     return value is not None if learning.classes is not None else isinstance(value, Real)
+
+
+def select_one_series(answers: list[dict[str, Any]], pipeline: Pipeline) -> tuple[list[dict[str, Any]], Any]:
+    """Return the answers of the key that is shown, and the key; all of them where there are no keys."""
+    name = pipeline.series_key
+    if name is None or name not in pipeline.passthrough_fields or not answers:
+        return answers, None
+    key = curves.choose_key(answer.get(name) for answer in answers)
+    return [answer for answer in answers if answer.get(name) == key], key
 
 
 def select_newest_run(

@@ -65,9 +65,12 @@ def hash_key(value: Any) -> int:
 def find_key(pipeline: Pipeline) -> str | None:
     """Return the field by which records stay together, by its name in JSON; None where any may go anywhere.
 
-    A label that comes later must find its record, so where there are such the id is the key.
+    Without a `Pipeline.key` that is the key of its learning, if that has one. A label that comes later must
+    find its record, so where there are such the id is the key.
     """
     if pipeline.key is not None:
         return pipeline.key
+    if pipeline.series_key is not None:
+        return pipeline.series_key
     late_label = pipeline.learning.late_label(pipeline.record)
     return None if late_label is None else msgspec.structs.fields(late_label)[0].encode_name

@@ -23,8 +23,9 @@ from streamlearn.settings import Settings
 @takes_pipeline
 @click.option(
     "--file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Send the rows of this file, .csv, .jsonl or .parquet, in place of the pipeline's data set.",
+    type=click.Path(exists=True, path_type=Path),
+    help="Send the rows of this file, .csv, .jsonl or .parquet, or of all such files in this folder, in place"
+    " of the pipeline's data set.",
 )
 @click.option(
     "--rate",
@@ -70,6 +71,7 @@ def replay(
     \b
     streamlearn replay digits --rate 0 --limit 17970    (ten passes, as fast as possible)
     streamlearn replay flowers --file iris.csv
+    streamlearn replay stations --file PRSA_Data    (a folder: a file for each station)
     """  # noqa: D301 (click wants the character)
     settings = Settings.load()
     if file is not None:

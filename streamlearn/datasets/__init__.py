@@ -6,6 +6,7 @@ files.py    a CSV, JSON-lines or Parquet file → rows
 values.py   a value in a row → a value of a record
 digits.py   handwritten digits, from scikit-learn
 pm25.py     Beijing's PM2.5 and weather, from UCI
+stations.py Beijing's air at twelve stations, from files of UCI's that you have
 """
 
 from streamlearn.datasets.base import DataSet

@@ -17,6 +17,8 @@ from streamlearn.lags.readers.raw_table import RawTable
 _JSON_LINES = {".jsonl", ".ndjson", ".json"}
 _PARQUET = {".parquet", ".pq"}
 _SPREADSHEETS = {".xlsx", ".xls", ".xlsm", ".ods"}
+_CSV = {".csv"}
+"""The ends of names that tell CSV in a folder, where there may be other files."""
 
 
 class BadRow(NamedTuple):
@@ -25,6 +27,26 @@ class BadRow(NamedTuple):
     where: str
     """Where it stands, such as `line 7`."""
     reason: str
+
+
+def list_files(path: Path) -> list[Path]:
+    """Return a file alone, or the files of rows in a folder, in the order of their names.
+
+    Raises
+    ------
+    FileError
+        The folder has none, or cannot be read.
+    """
+    if not path.is_dir():
+        return [path]
+    suffixes = _JSON_LINES | _PARQUET | _CSV
+    try:
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not files:
+        raise FileError(f"{path} has no file that ends with {', '.join(sorted(suffixes))}")
+    return files
 
 
 def read_file(path: Path) -> tuple[RawTable, list[BadRow]]:

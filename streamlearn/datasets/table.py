@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import inspect
 
 from streamlearn.datasets.base import WireRecord
-from streamlearn.datasets.files import BadRow, read_file
+from streamlearn.datasets.files import BadRow, list_files, read_file
 from streamlearn.datasets.values import to_boolean, to_number, to_text, to_time
 from streamlearn.errors import ConfigurationError, DataUnavailable, StreamlearnError
 from streamlearn.lags.grid import to_utc
@@ -27,7 +27,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a CSV, JSON-lines or Parquet file as records, in place of a `DataSet`.
+    """The rows of a CSV, JSON-lines or Parquet file, or of a folder of these, in place of a `DataSet`.
 
     A row's values are converted to what the record's fields are, by their names in JSON: numbers, booleans
     and times (fields of type `datetime`) in the spellings that files have, text as it stands, a missing value
@@ -37,8 +37,8 @@ class Table:
     Parameters
     ----------
     path
-        The file; its kind is told by the end of its name. A relative path is looked for beside the module of
-        `record`, then in the current folder.
+        The file; its kind is told by the end of its name. Of a folder, all such files in the order of their
+        names. A relative path is looked for beside the module of `record`, then in the current folder.
     record
         The msgspec struct that its rows are made into.
     decimal
@@ -84,11 +84,11 @@ class Table:
     def prepare(self) -> None:
         """Read the file, and name the rows that do not fit. Raises as `records` does."""
         for row in self.bad_rows[:_SHOWN]:
-            _log.warning("%s of %s: %s", row.where, self.path, row.reason)
+            _log.warning("%s of %s: %s", row.where, self.locate(), row.reason)
         if self.bad_rows:
             count = len(self.bad_rows)
             _log.warning(
-                "%d of %d rows of %s do not fit, and are left out", count, self.size + count, self.path
+                "%d of %d rows of %s do not fit, and are left out", count, self.size + count, self.locate()
             )
 
     def at(self, path: Path) -> Self:
@@ -97,12 +97,25 @@ class Table:
 
     @cached_property
     def _content(self) -> "_Content":
+        path, fit = self.locate(), _RowFitter(self.record, self.decimal, self.times)
+        rows: list[WireRecord] = []
+        keys: list[Any] = []
+        bad: list[BadRow] = []
         try:
-            table, bad = read_file(self._locate())
+            for file in list_files(path):
+                misfits = self._read(file, fit, rows, keys)
+                # In a folder, a line is told with its file.
+                name = "" if file == path else f"{file.name}, "
+                bad += [BadRow(f"{name}{row.where}", row.reason) for row in misfits]
         except StreamlearnError as error:
             raise DataUnavailable(str(error)) from error
-        fit = _RowFitter(self.record, self.decimal, self.times)
-        rows, structs = [], []
+        if not rows:
+            raise DataUnavailable(f"no row of {path} fits: {bad[0].where}: {bad[0].reason}")
+        return _Content([rows[row] for row in _sort_by(keys)] if self.order else rows, bad)
+
+    def _read(self, file: Path, fit: "_RowFitter", rows: list[WireRecord], keys: list[Any]) -> list[BadRow]:
+        """Add a file's rows, and what orders them; return those that do not fit, in their order."""
+        table, bad = read_file(file)
         for row, where in zip(table.rows, table.where, strict=True):
             try:
                 record, struct = fit(row)
@@ -110,16 +123,14 @@ class Table:
                 bad.append(BadRow(where, str(error)))
                 continue
             rows.append(record)
-            structs.append(struct)
-        if not rows:
-            raise DataUnavailable(f"no row of {self.path} fits: {bad[0].where}: {bad[0].reason}")
-        if self.order:
-            rows = [rows[row] for row in _sort_by([getattr(struct, self.order) for struct in structs])]
-        return _Content(rows, sorted(bad, key=lambda row: int(row.where.rpartition(" ")[2])))
+            if self.order:
+                keys.append(getattr(struct, self.order))
+        return sorted(bad, key=lambda row: int(row.where.rpartition(" ")[2]))
 
-    def _locate(self) -> Path:
+    def locate(self) -> Path:
+        """Return where the file or folder is."""
         beside = getattr(sys.modules.get(self.record.__module__), "__file__", None)
-        if beside and (path := Path(beside).parent / self.path).is_file():
+        if beside and (path := Path(beside).parent / self.path).exists():
             return path
         return Path(self.path)
 

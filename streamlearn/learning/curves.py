@@ -5,6 +5,7 @@ model nor for the baseline. The rules are the learner's own (`forecasting/`): a 
 ends at the score that the learner keeps.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -26,6 +27,20 @@ class Series:
     """Shape (n,), in the value's own unit."""
     forecasts: Floats
     """Shape (n, h): row i was forecast at step i, for each horizon."""
+
+
+def choose_key(keys: Iterable[Any]) -> Any:
+    """Return the key that stands for a stream of several series, where only one can be shown.
+
+    Of those with at least half as many records as the one with most it is the first as text: the same one as
+    records come.
+
+    >>> choose_key(["b", "c", "b", "c", "c", "a"])
+    'b'
+    """
+    counts = Counter(keys)
+    most = max(counts.values())
+    return min((key for key, count in counts.items() if 2 * count >= most), key=str)
 
 
 def collect_series(

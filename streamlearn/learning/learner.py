@@ -150,6 +150,14 @@ class Learning(ABC):
         return None
 
     @property
+    def key_field(self) -> str | None:
+        """The field of a record, as the struct calls it, whose values must each stay in one partition.
+
+        None where there is none; a `Pipeline` may name one besides.
+        """
+        return None
+
+    @property
     def series(self) -> SeriesSpec | None:
         """What is forecast, and how far; None for kinds that do not forecast.
 
@@ -261,6 +269,10 @@ class Learner(ABC):
         NoModel
             Nothing has been learned yet.
         """
+
+    def latest_of(self, key: str) -> LatestForecast | None:
+        """Return the forecast from the newest record of a key, as text; None where nothing is kept of it."""
+        return None
 
     def is_finite(self) -> bool:
         """Return whether every number that has been learned is finite.

@@ -9,6 +9,7 @@ import numpy as np
 
 from streamlearn.errors import BadSeries
 from streamlearn.lags.series import Floats, Series, Table, arrange
+from streamlearn.learning.curves import choose_key
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream.records import encode
 
@@ -16,7 +17,7 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 def load_table(pipeline: Pipeline) -> Table:
-    """Return the value that a pipeline forecasts, and its drivers, from its data set.
+    """Return the value that a pipeline forecasts, and its drivers, from its data set; of several series one.
 
     Raises
     ------
@@ -31,6 +32,9 @@ def load_table(pipeline: Pipeline) -> Table:
     pipeline.dataset.prepare()
     raw_records = islice(pipeline.dataset.records(passes=1), pipeline.dataset.size)
     records = [pipeline.codec.decode(encode(record)) for record in raw_records]
+    if (key := pipeline.learning.key_field) is not None:
+        shown = choose_key(getattr(record, key) for record in records)
+        records = [record for record in records if getattr(record, key) == shown]
     names = {field.encode_name: field.name for field in msgspec.structs.fields(pipeline.record)}
     value = _as_array([getattr(record, names[display.value]) for record in records])
     series = [Series(display.value, value, display.title, display.unit)]

@@ -45,7 +45,8 @@ class Pipeline:
         What `streamlearn replay` sends: a `DataSet`, or the `Table` of a file.
     key
         The field of a record, by its name in JSON, whose equal values stay in one partition of the topic:
-        `"station"`. None: a series stays in one, other records are dealt out.
+        `"station"`. None: the key of the learning (`Forecast.key`); where it has none, a series stays in one,
+        and other records are dealt out.
     display
         How pages show it; nothing of it decides a prediction.
     revision
@@ -86,7 +87,8 @@ class Pipeline:
         ValueError
             An earlier pipeline could not be told from this one.
         """
-        for name in self.learning.fields_read:
+        key = self.learning.key_field
+        for name in (*self.learning.fields_read, *(() if key is None else (key,))):
             if not hasattr(self.record, name):
                 raise ConfigurationError(self._describe_missing_field(name))
         parameters = [_plain(pipeline.parameters) for pipeline in (self, *self.earlier)]
@@ -121,6 +123,12 @@ class Pipeline:
         """The name in JSON of the field that holds the label; None where no single field does."""
         names = {field.name: field.encode_name for field in msgspec.structs.fields(self.record)}
         return names.get(self.learning.label_field or "")
+
+    @property
+    def series_key(self) -> str | None:
+        """The name in JSON of the field whose values are series of their own; None where there is none."""
+        names = {field.name: field.encode_name for field in msgspec.structs.fields(self.record)}
+        return names.get(self.learning.key_field or "")
 
     def take_fields(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         """Return the record's fields that an answer repeats, by names and of types as in the struct."""

@@ -18,6 +18,9 @@ from streamlearn.settings import Settings
 
 GROUP = "streamlearn.pipelines"
 
+ONLY_BY_NAME = ("pm25_gru", "stations")
+"""Pipelines that come along, but that a stack runs only where they are named."""
+
 
 def registered_names() -> list[str]:
     """Return the names of the registered pipelines, sorted."""
@@ -30,7 +33,7 @@ def load_all(settings: Settings) -> list[Pipeline]:
 
 
 def load(reference: str) -> Pipeline:
-    """Load a pipeline: a registered one by its name, any other as `package.module:object`.
+    """Load a pipeline: one that comes along or is registered by its name, others as `package.module:object`.
 
     One that the settings name, or that is called `pipeline` in a module of its own name, goes by its name
     too. Modules are looked for where Python does, in the current folder, and beside the stack's home.
@@ -51,8 +54,11 @@ def load(reference: str) -> Pipeline:
     folders = _list_folders()
     if any((folder / f"{reference}.py").is_file() for folder in folders):
         return _import(f"{reference}:pipeline")
+    if reference in ONLY_BY_NAME:
+        return _import(f"streamlearn.pipelines.{reference}:pipeline")
     raise UnknownPipeline(
-        f"no pipeline is called {reference!r}; there are: {', '.join([*registered_names(), *own])}. One of"
+        f"no pipeline is called {reference!r}; there are: {', '.join([*registered_names(), *own])}, and where"
+        f" they are named {' and '.join(ONLY_BY_NAME)}. One of"
         f" your own is named as package.module:object, or is `pipeline` in {reference}.py; looked in "
         + " and ".join(map(str, folders))
     )

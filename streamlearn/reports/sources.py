@@ -24,6 +24,7 @@ from streamlearn.errors import (
     SnapshotRefused,
     StoreUnavailable,
 )
+from streamlearn.learning import curves
 from streamlearn.learning.learner import Learner
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
@@ -214,9 +215,15 @@ def _decode(
 ) -> AnsweredRecords:
     if not pairs:
         raise NothingToReport(f"{pipeline.name} has not one answer that a report could be made from")
+    records = [pipeline.codec.decode(record) for _, record in pairs]
+    if (field := pipeline.learning.key_field) is not None:
+        keys = [getattr(record, field) for record in records]
+        shown = curves.choose_key(keys)
+        pairs = [pair for pair, key in zip(pairs, keys, strict=True) if key == shown]
+        records = [record for record, key in zip(records, keys, strict=True) if key == shown]
+        notes = (*notes, f"They are those of one of {len(set(keys))} series: {pipeline.series_key} {shown}")
     answers = [msgspec.json.decode(answer, type=dict[str, Any]) for answer, _ in pairs]
     offsets = np.array([answer["offset"] for answer in answers], dtype=np.int64)
     if len({answer.get("partition", 0) for answer in answers}) > 1:
         offsets = np.arange(len(answers))
-    records = [pipeline.codec.decode(record) for _, record in pairs]
     return AnsweredRecords(pipeline, source, lineage, offsets, records, answers, learner, notes)

@@ -16,9 +16,13 @@ Time runs forward. Steps that are left out count as missing. A step that is repe
 a window, is refused. A jump by a window or more, ahead or back, begins the window anew; the models stay: so
 one wild date costs a window of forecasts, and a data set that is replayed again is learned again.
 
+With a key the stream is many series, each as above; the models, the lags and the score are those of all.
+
 spec.py        `Forecast`, which says how to learn a series, and the functions that it is made of
 forecaster.py  what learns, with an estimator for each horizon
 joint.py       the same with one estimator for all horizons
+series.py      what is kept of each series, and the rule by which series are let go
+packing.py     the series of all keys as arrays, for snapshots
 """
 
 from streamlearn.learning.forecasting.forecaster import Features

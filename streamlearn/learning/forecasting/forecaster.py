@@ -13,6 +13,8 @@ from streamlearn.errors import BadLags, BadRecord, NoModel
 from streamlearn.lags.lag_sets import LagSet
 from streamlearn.lags.running import RunningCorrelations
 from streamlearn.lags.windows import Window, empty_window, push
+from streamlearn.learning.forecasting.packing import pack_series, unpack_series
+from streamlearn.learning.forecasting.series import OneSeries, SeenStep, SeriesByKey
 from streamlearn.learning.learner import Answer, Floats, LatestForecast, Learner, has_finite_numbers
 from streamlearn.learning.metrics import HorizonErrors, RangedHorizonErrors
 from streamlearn.learning.ranges import (
@@ -36,23 +38,11 @@ LAGS_SETTING = "lags"
 """The setting that a control record can change while learning goes on."""
 
 
-class SeenStep(NamedTuple):
-    """What was seen at a step whose labels are still to come, and what was forecast there."""
-
-    x: Floats
-    base: float
-    """The last known value then: persistence's forecast."""
-    forecast: list[float | None]
-    """One value a horizon."""
-    sight: Any = None
-    """What one estimator for all horizons made of `x`."""
-    issued: Issued | None = None
-    """What the ranges of the forecast are; see `RangeTracker.issue`."""
-
-
 class Look(NamedTuple):
     """A record in its window."""
 
+    series: OneSeries
+    """The series that it belongs to, as it was before."""
     window: Window
     seen: list[SeenStep | None]
     """What was seen at each step of the window before the record's own."""
@@ -71,18 +61,36 @@ class ForecastLearner(Learner):
         self._spec = spec
         errors = HorizonErrors if spec.ranges is None else RangedHorizonErrors
         self.score: Any = errors.of(spec.horizons)
-        self.ranges = None if spec.ranges is None else RangeTracker(spec.ranges, len(spec.horizons))
-        self.latest = None
         self.lags = spec.lags
-        self.correlations = RunningCorrelations(len(spec.drivers), spec.longest_lag) if spec.drivers else None
         self._models: list[Any] = [None] * len(spec.horizons)
-        self._newest_step: int | None = None
-        # Long enough to make features of every step whose label is still to come.
-        self._window = empty_window(2 * spec.length - 1, spec.fields)
-        self._seen: list[SeenStep | None] = [None] * spec.length
+        self._series = SeriesByKey(spec)
         self._looked_at: tuple[Any, Look] | None = None
         # For learning, what predicting has issued for a record.
         self._issued: tuple[Any, Issued | None] = None, None
+
+    @property
+    def latest(self) -> LatestForecast | None:
+        """The forecast from the newest record."""
+        return self._series.newest.latest
+
+    @latest.setter
+    def latest(self, latest: LatestForecast | None) -> None:
+        self._series.newest.latest = latest
+
+    def latest_of(self, key: str) -> LatestForecast | None:
+        """Return the forecast from the newest record of a key; None where nothing is kept of it."""
+        return next((one.latest for known, one in self._series.items() if str(known) == key), None)
+
+    @property
+    def correlations(self) -> RunningCorrelations | None:  # type: ignore[override]
+        """How each driver goes along with the value; of several series, in the one with the most steps."""
+        every = [one.correlations for one in self._series if one.correlations is not None]
+        return max(every, key=lambda correlations: correlations.steps, default=None)
+
+    @property
+    def series_by_key(self) -> SeriesByKey | None:
+        """The series that are kept, where the stream has several."""
+        return None if self._spec.key is None else self._series
 
     @property
     def trained(self) -> bool:
@@ -91,7 +99,7 @@ class ForecastLearner(Learner):
 
     def rejection_reason(self, record: Any) -> str | None:
         """Return why a record cannot be taken after those before."""
-        late = self._steps_late(record)
+        late = self._steps_late(record, self._series.find(record))
         if late is not None and 0 <= late < self._spec.length:
             return f"its time was answered already or is {late} steps late: time runs forward"
         return None
@@ -101,7 +109,7 @@ class ForecastLearner(Learner):
         (record,) = records
         look = self._look_at(record)
         forecast = self._forecast_at(look)
-        issued = self._issue(forecast, look.features)
+        issued = self._issue(look.series, forecast, look.features)
         self._issued = record, issued
         return [self._make_answer(forecast, issued)]
 
@@ -109,21 +117,23 @@ class ForecastLearner(Learner):
         """Score and learn the record's value, and move the window on to it."""
         (record,), (answer,) = records, answers
         look, step = self._look_at(record), self._spec.step(record)
+        series = look.series
         forecast = list(answer["forecast"].values())
         predicted, issued = self._issued
         if predicted is not record:
-            issued = self._issue(forecast, look.features)
+            issued = self._issue(series, forecast, look.features)
         self._learn_value(look)
-        if self.correlations is not None:
+        if series.correlations is not None:
             drivers = [driver.value_of(record) for driver in self._spec.drivers]
-            self.correlations.add(step, np.array(drivers, dtype=np.float64), float(look.window[-1, 0]))
+            series.correlations.add(step, np.array(drivers, dtype=np.float64), float(look.window[-1, 0]))
         seen = self._remember(look, forecast)
         seen = None if seen is None else seen._replace(issued=issued)
-        self._window, self._newest_step = look.window, step
-        self._seen = [*look.seen, seen][-self._spec.length :]
-        self.latest = LatestForecast(ts=_name_time(record, step), forecast=answer["forecast"])
+        series.window, series.step = look.window, step
+        series.seen = [*look.seen, seen][-self._spec.length :]
+        series.latest = LatestForecast(ts=_name_time(record, step), forecast=answer["forecast"])
         if "ranges" in answer:
-            self.latest["ranges"] = answer["ranges"]
+            series.latest["ranges"] = answer["ranges"]
+        self._series.keep(record, series)
         self._looked_at, self._issued = None, (None, None)
 
     def answer(self, records: Sequence[Any]) -> list[Answer]:
@@ -136,16 +146,18 @@ class ForecastLearner(Learner):
         NoModel
             Nothing has been learned yet.
         BadRecord
-            Two records are of the same step.
+            Two records are of the same step, or of different keys.
         """
         if not self.trained:
             raise NoModel("no forecast can be made yet: nothing has been learned")
         if not records:
-            if self.latest is None:
+            latest = self.latest
+            if latest is None:
                 raise NoModel("no forecast can be made yet: no record has come")
-            return [{name: part for name, part in self.latest.items() if name != "ts"}]
+            return [{name: part for name, part in latest.items() if name != "ts"}]
         spec = self._spec
         ordered = sorted(records, key=spec.step)
+        self._check_keys(records)
         self._check_times(ordered)
         window, before = empty_window(spec.length, spec.fields), None
         for record in ordered:
@@ -155,7 +167,8 @@ class ForecastLearner(Learner):
         assert before is not None
         features = self._features(window, before)
         forecast = self._forecast(features)
-        return [self._make_answer(forecast, self._issue(forecast, features))]
+        issued = self._issue(self._series.find(ordered[-1]), forecast, features)
+        return [self._make_answer(forecast, issued)]
 
     def outputs(self, records: Sequence[Any]) -> dict[str, NDArray[Any]]:
         """One array of shape (1,) a horizon, such as `h24`; NaN where nothing can be said yet."""
@@ -193,73 +206,86 @@ class ForecastLearner(Learner):
             if model is not None:
                 model.reselect(kept_columns)
         self._models, self.lags = models, lags
-        self._seen = [self._look_again(steps_back) for steps_back in reversed(range(spec.length))]
+        for series in self._series:
+            series.seen = [self._look_again(series, back) for back in reversed(range(spec.length))]
 
     def is_finite(self) -> bool:
         """Return whether the estimators hold, and say, finite numbers only."""
-        forecast = self.latest["forecast"].values() if self.latest else ()
+        latest = self.latest
+        forecast = latest["forecast"].values() if latest else ()
         return all(map(self._is_finite_model, self._models)) and all(
             value is None or math.isfinite(value) for value in forecast
         )
 
     def state(self) -> dict[str, Any]:
-        """Models, lags, window, what was seen and forecast at each of its steps, and running correlations."""
+        """Models, lags and, of each series, its window, what was seen and forecast there, and statistics."""
+        lags = None if self.lags is None else self.lags.chosen
+        if self._spec.key is not None:
+            return {"models": self._models, "lags": lags, "series": pack_series(self._spec, self._series)}
+        series = self._series.newest
         return {
             "models": self._models,
-            "lags": None if self.lags is None else self.lags.chosen,
-            "step": self._newest_step,
-            "window": self._window,
-            "seen": [None if seen is None else self._pack(seen) for seen in self._seen],
-            "latest": self.latest,
-            "correlations": None if self.correlations is None else self.correlations.state(),
-            **({} if self.ranges is None else {"ranges": self.ranges.state()}),
+            "lags": lags,
+            "step": series.step,
+            "window": series.window,
+            "seen": [None if seen is None else self._pack(seen) for seen in series.seen],
+            "latest": series.latest,
+            "correlations": None if series.correlations is None else series.correlations.state(),
+            **({} if series.ranges is None else {"ranges": series.ranges.state()}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` has returned; before format 3 it had neither lags nor correlations."""
         self._models = state["models"]
-        self._newest_step = state["step"]
-        self._window = empty_window(*self._window.shape)
-        self._window[-len(state["window"]) :] = state["window"]
-        self._seen = [None if seen is None else self._unpack(seen) for seen in state["seen"]]
-        self.latest = state["latest"]
         if self.lags is not None and "lags" in state:
             self.lags = LagSet.of(self.lags.series, state["lags"], self._spec.length)
-        if self.correlations is not None and "correlations" in state:
-            self.correlations.restore(state["correlations"])
-        if self.ranges is not None:
-            self.ranges.restore(state["ranges"])
+        if self._spec.key is not None:
+            self._series.replace(unpack_series(self._spec, state["series"]), state["series"]["let_go"])
+            return
+        series = self._series.newest
+        series.step = state["step"]
+        series.window = empty_window(*series.window.shape)
+        series.window[-len(state["window"]) :] = state["window"]
+        series.seen = [None if seen is None else self._unpack(seen) for seen in state["seen"]]
+        series.latest = state["latest"]
+        if series.correlations is not None and "correlations" in state:
+            series.correlations.restore(state["correlations"])
+        if series.ranges is not None:
+            series.ranges.restore(state["ranges"])
 
     def _look_at(self, record: Any) -> Look:
         """Put the record into the window; learning takes what predicting has looked at."""
         if self._looked_at is not None and self._looked_at[0] is record:
             return self._looked_at[1]
-        spec, step, late = self._spec, self._spec.step(record), self._steps_late(record)
+        spec, series = self._spec, self._series.find(record)
+        step, late = spec.step(record), self._steps_late(record, series)
         begins_anew = late is None or abs(late) >= spec.length
-        seen: list[SeenStep | None] = [None] * spec.length if begins_anew else self._seen
+        seen: list[SeenStep | None] = [None] * spec.length if begins_anew else series.seen
         gap = 1 if begins_anew or late is None else -late
-        window = empty_window(*self._window.shape) if begins_anew else self._window
+        window = empty_window(*series.window.shape) if begins_anew else series.window
         window = push(window, self._readings(record, gap))
         seen = [*seen, *([None] * (gap - 1))][-spec.length :]
         features = self._features(window, step)
-        look = Look(window, seen, features, self._see(features))
+        look = Look(series, window, seen, features, self._see(features))
         self._looked_at = record, look
         return look
 
-    def _look_again(self, steps_back: int) -> SeenStep | None:
+    def _look_again(self, series: OneSeries, steps_back: int) -> SeenStep | None:
         """Look at an older step by the lags of now; what was forecast there stays."""
-        seen = self._seen[-1 - steps_back]
-        if seen is None or self._newest_step is None:
+        seen = series.seen[-1 - steps_back]
+        if seen is None or series.step is None:
             return None
-        window = self._window[: len(self._window) - steps_back]
-        features = self._features(window, self._newest_step - steps_back)
+        window = series.window[: len(series.window) - steps_back]
+        features = self._features(window, series.step - steps_back)
         if features is None:
             return None
         return self._recall(features, seen.forecast)._replace(issued=seen.issued)
 
     def _features(self, window: Window, step: int) -> Features | None:
         newest = window[-self._spec.length :]
-        return self._spec.features(newest, step, *(() if self.lags is None else (self.lags,)))
+        features = self._spec.features(newest, step, *(() if self.lags is None else (self.lags,)))
+        # JSON has no numbers of numpy's, and the base becomes the forecast.
+        return None if features is None else (features[0], float(features[1]))
 
     def _learn_value(self, look: Look) -> None:
         """Score and learn the newest value for every horizon h, with what was seen h steps before it.
@@ -277,13 +303,15 @@ class ForecastLearner(Learner):
             if forecast is not None and not math.isnan(look.window[-1 - horizon, 0]):
                 errors = self.score.horizons[str(horizon)]
                 errors.add(truth=value, predicted=forecast, baseline=seen.base)
-                self._learn_ranges(number, seen, forecast, value)
+                self._learn_ranges(look.series.ranges, number, seen, forecast, value)
             self._learn_label(number, seen, value - seen.base)
 
-    def _learn_ranges(self, number: int, seen: SeenStep, forecast: float, value: float) -> None:
+    def _learn_ranges(
+        self, ranges: RangeTracker | None, number: int, seen: SeenStep, forecast: float, value: float
+    ) -> None:
         """Score and learn the ranges that a forecast was issued with."""
         spec = self._spec.ranges
-        if self.ranges is None or spec is None or seen.issued is None:
+        if ranges is None or spec is None or seen.issued is None:
             return
         issued = seen.issued[number]
         if issued is None:
@@ -292,13 +320,15 @@ class ForecastLearner(Learner):
         if ends is not None:
             score = weighted_interval_score(spec, ends, forecast, value)
             self.score.horizons[str(self._spec.horizons[number])].add_ranges(find_inside(ends, value), score)
-        self.ranges.learn(number, issued, value - forecast, seen.base)
+        ranges.learn(number, issued, value - forecast, seen.base)
 
-    def _issue(self, forecast: list[float | None], features: Features | None) -> Issued | None:
+    def _issue(
+        self, series: OneSeries, forecast: list[float | None], features: Features | None
+    ) -> Issued | None:
         """Return what the ranges of a forecast are, by what has been learned so far."""
-        if self.ranges is None or features is None:
+        if series.ranges is None or features is None:
             return None
-        return self.ranges.issue(forecast, features[1], self._spec.lowest)
+        return series.ranges.issue(forecast, features[1], self._spec.lowest)
 
     def _make_answer(self, forecast: list[float | None], issued: Issued | None) -> Answer:
         """Return a forecast by horizon, with its ranges where the pipeline has any."""
@@ -335,7 +365,7 @@ class ForecastLearner(Learner):
 
     def _pack(self, seen: SeenStep) -> list[Any]:
         """Return what is seen of a step as it stands in a snapshot."""
-        return list(seen[:3]) if self.ranges is None else [*seen[:4], self._pack_issued(seen.issued)]
+        return list(seen[:3]) if self._spec.ranges is None else [*seen[:4], self._pack_issued(seen.issued)]
 
     def _pack_issued(self, issued: Issued | None) -> Floats | None:
         assert self._spec.ranges is not None
@@ -368,6 +398,15 @@ class ForecastLearner(Learner):
         readings[-1] = self._spec.reading(record)
         return readings
 
+    def _check_keys(self, records: Sequence[Any]) -> None:
+        """Raise `BadRecord` if these records are of different keys: one window is of one series."""
+        keys = list(dict.fromkeys(map(self._series.key_of, records)))
+        if len(keys) > 1:
+            raise BadRecord(
+                f"the records are of {keys[0]!r} and of {keys[1]!r}: send those of one {self._spec.key}"
+                " at a time"
+            )
+
     def _check_times(self, ordered: Sequence[Any]) -> None:
         """Raise `BadRecord` if two of these records, ordered by their steps, are of the same step."""
         for earlier, later in pairwise(ordered):
@@ -381,9 +420,9 @@ class ForecastLearner(Learner):
                 )
                 raise BadRecord(f"{times} there twice: send one record for each")
 
-    def _steps_late(self, record: Any) -> int | None:
-        """By how many steps the record is behind the newest one; negative if it is ahead."""
-        return None if self._newest_step is None else self._newest_step - self._spec.step(record)
+    def _steps_late(self, record: Any, series: OneSeries) -> int | None:
+        """By how many steps the record is behind its series' newest; negative if it is ahead."""
+        return None if series.step is None else series.step - self._spec.step(record)
 
 
 def _name_time(record: Any, step: int) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlearn.learning.forecasting.forecaster import Features, ForecastLearner, Look, SeenStep
+from streamlearn.learning.forecasting.forecaster import Features, ForecastLearner, Look
+from streamlearn.learning.forecasting.series import SeenStep
 from streamlearn.learning.learner import Floats
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class JointForecastLearner(ForecastLearner):
         self._models[0].learn_label(number, seen.sight, change)
 
     def _pack(self, seen: SeenStep) -> list[Any]:
-        return list(seen[:4]) if self.ranges is None else super()._pack(seen)
+        return list(seen[:4]) if self._spec.ranges is None else super()._pack(seen)
 
     def _is_finite_model(self, model: Any) -> bool:
         return model is None or bool(model.is_finite())

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from streamlearn.errors import ConfigurationError
 from streamlearn.lags.lag_sets import LagSet
 from streamlearn.lags.windows import Window
 from streamlearn.learning.drivers import Driver
@@ -81,6 +82,18 @@ class Forecast(Learning):
     drivers
         The exogenous variables, correlated with the value as it comes, by up to `longest_lag` steps both
         ways.
+    key
+        The field of a record, as the struct calls it, that tells which of several series the record belongs
+        to: text, a whole number or None. Each key has a window, labels to come, ranges and correlations of
+        its own; the models, the lags and the score are those of all. None: the stream is one series.
+    most_keys
+        How many keys are kept, in each snapshot too. Of more, the one whose newest record is the oldest in
+        the stream is let go, and begins anew if it comes again.
+
+    Raises
+    ------
+    ConfigurationError
+        No key could be kept.
     """
 
     horizons: tuple[int, ...]
@@ -97,10 +110,23 @@ class Forecast(Learning):
     longest_lag: int = 48
     joint: bool = False
     ranges: Ranges | None = None
+    key: str | None = None
+    most_keys: int = 1000
 
     kind = "forecast"
     answer_fields = ("forecast", "ranges")
     max_chunk_rows = 1
+
+    def __post_init__(self) -> None:
+        if self.most_keys < 1:
+            raise ConfigurationError(
+                f"most_keys: {self.most_keys} keys cannot be kept; let it be at least one"
+            )
+
+    @property
+    def key_field(self) -> str | None:
+        """The field whose values are series of their own."""
+        return self.key
 
     @property
     def series(self) -> SeriesSpec:
@@ -146,6 +172,8 @@ class Forecast(Learning):
             definition["joint"] = True
         if self.ranges is not None:
             definition["ranges"] = self.ranges.definition()
+        if self.key is not None:
+            definition |= {"key": self.key, "most_keys": self.most_keys}
         return definition
 
     def output_fields(self, parameters: Mapping[str, Any]) -> list[OutputField]:
