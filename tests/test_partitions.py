@@ -117,6 +117,11 @@ def test_each_partition_is_learned_as_if_it_were_alone(start: Start, store: Stor
     assert [(report.records, report.different, report.exit_code) for report in reports] == [(300, 0, 0)] * 2
 
 
+def test_redis_knows_every_partition_before_its_first_record(start: Start, store: Store) -> None:
+    start(TWO.add_partitions([0]))
+    assert store.partitions("digits") == [1, 2]
+
+
 def test_a_changed_answer_is_found_in_its_partition(start: Start, store: Store, topic: Topic) -> None:
     topic.commit(start(), interleave(rows_of(0, 300), rows_of(1, 300)))
     answers = topic.streams[1].answers

@@ -19,7 +19,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from streamlearn.broker.placement import hash_key, make_partition_function
 from streamlearn.errors import NoModel, SnapshotRefused, StoreUnavailable, UnknownVersion
+from streamlearn.learning.by_key import LearnersByKey
 from streamlearn.learning.learner import Learner
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage import snapshot
@@ -152,7 +154,18 @@ class ModelCache:
             max(head.time_s for head in heads),
             parts=tuple(parts[k].head.version if k in parts else None for k in range(count)),
         )
-        return Served(head, self.pipeline.learning.merge([part.learner for part in parts.values()]))
+        learning, learners = self.pipeline.learning, {k: part.learner for k, part in parts.items()}
+        if learning.merges_by_key:
+            return Served(head, self._ask_by_key(learners, count))
+        return Served(head, learning.merge(list(learners.values())))
+
+    def _ask_by_key(self, learners: Mapping[int, Learner], count: int) -> LearnersByKey:
+        return LearnersByKey(
+            learners,
+            make_partition_function(self.pipeline, count),
+            lambda key: hash_key(key) % count,
+            is_windowed=self.pipeline.learning.series is not None,
+        )
 
     def versions(self, partition: int = 0) -> dict[int, VersionInfo]:
         """Return the versions of a partition in the newest lineage that Redis keeps, ascending.

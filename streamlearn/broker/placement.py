@@ -4,7 +4,7 @@ A key is placed as Kafka's own clients place the text of it, so records that oth
 that key stand beside those that streamlearn sends.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -50,6 +50,21 @@ class Placement:
         if self._key is not None and record.get(self._key) is not None:
             return hash_key(record[self._key]) % self._partitions
         return 0 if self._is_series else number % self._partitions
+
+
+def make_partition_function(pipeline: Pipeline, partitions: int) -> Callable[[Any], int]:
+    """Return what tells which of so many partitions the key of a record, the pipeline's struct, belongs to.
+
+    A record without a key counts as one of partition 0.
+    """
+    key = find_key(pipeline)
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(pipeline.record)}
+
+    def find_partition(record: Any) -> int:
+        value = msgspec.to_builtins(getattr(record, names[key])) if key is not None else None
+        return 0 if value is None else hash_key(value) % partitions
+
+    return find_partition
 
 
 def hash_key(value: Any) -> int:

@@ -6,6 +6,7 @@ and until the next one a partition stays with its worker.
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 from streamlearn.engine.worker import Worker
 from streamlearn.pipelines.base import Pipeline
@@ -15,6 +16,8 @@ from streamlearn.storage.store import Store
 from streamlearn.storage.writer import Writer
 from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Input, Output, Stream
+
+T = TypeVar("T")
 
 
 class Partitions:
@@ -55,6 +58,8 @@ class Partitions:
     def admit(self) -> None:
         """Take a token from Redis, newer than those of all workers that have started before.
 
+        Redis is told of all partitions of the lineage: a reader knows how many there are from the beginning.
+
         Raises
         ------
         Fenced
@@ -63,7 +68,8 @@ class Partitions:
             Redis stayed away for longer than the settings allow.
         """
         name, lineage = self._pipeline.name, self._lineage
-        self._admission = self._retry(lambda: self._store.admit(name, lineage.id, lineage.epoch))
+        self._admission = admission = self._retry(lambda: self._store.admit(name, lineage.id, lineage.epoch))
+        self._retry(lambda: admission.list_partitions(len(lineage.partitions)))
 
     def answer(self, rows: Sequence[Input]) -> list[Output]:
         """Predict and learn `rows`, those of each partition in order; return one output for each row.
@@ -111,7 +117,7 @@ class Partitions:
             raise RuntimeError("`admit` comes before the first record")
         return self._retry(lambda: admission.take_partition(partition, alone=self._alone))
 
-    def _retry(self, call: Callable[[], Writer]) -> Writer:
+    def _retry(self, call: Callable[[], T]) -> T:
         return retry(call, self._settings.redis_wait_s)
 
 

@@ -9,6 +9,7 @@ columns.py      features of such records, declared
 forecasting/    a series, several steps ahead
 ranges.py       ranges around forecasts, and what they are worth
 merging.py      one model out of those of several partitions
+by_key.py       the learners of several partitions, each asked for the keys that belong to it
 metrics.py      prequential scores
 curves.py       rolling metrics, made from committed answers
 process.py      how a process that learns is set up: one BLAS thread, less garbage collection

@@ -158,6 +158,14 @@ class Learning(ABC):
         return None
 
     @property
+    def merges_by_key(self) -> bool:
+        """Whether a server asks, of several learners, that of the partition which a record's key belongs to.
+
+        Otherwise it asks what `merge` returns.
+        """
+        return False
+
+    @property
     def series(self) -> SeriesSpec | None:
         """What is forecast, and how far; None for kinds that do not forecast.
 

@@ -4,6 +4,7 @@ sums       least squares without forgetting: exactly the model that one learner 
 average    linear models: the mean of the parameters, weighted by how many records each has been scored on
            (R. McDonald et al., "Distributed training strategies for the structured perceptron", 2010)
 committee  all others: the mean of what they say, or what most of them say
+key        no merging: a record is answered by the learner of the partition of its key (`by_key.py`)
 
 What each costs in accuracy is in `docs/scaling.md`.
 """
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
 
-Merging = Literal["auto", "average", "committee", "best"]
+Merging = Literal["auto", "average", "committee", "best", "key"]
 
 _PARAMETERS = ("coef_", "intercept_")
 

@@ -258,6 +258,11 @@ def add_scores(scores: Sequence[Any]) -> Any:
 
     >>> add_scores([Accuracy(2, 1, {"3": 2}), Accuracy(1, 1, {"3": 1, "5": 4})])
     Accuracy(samples=3, right=2, labels={'3': 3, '5': 4})
+    >>> parts = [RangedHorizonErrors.of([1]) for _ in range(3)]
+    >>> for part in parts[1:]:
+    ...     part.horizons["1"].add_ranges([True, False], 2.0)
+    >>> add_scores(parts).horizons["1"].inside
+    [2, 0]
     """
     return type(scores[0])(
         *(
@@ -268,7 +273,13 @@ def add_scores(scores: Sequence[Any]) -> Any:
 
 
 def _add(counts: Sequence[Any]) -> Any:
-    if not isinstance(counts[0], dict):
+    """Add numbers; of dicts and lists what stands in the same place, of scores their counts."""
+    first = counts[0]
+    if isinstance(first, msgspec.Struct):
+        return add_scores(counts)
+    if isinstance(first, list):
+        return [sum(column) for column in zip(*filter(None, counts), strict=True)]
+    if not isinstance(first, dict):
         return sum(counts)
     keys = dict.fromkeys(key for by_key in counts for key in by_key)
-    return {key: sum(by_key.get(key, 0) for by_key in counts) for key in keys}
+    return {key: _add([by_key[key] for by_key in counts if key in by_key]) for key in keys}

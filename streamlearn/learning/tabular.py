@@ -82,12 +82,13 @@ class Tabular(Learning):
 
     merging
         How the learners of several partitions become the one model that is served: see `learning/merging.py`.
-        It changes no answer of the job.
+        `key`: they do not; the pipeline's `key` tells which of them a record is answered by. It changes no
+        answer of the job.
 
     Raises
     ------
     ConfigurationError
-        There are more classes than `max_classes`, or it is given for a regression.
+        There are more classes than `max_classes`, or it is given for a regression, or with `merging="key"`.
     """
 
     features: FeatureFunction
@@ -106,6 +107,10 @@ class Tabular(Learning):
             raise ConfigurationError("labels_later needs a label that is a field, named as the struct does")
         if self.max_classes is None:
             return
+        if self.merging == "key":
+            raise ConfigurationError(
+                'merging="key" needs classes that are known: each learner numbers others as they come to it'
+            )
         if self.classes is None or self.max_classes < max(2, len(self.classes)):
             raise ConfigurationError(
                 f"max_classes={self.max_classes} goes with `classes`, those known at the beginning or (),"
@@ -132,6 +137,11 @@ class Tabular(Learning):
     def answered_record(self, record: type[Any]) -> type[Any] | None:
         """Return the struct of a record that came with the answer that was given, where labels come later."""
         return None if self.labels_later is None else make_answered_record(record)
+
+    @property
+    def merges_by_key(self) -> bool:
+        """Whether a record is answered by the learner of the partition that its key belongs to."""
+        return self.merging == "key"
 
     def label_of(self, record: Any) -> Any:
         """Return a record's label, or None where it has none."""

@@ -8,7 +8,7 @@
     streamlearn:{pipeline}:snapshot:{lineage}:{version}   the bytes (see `snapshot.py`)
     streamlearn:{pipeline}:restores            list: what every start of a worker found, the newest last
     streamlearn:{pipeline}:recovery            the progress of a worker that is learning again
-    streamlearn:{pipeline}:partitions          set: the partitions other than 0 that have been learned
+    streamlearn:{pipeline}:partitions          set: the partitions other than 0 that there are to learn
 
 Those are the keys of partition 0. Those of partition k begin with `streamlearn:{pipeline}:p{k}:`; the fence
 and the pin are the pipeline's. Where several workers learn at once, each partition has a fence besides,
@@ -118,7 +118,7 @@ class Store:
         return _read_head(fields, pinned=bool(pinned)), reply[6] if len(reply) > 6 else None
 
     def partitions(self, pipeline: str) -> list[int]:
-        """Return the partitions other than 0 that have been learned, ascending."""
+        """Return the partitions other than 0 that there are to learn, ascending."""
         with map_exceptions():
             return sorted(map(int, self._redis.smembers(f"{PREFIX}{pipeline}:partitions")))
 

@@ -152,6 +152,12 @@ class Writer:
         self._roll_back = client.register_script(_ROLL_BACK)
         self._record_restore = client.register_script(_RECORD_RESTORE)
 
+    def list_partitions(self, count: int) -> None:
+        """Tell readers how many partitions the lineage has."""
+        if count > 1:
+            with map_exceptions():
+                self._redis.sadd(f"{PREFIX}{self._pipeline}:partitions", *range(1, count))
+
     def take_partition(self, partition: int, *, alone: bool) -> "Writer":
         """Return the writer of a partition with this one's token.
 

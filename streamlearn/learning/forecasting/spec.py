@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from streamlearn.learning.forecasting.forecaster import Features, ForecastLearne
 from streamlearn.learning.forecasting.joint import JointForecastLearner
 from streamlearn.learning.learner import EstimatorFactory, Floats, Learning, OutputField, SeriesSpec
 from streamlearn.learning.ranges import Ranges
+
+SeriesMerging = Literal["auto", "key", "best"]
+"""Which learner of several partitions answers."""
 
 
 class StepFunction(Protocol):
@@ -89,11 +92,15 @@ class Forecast(Learning):
     most_keys
         How many keys are kept, in each snapshot too. Of more, the one whose newest record is the oldest in
         the stream is let go, and begins anew if it comes again.
+    merging
+        Which of the learners of several partitions a server asks: `key`, the one of the partition that the
+        key of the records is placed in; `best`, the one that has been scored most. `auto`: `key` where there
+        is one. It changes no answer of the job.
 
     Raises
     ------
     ConfigurationError
-        No key could be kept.
+        No key could be kept, or the learners are to be asked by a key that there is none of.
     """
 
     horizons: tuple[int, ...]
@@ -112,6 +119,7 @@ class Forecast(Learning):
     ranges: Ranges | None = None
     key: str | None = None
     most_keys: int = 1000
+    merging: SeriesMerging = "auto"
 
     kind = "forecast"
     answer_fields = ("forecast", "ranges")
@@ -122,11 +130,23 @@ class Forecast(Learning):
             raise ConfigurationError(
                 f"most_keys: {self.most_keys} keys cannot be kept; let it be at least one"
             )
+        if self.merging == "key" and self.key is None:
+            raise ConfigurationError('merging="key" asks the learner of a key: name its field as `key`')
 
     @property
     def key_field(self) -> str | None:
         """The field whose values are series of their own."""
         return self.key
+
+    @property
+    def merges_by_key(self) -> bool:
+        """Whether a server asks the learner of the partition that the records' key is placed in."""
+        return self.key is not None and self.merging != "best"
+
+    @property
+    def fields_read(self) -> tuple[str, ...]:
+        """The key, where there is one: the rest of a record is read by functions."""
+        return () if self.key is None else (self.key,)
 
     @property
     def series(self) -> SeriesSpec:
