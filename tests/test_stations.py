@@ -11,12 +11,14 @@ import numpy as np
 import plain_stations
 import pytest
 from click.testing import CliRunner
+from helpers import KEY, LINEAGE, ListStream, Make, commit
 from hours import series
 
 from serving.pages import views
 from streamlearn.cli.main import main
 from streamlearn.engine.answering import Answering
 from streamlearn.engine.check import check
+from streamlearn.engine.verify import verify
 from streamlearn.errors import BadRecord, ConfigurationError
 from streamlearn.learning import Forecast
 from streamlearn.learning.learner import predict_then_learn
@@ -27,6 +29,7 @@ from streamlearn.pipelines.stations import Hour, pipeline
 from streamlearn.reports import sources
 from streamlearn.reports.forecasts import arrange_forecasts
 from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
 from streamlearn.stream.ports import Input
 
 HOURS = 120
@@ -228,6 +231,30 @@ def test_without_files_it_says_where_to_put_them(tmp_path: Path, monkeypatch: py
     done = CliRunner().invoke(main, ["replay", "stations", "--file", str(tmp_path / "empty")])
     assert done.exit_code == 1
     assert "has no file that ends with .csv" in done.output
+
+
+def test_a_worker_that_dies_and_one_that_rebuilds_go_on_as_a_plain_loop(
+    store: Store, make: Make, stream: ListStream
+) -> None:
+    """Keys are let go meanwhile; what is learned again from the journal lets go the same."""
+    # Each time that Wanliu comes, the other three are let go, one for the other.
+    rare = {n for n in range(240) if n // 4 % 20 != 19}
+    of, hours = keyed(3), enumerate(air.make_records(60))
+    records = [record for n, record in hours if record["station"] != "Wanliu" or n not in rare]
+    lineage = msgspec.structs.replace(LINEAGE, pipeline="stations", parameters=dict(of.parameters))
+    values = [msgspec.json.encode(record) for record in records]
+    rows = [Input(0, offset, value) for offset, value in enumerate(values)]
+    answers = commit(stream, make(pipeline=of, lineage=lineage), rows[:62], 13, 40)
+    answers += commit(stream, make(pipeline=of, lineage=lineage), rows[62:130], 99)
+    store.clear("stations")
+    answers += commit(stream, make(pipeline=of, lineage=lineage), rows[130:], 131)
+    check_forecasts([answer["forecast"] for answer in answers], plain_stations.replay(records, 3))
+    assert answers[-1]["forecast"]["12"] is not None
+    versions = store.versions("stations", lineage.id)
+    stored = {version: store.snapshot("stations", lineage.id, version) or b"" for version in versions}
+    report = verify(of, lineage, stream, stored, key=KEY, wait_s=0)
+    assert (report.differences, report.predictions, report.snapshots) == ([], len(records), len(stored))
+    assert len(stored) > 1
 
 
 def test_a_report_and_a_page_show_one_series(tmp_path: Path) -> None:
