@@ -41,7 +41,8 @@ _SHOWN_RECORDS = 3
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression", "forecast"]),
-    help="What the label is; otherwise told from its values. A forecast is of one series, and needs --time.",
+    help="What the label is; otherwise told from its values. A forecast needs --time, and --key where there"
+    " are several series.",
 )
 @click.option("--time", metavar="COLUMN", help="The times: rows of a file are replayed in their order.")
 @click.option(
@@ -52,7 +53,8 @@ _SHOWN_RECORDS = 3
 @click.option(
     "--key",
     metavar="COLUMN",
-    help="Records with the same value stay together, in one partition of a topic that has several.",
+    help="Records with the same value stay together, in one partition of a topic that has several; in a"
+    " forecast they are one of several series.",
 )
 @click.option("--force", is_flag=True, help="Overwrite NAME.py.")
 def init(
@@ -70,14 +72,13 @@ def init(
     \b
     streamlearn init flowers --from iris.csv --label species
     streamlearn init load --from load.csv --label MW --time hour --task forecast
+    streamlearn init loads --from meters.csv --label kW --time hour --task forecast --key meter
     streamlearn init payments --from payments --label fraud
     """  # noqa: D301 (click wants the character)
     module = Path(f"{name}.py")
     _check_name(name, module, force=force)
     if task == "forecast" and time is None:
         raise click.UsageError("a forecast needs --time COLUMN, the column of the times")
-    if task == "forecast" and key is not None:
-        raise click.UsageError("a forecast is of one series, which stays in one partition: leave --key out")
     options = DraftOptions(label, task, time, time_format, key)
     is_topic = not Path(source).is_file()
     inference = _infer_topic(source, options) if is_topic else infer(Path(source), options)

@@ -153,6 +153,9 @@ def _write_pipeline(name: str, table: str, inference: Inference, series: Series)
     yield "        estimator=RecursiveLeastSquares,"
     if label.bounds and label.bounds[0] == 0:
         yield "        lowest=0.0,"
+    if inference.key is not None:
+        (key,) = [column.field for column in inference.columns if column.name == inference.key]
+        yield f"        key={quote(key)},"
     yield "    ),"
     yield "    # Exact linear regression: there is no rate to tune."
     yield '    parameters={"ridge": 10.0},'

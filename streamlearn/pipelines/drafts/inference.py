@@ -68,7 +68,8 @@ class DraftOptions:
         What times do not tell by themselves: `day`, `month` or `year`, whichever comes first, or a format of
         `strptime`.
     key
-        The column whose equal values stay in one partition of the topic.
+        The column whose equal values stay in one partition of the topic; of a forecast, that which tells its
+        series apart.
     """
 
     label: str
@@ -119,6 +120,8 @@ def _infer(table: RawTable, source: Source, options: DraftOptions) -> Inference:
             )
     if label_name == time_name:
         raise FileError(f"{label_name!r} cannot be the label and the time")
+    if key_name is not None and key_name == time_name:
+        raise FileError(f"{key_name!r} cannot be the key and the time")
     if label_name == key_name:
         raise FileError(f"{label_name!r} cannot be the label and the key: a label may be missing")
     rows = table.rows
@@ -154,12 +157,15 @@ def _infer(table: RawTable, source: Source, options: DraftOptions) -> Inference:
         )
     series = None
     if task == "forecast":
-        columns = [_fit_to_forecast(column, time_name) for column in columns]
+        columns = [
+            _fit_key(table, column) if column.name == key_name else _fit_to_forecast(column, time_name)
+            for column in columns
+        ]
         times = [column for column in columns if column.name == time_name]
         numbers = [column for column in columns if column.kind in ("number", "boolean")]
         if not times:
             raise FileError(f"{table.source}: a forecast needs the column of the times: name it with --time")
-        series = infer_series(table, times[0], [label, *numbers], decimal)
+        series = infer_series(table, times[0], [label, *numbers], decimal, key_name)
     order = fields[time_name] if time_name else None
     return Inference(
         source,
@@ -185,6 +191,23 @@ def _fit_to_forecast(column: Column, time_name: str | None) -> Column:
             column, kind="left out", note=f"a forecast takes numbers and categories, not {column.kind}"
         )
     return column
+
+
+def _fit_key(table: RawTable, column: Column) -> Column:
+    """Return the column that tells the series of a forecast apart, as text or as a whole number."""
+    present = [value for value in table.values(column.name) if not is_missing(value)]
+    is_whole = all(re.fullmatch(r"[+-]?\d+", str(value).strip()) for value in present)
+    if column.kind in ("boolean", "time", "epoch", "left out") or (column.kind == "number" and not is_whole):
+        raise FileError(f"{table.source}: the key {column.name!r} is neither text nor whole numbers")
+    return replace(
+        column,
+        kind="identifier",
+        is_whole=column.kind == "number" or column.is_whole,
+        note="it tells the series apart",
+        bounds=None,
+        reader="",
+        attribute=column.field,
+    )
 
 
 def _find_decimal(table: RawTable) -> str:

@@ -1,5 +1,6 @@
 """What a forecast is to be like: the steps of a series, how far ahead, and how large its numbers are."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,20 +43,29 @@ class Series:
         return self.step_s // _UNITS[unit], unit
 
 
-def infer_series(table: RawTable, time: Column, numbers: Sequence[Column], decimal: str) -> Series:
+def infer_series(
+    table: RawTable, time: Column, numbers: Sequence[Column], decimal: str, key: str | None = None
+) -> Series:
     """Tell the steps of a series from its times; `numbers` are its columns, that which is forecast first.
+
+    Where `key` names the column that tells several series apart, from the times of the longest of them.
 
     Raises
     ------
     FileError
         The rows are of several series, or their times are not on steps of one length.
     """
-    times = [stamp for value in table.values(time.name) if (stamp := _read_time(value, time)) is not None]
+    values = list(table.values(time.name))
+    if key is not None:
+        keys = list(table.values(key))
+        ((longest, _),) = Counter(keys).most_common(1)
+        values = [value for value, own in zip(values, keys, strict=True) if own == longest]
+    times = [stamp for value in values if (stamp := _read_time(value, time)) is not None]
     repeated = len(times) - len(set(times))
     if repeated > _MAX_REPEATED * len(times):
         raise FileError(
-            f"{table.source}: {repeated} of {len(times)} rows repeat a time of {time.name}; a forecast is"
-            " of one series: take the rows of one"
+            f"{table.source}: {repeated} of {len(times)} rows repeat a time of {time.name}; if it holds"
+            " several series, name the column that tells them apart with --key"
         )
     try:
         grid = make_grid(times)

@@ -49,7 +49,7 @@ def write_struct(inference: Inference) -> Iterator[str]:
             yield f"    # {quote(column.name)} is left out: {make_plain(column.note)}."
             continue
         if column.kind == "identifier":
-            yield "    # Each value comes once: repeated by predictions, not learned from."
+            yield f"    # {column.note.capitalize()}: repeated by predictions, not learned from."
         elif column.note:
             yield f"    # {make_plain(column.note)}"
         yield _write_field(column, required=not column.may_miss)
