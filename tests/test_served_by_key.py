@@ -132,6 +132,7 @@ def test_the_version_names_every_partition_and_is_asked_again(client: FlaskClien
     again = infer(client, without_calm("Dongsi"), name)
     assert (again["model_version"], forecast(again)) == (name, forecast(before))
     described = client.get("/v2/models/stations").get_json()["parameters"]
+    assert (described["keys"], described["keys_let_go"]) == (3, 0)
     assert described["samples"] == sum(
         learn(k, HOURS - 9 * (k == place("Dongsi"))).score.samples for k in partitions
     )

@@ -85,8 +85,8 @@ def test_a_key_that_was_not_seen_for_longest_is_let_go_and_begins_anew() -> None
     learner, answers = learn(decode(records), of)
     forecasts = [answer["forecast"] for answer in answers]
     check_forecasts(forecasts, plain_stations.replay(records, 2))
-    assert learner.series_by_key.let_go == 2
-    assert [key for key, _ in learner.series_by_key.items()] == [air.NAMES[1], air.NAMES[0]]
+    assert learner.count_keys() == (2, 2)
+    assert [key for key, _ in learner.series.items()] == [air.NAMES[1], air.NAMES[0]]
     with pytest.raises(AssertionError):
         check_forecasts(forecasts, plain_stations.replay(records, 3))
     with pytest.raises(ConfigurationError, match="at least one"):
@@ -127,7 +127,7 @@ def test_a_snapshot_anywhere_goes_on_the_same(kind: str) -> None:
 def test_each_key_has_statistics_of_its_own_and_other_lags_are_those_of_all() -> None:
     of, records = make_every_kind()
     learner, answers = learn(records, of)
-    steps = [one.correlations.steps for one in learner.series_by_key]
+    steps = [one.correlations.steps for one in learner.series]
     assert steps == [45, 45, 45]
     assert learner.correlations.steps == 45
     assert learner.latest_of("7") == {"ts": records[-3].ts, **answers[-3]}
@@ -136,7 +136,7 @@ def test_each_key_has_statistics_of_its_own_and_other_lags_are_those_of_all() ->
     learner.change_setting("lags", {"pollution": [0, 1, 2]})
     again = snapshot.loads(snapshot.dumps(learner, of, "a"), of, "a")
     (answer,) = again.predict(records[:1])
-    assert len(again.series_by_key) == 3
+    assert len(again.series) == 3
     assert answer == learner.predict(records[:1])[0]
 
 

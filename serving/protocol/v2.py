@@ -149,9 +149,9 @@ def describe_model(name: str, version: str | None = None) -> Response:
     waiting = getattr(served.learner, "waiting", None)
     if waiting is not None:
         metadata.parameters |= {"waiting_for_labels": len(waiting), "let_go": waiting.let_go}
-    series = getattr(served.learner, "series_by_key", None)
-    if series is not None:
-        metadata.parameters |= {"keys": len(series), "keys_let_go": series.let_go}
+    keys = served.learner.count_keys()
+    if keys is not None:
+        metadata.parameters |= {"keys": keys.kept, "keys_let_go": keys.let_go}
     return json_response(metadata)
 
 

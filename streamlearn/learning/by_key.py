@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlearn.errors import NoModel
-from streamlearn.learning.learner import Answer, LatestForecast, Learner
+from streamlearn.learning.learner import Answer, KeyCounts, LatestForecast, Learner
 from streamlearn.learning.metrics import add_scores
 
 
@@ -84,6 +84,11 @@ class LearnersByKey(Learner):
         """Return the forecast from the newest record of a key; None where nothing is kept of it."""
         learner = self._learners.get(self._partition_of_key(key))
         return None if learner is None else learner.latest_of(key)
+
+    def count_keys(self) -> KeyCounts | None:
+        """Return how many series they keep together; None where the stream has no keys."""
+        counts = [keys for learner in self._learners.values() if (keys := learner.count_keys()) is not None]
+        return KeyCounts(*map(sum, zip(*counts, strict=True))) if counts else None
 
     def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
         """Raise `TypeError`: the learners of the partitions learn."""

@@ -17,7 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NotRequired, Protocol, TypedDict
+from typing import Any, ClassVar, NamedTuple, NotRequired, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,6 +67,13 @@ class LatestForecast(TypedDict):
     """Horizon in steps, as text, → the value; None where it cannot be said yet."""
     ranges: NotRequired[dict[str, dict[str, list[float]] | None]]
     """Horizon → share in percent → the range's ends, for learners whose forecasts have ranges."""
+
+
+class KeyCounts(NamedTuple):
+    """How many keys are kept, and how many were let go since the lineage began."""
+
+    kept: int
+    let_go: int
 
 
 @dataclass(frozen=True)
@@ -280,6 +287,10 @@ class Learner(ABC):
 
     def latest_of(self, key: str) -> LatestForecast | None:
         """Return the forecast from the newest record of a key, as text; None where nothing is kept of it."""
+        return None
+
+    def count_keys(self) -> KeyCounts | None:
+        """Return how many keys it keeps a series of; None where the stream has no keys."""
         return None
 
     def is_finite(self) -> bool:

@@ -15,7 +15,14 @@ from streamlearn.lags.running import RunningCorrelations
 from streamlearn.lags.windows import Window, empty_window, push
 from streamlearn.learning.forecasting.packing import pack_series, unpack_series
 from streamlearn.learning.forecasting.series import OneSeries, SeenStep, SeriesByKey
-from streamlearn.learning.learner import Answer, Floats, LatestForecast, Learner, has_finite_numbers
+from streamlearn.learning.learner import (
+    Answer,
+    Floats,
+    KeyCounts,
+    LatestForecast,
+    Learner,
+    has_finite_numbers,
+)
 from streamlearn.learning.metrics import HorizonErrors, RangedHorizonErrors
 from streamlearn.learning.ranges import (
     Issued,
@@ -88,9 +95,13 @@ class ForecastLearner(Learner):
         return max(every, key=lambda correlations: correlations.steps, default=None)
 
     @property
-    def series_by_key(self) -> SeriesByKey | None:
-        """The series that are kept, where the stream has several."""
-        return None if self._spec.key is None else self._series
+    def series(self) -> SeriesByKey:
+        """The series that are kept, by their keys."""
+        return self._series
+
+    def count_keys(self) -> KeyCounts | None:
+        """Return how many series are kept; None where the stream has no keys."""
+        return None if self._spec.key is None else KeyCounts(len(self._series), self._series.let_go)
 
     @property
     def trained(self) -> bool:
