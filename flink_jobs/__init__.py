@@ -3,6 +3,7 @@
 java/            where Java and Flink are, and how Flink's processes are started
 checkpoints.py   where the checkpoints and savepoints of a job are
 submit.py        chooses lineage and checkpoint, then calls `flink run`
+workers.py       where workers find Python and the settings, if Flink is elsewhere
 tables.py        the job's options and SQL
 plan.py          these, as `learn.py` gets them
 learn.py         the program that `flink run` executes

@@ -18,7 +18,9 @@ def main() -> None:
     table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     for key, value in plan.options.items():
         table.get_config().set(key, value)
-    table.create_temporary_system_function("learn", learn_function(plan.lineage, plan.parallelism))
+    table.create_temporary_system_function(
+        "learn", learn_function(plan.lineage, plan.parallelism, plan.settings)
+    )
     for statement in plan.statements:
         table.execute_sql(statement)
 

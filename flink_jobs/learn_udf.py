@@ -16,9 +16,10 @@ from streamlearn.stream.lineage import Lineage
 class Learn(ScalarFunction):  # type: ignore[misc]
     """The SQL function `learn`: columns partition, offset, value → rows (value, topic)."""
 
-    def __init__(self, lineage: Lineage, parallelism: int) -> None:
+    def __init__(self, lineage: Lineage, parallelism: int, settings: dict[str, str]) -> None:
         self._lineage = lineage
         self._parallelism = parallelism
+        self._settings = settings
 
     def is_deterministic(self) -> bool:
         """Return False: the result depends on more than the arguments."""
@@ -30,7 +31,9 @@ class Learn(ScalarFunction):  # type: ignore[misc]
         from flink_jobs.task import LearningTask
 
         metrics = function_context.get_metric_group()
-        self._task = LearningTask(self._lineage, metrics, alone=self._parallelism == 1)
+        self._task = LearningTask(
+            self._lineage, metrics, alone=self._parallelism == 1, variables=self._settings or None
+        )
 
     def close(self) -> None:
         """Stop what runs in the background."""
@@ -41,9 +44,14 @@ class Learn(ScalarFunction):  # type: ignore[misc]
         return self._task.answer(partition, offset, value)
 
 
-def learn_function(lineage: Lineage, parallelism: int) -> Any:
-    """Wrap `Learn` as the SQL function `learn`, for a job of so many parallel workers."""
+def learn_function(lineage: Lineage, parallelism: int, settings: dict[str, str]) -> Any:
+    """Wrap `Learn` as the SQL function `learn`, for a job of so many parallel workers.
+
+    `settings` are the variables of theirs that travel with the job (`workers.py`).
+    """
     result = DataTypes.ROW(
         [DataTypes.FIELD("value", DataTypes.BYTES()), DataTypes.FIELD("topic", DataTypes.STRING())]
     )
-    return udf(Learn(lineage, parallelism), result_type=result, func_type="pandas", deterministic=False)
+    return udf(
+        Learn(lineage, parallelism, settings), result_type=result, func_type="pandas", deterministic=False
+    )

@@ -14,6 +14,8 @@ class Plan(msgspec.Struct, frozen=True):
     lineage: Lineage
     parallelism: int
     """How many workers share its partitions."""
+    settings: dict[str, str]
+    """Variables with the workers' settings; none if they have their own. Passwords are among them."""
     options: dict[str, str]
     """Flink's options."""
     statements: list[str]

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from flink_jobs.checkpoints import find_newest_checkpoint
+from flink_jobs import workers
+from flink_jobs.checkpoints import find_newest_checkpoint, savepoint_folder
 from flink_jobs.java import command_lines, distribution
 from flink_jobs.plan import VARIABLE
 from flink_jobs.tables import build_plan
@@ -87,12 +88,14 @@ def submit(
                 echo(f"{running.name} is already {running.state.lower()} as job {running.id}")
                 return
             register.check_same(accept_edits=accept_edits)
+            if not rebuild:
+                _check_resumable(settings, register, pipeline)
             echo(f"{running.name} {change}: it is stopped at a savepoint, and goes on")
-            flink_api.stop(settings, running)
+            flink_api.stop(settings, running, savepoint_folder(workers.load_settings(settings)).as_uri())
         partitions = ensure_topics(broker, pipeline)
         if not fresh and not rebuild:
             _check_resumable(settings, register, pipeline)
-        workers = _choose_parallelism(settings, pipeline, partitions, parallelism)
+        worker_count = _choose_parallelism(settings, pipeline, partitions, parallelism)
         lineage = register.claim(fresh=fresh, accept_edits=accept_edits)
         # A checkpoint from before knows nothing of partitions that have come since, and the job of a topic
         # of one partition has other operators.
@@ -104,9 +107,9 @@ def submit(
         echo(
             f"lineage {lineage.id}, submission {lineage.epoch}: "
             + (f"going on from {checkpoint.name}" if checkpoint else _describe_starts(starts))
-            + (f"; {len(starts)} partitions, parallelism {workers}" if len(starts) > 1 else "")
+            + (f"; {len(starts)} partitions, parallelism {worker_count}" if len(starts) > 1 else "")
         )
-        _call_flink_run(settings, pipeline, lineage, starts, workers, checkpoint, lock, echo)
+        _call_flink_run(settings, pipeline, lineage, starts, worker_count, checkpoint, lock, echo)
         echo(f"{job_name(pipeline.name)} submitted")
     if wait_s:
         with Broker(settings) as broker:
@@ -249,12 +252,17 @@ def _call_flink_run(
     lock: int,
     echo: Callable[[str], None],
 ) -> None:
-    options = ["--fromSavepoint", checkpoint.as_uri()] if checkpoint else []
+    options = ["--fromSavepoint", _seen_by_workers(checkpoint, settings).as_uri()] if checkpoint else []
     if files := find_user_code(pipeline):
         options += ["--pyFiles", ",".join(map(str, files))]
     plan = msgspec.json.encode(build_plan(pipeline, lineage, starts, parallelism, settings)).decode()
     # If this program is killed, the lock is held until Flink's client has ended as well.
     run_program(settings, _LEARN, options=options, variables={VARIABLE: plan}, pass_fds=[lock], echo=echo)
+
+
+def _seen_by_workers(checkpoint: Path, settings: Settings) -> Path:
+    """Return where Flink sees a checkpoint that is found here: it may have the folder elsewhere."""
+    return workers.load_settings(settings).checkpoints / checkpoint.relative_to(settings.checkpoints)
 
 
 def run_program(
@@ -289,7 +297,7 @@ def run_program(
     command += ["--jobmanager", settings.flink.split("://")[-1], *options]
     for jar in distribution.resolve_jars("flink", settings, echo):
         command += ["--jarfile", str(jar)]
-    command += ["--pyClientExecutable", sys.executable, "--pyExecutable", sys.executable]
+    command += ["--pyClientExecutable", sys.executable, *workers.build_client_options(settings)]
     command += ["--python", str(program), *arguments]
     environment = {**settings.environment(), **command_lines.build_environment(settings), **(variables or {})}
     try:

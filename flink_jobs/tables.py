@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flink_jobs.checkpoints import checkpoint_folder
+from flink_jobs import workers
+from flink_jobs.checkpoints import checkpoint_folder, savepoint_folder
 from flink_jobs.plan import Plan
 from streamlearn.broker.answer_keys import make_answer_key
 from streamlearn.broker.register import group_id
@@ -34,28 +35,31 @@ _BATCHES_PER_BUNDLE = 4
 def build_plan(
     pipeline: Pipeline, lineage: Lineage, starts: Sequence[int], parallelism: int, settings: Settings
 ) -> Plan:
-    """Return a lineage's job of so many parallel workers.
+    """Return a lineage's job of so many parallel workers, submitted with these settings.
 
     Partition k is read from offset `starts[k]` on, unless Flink resumes from a checkpoint.
     """
+    travelling = workers.list_variables(settings)
+    settings = workers.load_settings(settings)
     partitions = len(lineage.partitions)
     statements = [
         build_source_table(pipeline, settings, group_id(pipeline), starts),
         build_sink_table(pipeline, settings, partitions),
         build_insert(pipeline, partitions),
     ]
-    return Plan(lineage, parallelism, build_options(lineage, settings, parallelism), statements)
+    options = build_options(lineage, settings, parallelism)
+    return Plan(lineage, parallelism, travelling, options, statements)
 
 
 def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dict[str, str]:
-    """Return Flink's options for the job."""
+    """Return Flink's options for the job; the settings are those of its workers."""
     restart_ms = round(1000 * settings.restart_wait_s)
     batch_rows = _CHUNKS_PER_BATCH * settings.chunk_rows
     checkpoints = (checkpoint_folder(lineage, settings) / str(lineage.epoch)).as_uri()
     return {
         "pipeline.name": job_name(lineage.pipeline),
         "parallelism.default": str(parallelism),
-        "python.executable": sys.executable,
+        "python.executable": workers.python_path(settings),
         "python.client.executable": sys.executable,
         # A bundle of one batch would make the JVM and Python take turns.
         "python.fn-execution.bundle.size": str(_BATCHES_PER_BUNDLE * batch_rows),
@@ -68,6 +72,7 @@ def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dic
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "3",
         "execution.checkpointing.dir": checkpoints,
+        "execution.checkpointing.savepoint-dir": savepoint_folder(settings).as_uri(),
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": f"{min(1000, restart_ms)} ms",
         "restart-strategy.exponential-delay.max-backoff": f"{restart_ms} ms",

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
@@ -32,12 +32,15 @@ class LearningTask:
     """The partitions of a lineage that Flink has put into this process, connected with its settings.
 
     Models are loaded at the first records, whose offsets tell where Flink resumed. `alone` says that no
-    other process shares the partitions.
+    other process shares the partitions. `variables` are the settings that came with the job; None: those of
+    this process's environment.
     """
 
-    def __init__(self, lineage: Lineage, metrics: MetricGroup, *, alone: bool) -> None:
+    def __init__(
+        self, lineage: Lineage, metrics: MetricGroup, *, alone: bool, variables: Mapping[str, str] | None
+    ) -> None:
         pin_blas_threads()
-        settings = Settings.load()
+        settings = Settings.load(variables)
         pipeline = load(lineage.reference)
         broker = Broker(settings)
         LineageRegister(broker, pipeline).check_open(lineage)

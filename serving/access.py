@@ -19,10 +19,9 @@ from flask_limiter.util import get_remote_address
 
 from serving.bodies import REFUSAL
 from streamlearn.errors import NotAllowed
-from streamlearn.settings import Settings
+from streamlearn.settings import LOOPBACK, Settings
 from streamlearn.storage.redis_client import PREFIX, tls_options
 
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOCAL_ORIGIN = re.compile(r"\Ahttps?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\Z")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _REDIS_TIMEOUT_S = 1
@@ -99,7 +98,7 @@ def _parse_hosts(settings: Settings) -> frozenset[str]:
     names = frozenset(
         host.strip().strip("[]").lower() for host in settings.http_hosts.split(",") if host.strip()
     )
-    return names or (LOCAL if settings.http_host in LOCAL else frozenset())
+    return names or (LOOPBACK if settings.http_host in LOOPBACK else frozenset())
 
 
 def _check_host() -> None:

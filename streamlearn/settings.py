@@ -30,6 +30,9 @@ PREFIX = "STREAMLEARN_"
 SECRETS = "secrets.env"
 """The file in the home folder that holds passwords and keys, as lines NAME=value."""
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The names of this machine's loopback interface."""
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -105,6 +108,20 @@ class Settings:
     )
     flink: Annotated[str, Meta(pattern=r"^https?://[^:/\s]+:\d+$")] = _option(
         "http://localhost:8081", "Flink's REST address and web UI"
+    )
+    worker_settings: str = _option(
+        "",
+        "file of lines NAME=value: what differs for the workers of a Flink elsewhere; then all settings"
+        " travel with each job, passwords included; empty: the workers have settings of their own",
+    )
+    worker_archive: str = _option(
+        "",
+        "archive of a Python environment with streamlearn that is sent to the workers; empty: they have one",
+    )
+    worker_python: str = _option(
+        "",
+        "the workers' Python, its path on their machines or in the archive; empty: the path as it is here, or"
+        " bin/python of the archive",
     )
     flink_rpc_port: Port = _option(6123, "port on which the local JobManager and TaskManager meet")
     flink_slots: Annotated[int, Meta(ge=0)] = _option(
@@ -204,6 +221,11 @@ class Settings:
     def flink_host(self) -> str:
         """The host part of `flink`."""
         return urlsplit(self.flink).hostname or "localhost"
+
+    @property
+    def is_flink_elsewhere(self) -> bool:
+        """Whether jobs go to a Flink that is not the one of a local stack."""
+        return self.flink_host not in LOOPBACK or bool(self.worker_settings)
 
     @property
     def flink_port(self) -> int:

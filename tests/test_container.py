@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from flink_answers import serve_answers
 
-from streamlearn.local import container, health, probe
+from streamlearn.local import configuration, health, probe
 from streamlearn.settings import Settings
 
 
@@ -66,7 +66,7 @@ def test_a_part_that_does_not_answer_is_not_well(part: str, monkeypatch: pytest.
 def test_options_of_the_environment_go_before_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMLEARN_HOME", str(tmp_path))
     monkeypatch.setenv("FLINK_PROPERTIES", "taskmanager.memory.process.size: 3g\nstate.x: a:b\n")
-    container.prepare_flink(Settings.load())
+    configuration.prepare_flink(Settings.load())
     lines = (tmp_path / "flink" / "conf" / "config.yaml").read_text().splitlines()
     assert "taskmanager.memory.process.size: 3g" in lines
     assert "state.x: a:b" in lines
@@ -78,7 +78,7 @@ def test_logs_of_flink_are_begun_anew_after_so_many_mib(
 ) -> None:
     monkeypatch.setenv("STREAMLEARN_HOME", str(tmp_path))
     monkeypatch.setenv("STREAMLEARN_LOG_MB", "7")
-    container.prepare_flink(Settings.load())
+    configuration.prepare_flink(Settings.load())
     folder = tmp_path / "flink" / "conf"
     console = (folder / "log4j-console.properties").read_text().splitlines()
     option = "appender.rolling.policies.size.size"

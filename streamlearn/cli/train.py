@@ -52,6 +52,8 @@ def train(
     A job is not submitted if the pipeline is no longer what its lineage began with. The error says what has
     changed, and which of the options you may use.
 
+    To a Flink elsewhere, as STREAMLEARN_FLINK names it, nothing must have been started here: docs/cluster.md.
+
     \b
     streamlearn train digits
     streamlearn train digits --fresh
@@ -61,7 +63,7 @@ def train(
     from flink_jobs.keep import keep_running
     from flink_jobs.submit import submit
 
-    settings = Settings.load()
+    settings = _load_settings()
     if fresh and rebuild:
         raise click.UsageError("--fresh begins anew and --rebuild goes on: use only one of them")
     if keep and (fresh or rebuild or accept_edits):
@@ -119,7 +121,17 @@ def skip(pipeline: Pipeline, offset: int, partition: int) -> None:
     """
     from flink_jobs.skip import skip_record
 
-    skip_record(Settings.load(), pipeline, offset, partition, wait_s=_WAIT_S, echo=click.echo)
+    skip_record(_load_settings(), pipeline, offset, partition, wait_s=_WAIT_S, echo=click.echo)
+
+
+def _load_settings() -> Settings:
+    """Load the settings; where Flink is elsewhere, see to what a stack would have written here."""
+    from streamlearn.local.configuration import prepare_client
+
+    settings = Settings.load()
+    if settings.is_flink_elsewhere:
+        prepare_client(settings, click.echo)
+    return settings
 
 
 commands = [train, skip]

@@ -6,19 +6,18 @@ stand in `docker-compose.yml`, which a test compares with `build_kafka_options`.
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flink_jobs.checkpoints import savepoint_folder
 from flink_jobs.java import command_lines, distribution
 from flink_jobs.tables import TRANSACTION_TIMEOUT_MS, quote
 from streamlearn.errors import StackError
-from streamlearn.settings import Settings, inherit_env
+from streamlearn.settings import LOOPBACK, Settings, inherit_env
 
 _PROMETHEUS = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
-_LOOPBACK = ("localhost", "127.0.0.1")
 
-_QUIET = """
+QUIET = """
 # Each checkpoint opens a transaction, whose producer logs all its options.
 logger.shaded.name = org.apache.flink.kafka.shaded
 logger.shaded.level = WARN
@@ -149,7 +148,7 @@ def build_flink_options(settings: Settings, folder: Path) -> dict[str, str]:
     host means that Flink has a network of its own, as in containers: then it listens on every interface.
     """
     host = settings.flink_host
-    local = host in _LOOPBACK
+    local = host in LOOPBACK
     bind = host if local else "0.0.0.0"  # noqa: S104
     return {
         "jobmanager.rpc.address": host,
@@ -203,7 +202,7 @@ def write_flink(folder: Path, settings: Settings) -> None:
             shutil.copy(file, folder / file.name)
     for name in ("log4j-console.properties", "log4j-cli.properties"):
         with (folder / name).open("a") as log:
-            log.write(_QUIET)
+            log.write(QUIET)
             if name == "log4j-console.properties":
                 log.write(_ROTATED.format(mb=settings.log_mb))
     exports = re.search(r"^\s+all: (--add-exports.*)$", (bundled / "config.yaml").read_text(), re.MULTILINE)
@@ -214,6 +213,23 @@ def write_flink(folder: Path, settings: Settings) -> None:
     lines = (line.partition(":") for line in inherit_env().get("FLINK_PROPERTIES", "").splitlines())
     options |= {key.strip(): value.strip() for key, colon, value in lines if colon}
     (folder / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in options.items()))
+
+
+def prepare_flink(settings: Settings) -> None:
+    """Write Flink's configuration into the folders that its parts expect."""
+    folder = settings.home.absolute() / "flink"
+    for name in ("conf", "log", "tmp"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    write_flink(folder / "conf", settings)
+
+
+def prepare_client(settings: Settings, echo: Callable[[str], None]) -> None:
+    """Write what submitting to a Flink elsewhere needs in the home, where no stack has written it."""
+    jars = list(distribution.library_folder(settings).glob("*.jar"))
+    has_jars = bool(jars) and all(jar.exists() for jar in jars)
+    if not (has_jars and (distribution.configuration_folder(settings) / "config.yaml").exists()):
+        prepare_flink(settings)
+        distribution.link_libraries(settings, echo)
 
 
 def write_variables(path: Path, variables: Mapping[str, str]) -> None:

@@ -42,7 +42,7 @@ def configure(echo: Callable[[str], None]) -> None:
 def run_flink(part: str) -> None:
     """Replace this process by Flink's `jobmanager` or `taskmanager`."""
     settings = Settings.load()
-    prepare_flink(settings)
+    configuration.prepare_flink(settings)
     distribution.link_libraries(settings)
     command = build_flink(part, settings).command
     variables = {**command_lines.build_environment(settings), **ONE_BLAS_THREAD}
@@ -52,14 +52,6 @@ def run_flink(part: str) -> None:
 def submit(echo: Callable[[str], None]) -> None:
     """Keep the jobs of all pipelines running, for ever."""
     settings = Settings.load()
-    prepare_flink(settings)
+    configuration.prepare_flink(settings)
     distribution.link_libraries(settings)
     keep_running(settings, load_all(settings), echo)
-
-
-def prepare_flink(settings: Settings) -> None:
-    """Write Flink's configuration into the folders that its parts expect."""
-    folder = settings.home.absolute() / "flink"
-    for name in ("conf", "log", "tmp"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    configuration.write_flink(folder / "conf", settings)

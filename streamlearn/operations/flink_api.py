@@ -169,8 +169,10 @@ def cancel(settings: Settings, job: Job) -> None:
     call(settings, f"/jobs/{job.id}", method="PATCH", body={})
 
 
-def stop(settings: Settings, job: Job) -> None:
+def stop(settings: Settings, job: Job, folder: str) -> None:
     """End a job at a savepoint, with all of its answers committed; cancel it where that cannot be.
+
+    `folder` is the URI, as Flink sees it, below which the savepoint is written.
 
     Raises
     ------
@@ -178,7 +180,9 @@ def stop(settings: Settings, job: Job) -> None:
         It has not ended within some minutes.
     """
     try:
-        call(settings, f"/jobs/{job.id}/stop", method="POST", body={"drain": False})
+        call(
+            settings, f"/jobs/{job.id}/stop", method="POST", body={"drain": False, "targetDirectory": folder}
+        )
         is_stopping = True
     except FlinkUnavailable:
         is_stopping = False
