@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from built_in import call, settle, teach
 from playwright.sync_api import expect
+from reading import send
 from stacks import ROOT, Server, Stack
 
 from streamlearn.local.processes import find_processes
@@ -34,7 +35,19 @@ SEVEN = [(80, 60), (140, 55), (200, 60), (170, 130), (140, 190), (120, 240)]
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-PAGES = ("/", "/forecast/pm25", "/lags/pm25", "/pipelines/digits", "/pipelines/pm25")
+SHOWN = {
+    "/": "#pad",
+    "/pipelines": '[data-pipeline="digits"][data-state="up"]',
+    "/records/digits": "table.records",
+    "/try/digits": ".paint i",
+    "/try/pm25": "#form select",
+    **dict.fromkeys(
+        ("/forecast/pm25", "/lags/pm25", "/pipelines/digits", "/pipelines/pm25"), ".chart canvas"
+    ),
+}
+"""The pages, and what each shows once all is there."""
+
+PAGES = tuple(SHOWN)
 
 FIRST_PAINT = """
 () => new Promise((done) => new PerformanceObserver((list) => {
@@ -264,6 +277,75 @@ def test_the_lags_are_drawn_and_follow_the_stream(open_page: Open, learned: Stac
     assert page.troubles == []
 
 
+def test_the_overview_says_how_each_pipeline_fares_and_leads_there(open_page: Open, learned: Stack) -> None:
+    for name in ("digits", "pm25"):
+        settle(learned.settings, name)
+    page = open_page("/pipelines")
+    lines = {name: page.locator(f'[data-pipeline="{name}"]') for name in ("digits", "pm25")}
+    expect(lines["digits"].locator(".verdict")).to_have_text(
+        re.compile(r"^healthy, .*[\d.]+ % right lately, nothing waiting$")
+    )
+    expect(lines["pm25"].locator(".verdict")).to_contain_text("µg/m³ lately (1 h ahead), nothing waiting")
+    expect(page.locator(".summary")).to_contain_text("All is well")
+    status = call(learned.settings, "status")
+    assert re.search(r"^digits +well +healthy, .* % right lately, nothing waiting$", status, re.MULTILINE)
+    link = lines["digits"].get_by_role("link", name="served version")
+    link.click()
+    expect(page.locator("#term-served")).to_be_in_viewport()
+    lines["digits"].get_by_role("heading").get_by_role("link").click()
+    expect(page.locator("h1")).to_have_text("Pipeline: digits")
+    assert page.troubles == []
+
+
+def test_records_are_chosen_and_one_is_looked_at(open_page: Open, learned: Stack) -> None:
+    offset = send(learned.settings.kafka, "handwritten_digit", [b"<b>broken</b>"])
+    settle(learned.settings, "digits")
+    page = open_page("/records/digits")
+    expect(page.locator("table.records tbody tr").first).to_contain_text("dead letter")
+    page.get_by_label("show").select_option("wrong")
+    page.get_by_role("button", name="Show", exact=True).click()
+    rows = page.locator("table.records tbody tr")
+    expect(rows.first).to_contain_text("wrong")
+    expect(rows.locator("nth=1").locator("img.pixels")).to_be_visible()
+    page.get_by_label("show").select_option("dead")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_role("link", name=f"{offset:,}", exact=True).click()
+    expect(page.locator("pre").first).to_have_text("<b>broken</b>")
+    expect(page.get_by_text("dead letter").first).to_be_visible()
+    page.get_by_label("offset").fill("0")
+    page.get_by_role("button", name="Look at this record").click()
+    expect(page.locator("h2").first).to_have_text("Offset 0")
+    expect(page.locator("img.large")).to_be_visible()
+    assert page.troubles == []
+
+
+def test_a_record_of_ones_own_is_answered(open_page: Open) -> None:
+    page = open_page("/try/digits")
+    expect(page.locator("textarea")).to_have_value(re.compile(r"^(\d+(\.\d+)?, ){63}"))
+    page.get_by_role("button", name="Ask the model").click()
+    expect(page.locator("#message")).to_have_text(re.compile(r"^Version [\d,]+ says:$"))
+    expect(page.locator("#outputs table")).to_contain_text("predict_y")
+    assert page.locator("#outputs .shares > div").count() == 10
+    page.locator("textarea").fill("1, 2")
+    page.get_by_role("button", name="Ask the model").click()
+    expect(page.locator("#message")).to_have_text("x needs 64 elements, not 2.")
+    expect(page.locator("textarea")).to_be_focused()
+    assert page.troubles == []
+    page.goto(page.url.replace("digits", "pm25"))
+    pollution = page.get_by_label("pollution")
+    expect(pollution).not_to_have_value("")
+    page.get_by_role("button", name="Ask the model").click()
+    table = page.locator("#outputs table")
+    expect(table).to_contain_text(re.compile(r"1 h ahead[\d.]+ µg/m³.*24 h ahead[\d.]+ µg/m³", re.DOTALL))
+    before = table.text_content()
+    pollution.fill("900")
+    page.get_by_role("button", name="Ask the model").click()
+    expect(table).not_to_have_text(str(before))
+    pollution.fill("5000")
+    page.get_by_role("button", name="Ask the model").click()
+    expect(page.locator("#message")).to_contain_text("<= 2000")
+
+
 def test_a_pipelines_page_shows_its_stream_and_its_parts(open_page: Open, learned: Stack) -> None:
     settle(learned.settings, "digits")
     page = open_page("/pipelines/digits")
@@ -314,7 +396,9 @@ def test_the_pages_speak_chinese(open_page: Open, learned: Stack) -> None:
     expect(page.locator("h1")).to_have_text("画一个数字")
     draw(page, THREE)
     expect(page.locator("#message")).to_contain_text("认为是 3")
-    for path in PAGES[1:]:
+    page.goto(learned.url + "/pipelines")
+    expect(page.locator('[data-pipeline="digits"] .verdict')).to_contain_text("近期正确率")
+    for path in PAGES[2:]:
         page.goto(learned.url + path)
         expect(page.locator("#served")).to_contain_text("正在使用版本")
     page.get_by_role("link", name="English").click()
@@ -330,7 +414,7 @@ def test_axe_finds_nothing_serious_in_light_or_dark(open_page: Open, path: str) 
         draw(page, THREE)
         expect(page.locator("#answer")).to_have_text("3")
     else:
-        expect(page.locator(".chart canvas").first).to_be_visible()
+        expect(page.locator(SHOWN[path]).first).to_be_visible()
     colours = set()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)

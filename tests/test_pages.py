@@ -14,9 +14,10 @@ from flats import FLATS, Flat
 from helpers import MakeApp, put, serve
 from stacks import ROOT, free_port
 
-from serving.pages import views, watch
+from serving.pages import overview, records, views, watch
 from serving.pages.feed import Feed
 from serving.pages.language import LOCALES
+from serving.pages.watch import Watch
 from streamlearn.learning.learner import (
     LatestForecast,
     Learner,
@@ -25,6 +26,7 @@ from streamlearn.learning.learner import (
     SeriesSpec,
     predict_then_learn,
 )
+from streamlearn.operations import verdict
 from streamlearn.pipelines import pm25
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
@@ -33,7 +35,19 @@ from streamlearn.storage.store import Store
 from streamlearn.storage.versions import Restore
 from streamlearn.waiting import wait_until
 
-PAGES = ["/", "/forecast/pm25", "/lags/pm25", "/pipelines/digits", "/pipelines/pm25", "/pipelines/nothing"]
+PAGES = [
+    "/",
+    "/pipelines",
+    "/records/digits",
+    "/records/pm25",
+    "/try/digits",
+    "/try/pm25",
+    "/forecast/pm25",
+    "/lags/pm25",
+    "/pipelines/digits",
+    "/pipelines/pm25",
+    "/pipelines/nothing",
+]
 
 
 @pytest.fixture
@@ -116,6 +130,7 @@ def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
     texts = {str(message) for _, _, message, _, _ in extracted} - {"name", "bands_source"}
     texts |= {band.name for band in pm25.BANDS} | {pm25.pipeline.display.bands_source}
     texts |= {label.title for label in pm25.LABELS.values()}
+    texts |= {*verdict.TEXTS.values(), *verdict.BASELINES, ", ", *records.STATES.values()}
     with (LOCALES / "zh.po").open("rb") as source:
         catalogue = {str(entry.id): str(entry.string) for entry in read_po(source, "zh") if entry.id}
     assert set(catalogue) == texts
@@ -154,6 +169,55 @@ def test_parts_that_are_away_are_named_and_hide_nothing_else(client: FlaskClient
     assert message["model"]["version"] == 512
     assert [kept["version"] for kept in message["versions"]] == [512]
     assert message["rate"] is None
+
+
+def read_lines(client: FlaskClient, language: str = "en") -> str:
+    """Return what the overview's script asks for, without runs of white space."""
+    answer = client.get("/pipelines", query_string={"rows": 1, "lang": language})
+    assert answer.status_code == 200
+    return " ".join(answer.text.split())
+
+
+def test_the_overview_tells_what_is_away_and_shows_what_is_known(client: FlaskClient, store: Store) -> None:
+    serve(client, store, 512)
+    writer = store.admit("digits", "aaaa", 2)
+    for dropped in (0, 3):
+        writer.record_restore(Restore("aaaa", 0, None, 0, dropped, {}, 1.0))
+    words = "Kafka, Flink: no answer; nothing is learned until it is back, version 512 goes on"
+    wait_until(lambda: words in read_lines(client), 30, "the parts to be looked at")
+    wait_until(lambda: "restarts: 1" in read_lines(client), 30, "the restarts to be read")
+    lines = read_lines(client)
+    assert '<a href="#term-rolled-back">rolled back</a>' in lines
+    assert f"0 of {len(registered_names())} pipelines are well." in lines
+    assert "<code>streamlearn status</code> tells" in lines
+    assert "Kafka，Flink 没有响应" in read_lines(client, "zh").replace("Kafka, Flink", "Kafka，Flink")
+    assert "<html" not in lines
+    assert "<html" in client.get("/pipelines").text
+
+
+def test_a_pinned_version_is_told_on_the_overview(client: FlaskClient, store: Store) -> None:
+    serve(client, store, 512)
+    assert "term-pinned" not in read_lines(client)
+    served = store.served("digits")
+    assert served is not None
+    store.pin("digits", served[0], served[1] or b"")
+    wait_until(lambda: "term-pinned" in read_lines(client), 30, "the pin to be seen")
+
+
+def test_the_lines_of_the_overview_are_made_once_for_all_who_ask(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, make_line = [], overview.make_line
+
+    def count(watch: Watch) -> overview.Line:
+        made.append(watch.pipeline.name)
+        return make_line(watch)
+
+    monkeypatch.setattr(overview, "_MAKE_EVERY_S", 1000.0)
+    monkeypatch.setattr(overview, "make_line", count)
+    for _ in range(5):
+        read_lines(client)
+    assert made == sorted(registered_names())
 
 
 def test_the_first_start_of_a_lineage_is_no_restart(client: FlaskClient, store: Store) -> None:

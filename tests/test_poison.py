@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import redis
@@ -61,6 +62,14 @@ def test_a_bug_that_fails_on_every_record_stops_the_job_and_is_told(stack: Stack
         wait_until(is_told, 120, "the reason in the status")
         for path, field in (("/v2/health/ready", "troubles"), ("/live/buggy?once=1", "trouble")):
             wait_until(lambda p=path, f=field: reason in str(server.ask(p)[f]), 60, f"the reason at {path}")
+
+        def is_on_the_overview() -> bool:
+            lines = trial.stack.run("curl", "-s", f"{server.url}/pipelines?rows=1").stdout
+            return (
+                re.search(r"stopped[^<]*101 in a row: KeyError: &#39;a bug of the author", lines) is not None
+            )
+
+        wait_until(is_on_the_overview, 60, "the reason on the overview")
         trial.cancel()
         submitted = trial.streamlearn("train", check=False)
         assert submitted.returncode == 1

@@ -1,21 +1,34 @@
 """The pages, and `/live/<pipeline>`, where their messages come from.
 
-`/forecast`, `/lags` and `/pipelines` have a page for each pipeline that they can show; without a name they
-lead to the first.
+`/forecast` and `/lags` have a page for each pipeline that they can show; without a name they lead to the
+first. `/pipelines` without a name shows all of them.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
 from serving.models import find_cache, server_settings
-from serving.pages import language, views
+from serving.pages import language, records, views
 from serving.pages.feed import Feed
+from serving.pages.forms import make_form
 from serving.pages.language import LANGUAGES, TAGS, choose_language, gettext
+from serving.pages.overview import Overview, summarize
 from serving.pages.watch import Watch
 from serving.pages.words import WORDS
 from serving.state.model_cache import ModelCache
@@ -26,6 +39,9 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage.store import Store
 
 blueprint = Blueprint("pages", __name__)
+
+_LONGEST_WINDOW = 200
+"""The most records that a form for a forecast is filled in with."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +62,9 @@ def register(app: Flask) -> None:
     def start(models: ModelCache) -> Live:
         return _start_live(Watch(app.extensions["settings"], store, models), serving)
 
-    app.extensions["live"] = _Lives(app.extensions["models"], start)
+    lives = app.extensions["live"] = _Lives(app.extensions["models"], start)
+    app.extensions["overview"] = Overview(lambda: {name: live.watch for name, live in lives.items()})
+    app.extensions["records"] = records.RecordReader(app.extensions["settings"])
     language.register(app)
     app.context_processor(_frame_context)
     app.register_blueprint(blueprint)
@@ -104,6 +122,8 @@ def _list_pages() -> list[dict[str, Any]]:
         "pages.show_digits": gettext("Digits"),
         "pages.show_forecast": gettext("Forecast"),
         "pages.show_lags": gettext("Lags"),
+        "pages.show_records": gettext("Records"),
+        "pages.show_form": gettext("Try it"),
         "pages.show_pipeline": gettext("Pipelines"),
     }
     return [
@@ -141,12 +161,94 @@ def show_lags(name: str | None = None) -> ResponseReturnValue:
 @blueprint.get("/pipelines")
 @blueprint.get("/pipelines/<name>")
 def show_pipeline(name: str | None = None) -> ResponseReturnValue:
-    """Show how one pipeline fares: its stream, its score, what went wrong, its parts."""
-    return _show_page("pipeline", name, lambda learning: True)
+    """Show how one pipeline fares: its stream, its score, what went wrong, its parts; without a name, all."""
+    return _show_overview() if name is None else _show_page("pipeline", name, lambda learning: True)
 
 
-def _show_page(page: str, name: str | None, has_page: Callable[[Learning], bool]) -> ResponseReturnValue:
-    """Render the page of that name for one pipeline; without one, redirect to the first that has it."""
+@blueprint.get("/records")
+@blueprint.get("/records/<name>")
+def show_records(name: str | None = None) -> ResponseReturnValue:
+    """Show the newest answers and dead letters, and the record at `?offset=`; with `?rows=1` rows alone."""
+    template = "records_rows" if request.args.get("rows") else "records"
+    return _show_page(template, name, lambda learning: True, _find_records)
+
+
+def _find_records(watch: Watch) -> dict[str, Any]:
+    """Return what the page of records shows: the rows that the query wants, and the record that it names."""
+    watch.keep_polling()
+    partition, offset = (_read_number(key) for key in ("partition", "offset"))
+    show = request.args.get("show", "all")
+    wanted = records.Filter(show if show in records.SHOWN else "all", partition if offset is None else None)
+    context: dict[str, Any] = {"wanted": wanted, "rows": records.select_rows(watch, wanted), "record": None}
+    if offset is not None:
+        reader: records.RecordReader = current_app.extensions["records"]
+        record = reader.read(watch.pipeline, partition or 0, offset)
+        moment = datetime.fromtimestamp(record.time_s or 0, UTC)
+        context |= {
+            "record": record,
+            "time": f"{moment:%Y-%m-%d %H:%M:%S}",
+            "answered": records.find_row(watch, record.partition, record.offset),
+            "answered_to": watch.flow.answered.get(record.partition),
+            "state": gettext(records.STATES.get(record.state, "")),
+        }
+    return context
+
+
+@blueprint.get("/try")
+@blueprint.get("/try/<name>")
+def show_form(name: str | None = None) -> ResponseReturnValue:
+    """Show a form for one record; with `?example=1`, the newest records, with which it is filled in."""
+    if name is not None and request.args.get("example"):
+        return _send_example(name)
+    return _show_page("try", name, lambda learning: True, lambda watch: {"form": make_form(watch.pipeline)})
+
+
+def _send_example(name: str) -> Response:
+    """Send the newest records that are answered: one, or as many as a forecast is made from."""
+    find_cache(name)
+    watch = _live()[name].watch
+    watch.keep_polling()
+    series = watch.pipeline.learning.series
+    count = 1 if series is None else min(series.window_length, _LONGEST_WINDOW)
+    answered = watch.flow.answered
+    partition = max(answered, key=lambda number: answered[number], default=0)
+    reader: records.RecordReader = current_app.extensions["records"]
+    end = answered.get(partition, -1) + 1
+    return Response(
+        msgspec.json.encode(reader.read_newest(watch.pipeline, partition, end, count)),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _read_number(key: str) -> int | None:
+    """Return a number of the query; None where it has none, or one that no offset can be."""
+    number = request.args.get(key, type=int)
+    return number if number is not None and 0 <= number < 1 << 62 else None
+
+
+def _show_overview() -> Response:
+    """Show a line for each pipeline; with `?rows=1` the lines alone, as the page's script asks for them."""
+    overview: Overview = current_app.extensions["overview"]
+    lines = overview.list_lines()
+    template = "overview_rows.html" if request.args.get("rows") else "overview.html"
+    response = make_response(
+        render_template(template, lines=lines, summary=summarize(lines), translate=gettext)
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _show_page(
+    page: str,
+    name: str | None,
+    has_page: Callable[[Learning], bool],
+    find_more: Callable[[Watch], dict[str, Any]] = lambda watch: {},
+) -> ResponseReturnValue:
+    """Render the page of that name for one pipeline; without one, redirect to the first that has it.
+
+    `find_more` returns what else the template needs.
+    """
     names = [other for other, live in sorted(_live().items()) if has_page(live.watch.pipeline.learning)]
     if name is None:
         if not names:
@@ -170,6 +272,7 @@ def _show_page(page: str, name: str | None, has_page: Callable[[Learning], bool]
             {"name": driver.name, "title": gettext(pipeline.display.driver(driver.name).title)}
             for driver in pipeline.learning.drivers
         ],
+        **find_more(_live()[name].watch),
     )
 
 

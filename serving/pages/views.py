@@ -4,30 +4,29 @@ The pages ask a kind of learning for what it declares (`streamlearn/learning/lea
 class: a kind that declares neither a label nor a series has a page without curves.
 """
 
+import time
 from collections.abc import Sequence
-from numbers import Real
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.pages.watch import Watch
-from serving.state.model_cache import Served
-from streamlearn.errors import NoModel
+from serving.pages.watch import PARTS, Watch
 from streamlearn.learning import curves
-from streamlearn.learning.learner import Learning, SeriesSpec
+from streamlearn.learning.learner import SeriesSpec
 from streamlearn.learning.ranges import repeat_ranges
+from streamlearn.operations.recent_score import (
+    WEEK,
+    WINDOW,
+    compute_label_residuals,
+    select_labelled,
+    select_newest_run,
+    select_one_series,
+)
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
 from streamlearn.storage.versions import Restore
-
-WINDOW = 500
-"""How many labelled records a rolling accuracy or error is taken over."""
-
-WEEK = 168
-"""Steps shown of the past, and over which a forecast's error is taken: a week of hours."""
 
 _SHARE = 0.8
 """The share of truths that the range which is shown is made to hold."""
@@ -131,8 +130,8 @@ class Message(msgspec.Struct):
     """How many offsets of the input topic have no answer yet."""
     curve: Curve | None
     versions: list[KeptVersion]
-    dead_letters: list[tuple[int, str]]
-    """The newest, the newest first: offset and reason."""
+    dead_letters: list[tuple[int, str, int]]
+    """The newest, the newest first: offset, reason and partition."""
     dead_letter_count: int
     more_dead_letters: bool
     """Whether there may be more than were counted."""
@@ -146,6 +145,7 @@ class Message(msgspec.Struct):
 def make_message(watch: Watch) -> Message:
     """Put what a watch has seen into a message."""
     flow, pipeline = watch.flow, watch.pipeline
+    rate = flow.rate(time.time())
     answers, key = select_one_series(list(flow.answers), pipeline)
     curve = make_label_curve(answers, pipeline)
     outlook = errors = None
@@ -159,22 +159,23 @@ def make_message(watch: Watch) -> Message:
         curve = _make_shortest_horizon_curve(errors)
     return Message(
         pipeline=pipeline.name,
-        parts=[
-            Part(name, name in watch.polled, watch.troubles.get(name, ""))
-            for name in ("kafka", "redis", "flink")
-        ],
+        parts=[Part(name, name in watch.polled, watch.troubles.get(name, "")) for name in PARTS],
         job=watch.job.state.lower() if watch.job else None,
         job_id=watch.job.id if watch.job else None,
-        trouble=watch.progress or watch.job_trouble or watch.models.trouble,
+        trouble=watch.progress
+        or (watch.job_trouble.reason if watch.job_trouble else "")
+        or watch.models.trouble,
         model=describe_served_model(watch),
-        rate=None if flow.rate is None else round(flow.rate, 1),
+        rate=None if rate is None else round(rate, 1),
         unanswered=flow.unanswered,
         curve=curve,
         versions=[
             KeptVersion(version, info.samples, info.time_s, info.score)
             for version, info in sorted(watch.versions.items())
         ],
-        dead_letters=[(letter.offset, letter.reason) for letter in reversed(flow.dead_letters)][:_ROWS],
+        dead_letters=[
+            (letter.offset, letter.reason, letter.partition) for letter in reversed(flow.dead_letters)
+        ][:_ROWS],
         dead_letter_count=len(flow.dead_letters),
         more_dead_letters=flow.more_dead_letters,
         restores=watch.restores[: -_ROWS - 1 : -1],
@@ -188,9 +189,8 @@ def make_message(watch: Watch) -> Message:
 
 def describe_served_model(watch: Watch) -> Model | None:
     """Return the served version with its score; None while there is none."""
-    try:
-        served: Served = watch.models.current()
-    except NoModel:
+    served = watch.find_served()
+    if served is None:
         return None
     head, score = served.head, served.learner.score
     return Model(
@@ -204,67 +204,22 @@ def make_label_curve(answers: Sequence[dict[str, Any]], pipeline: Pipeline) -> C
     None for learning without a label field or with several answer fields, and where fewer than two answers
     repeat their label.
     """
-    learning, label = pipeline.learning, pipeline.label_name
-    if label is None or len(learning.answer_fields) != 1:
-        return None
-    (prediction,) = learning.answer_fields
-    labelled = [
-        answer
-        for answer in answers
-        if _is_comparable(answer.get(label), learning) and _is_comparable(answer.get(prediction), learning)
-    ]
+    labelled = select_labelled(answers, pipeline)
     if len(labelled) < 2:
         return None
-    truths = [answer[label] for answer in labelled]
-    predictions = [answer[prediction] for answer in labelled]
-    if learning.classes is not None:
+    offsets, truths, predictions = zip(*labelled, strict=True)
+    if pipeline.learning.classes is not None:
         values, baseline_values = curves.rolling_accuracy(truths, predictions, WINDOW)
         names = "accuracy", "the commonest label"
     else:
-        truth = np.array(truths, dtype=np.float64)
-        last = np.concatenate([[np.nan], truth[:-1]])
-        residuals = np.stack([np.array(predictions, dtype=np.float64) - truth, last - truth], axis=1)
+        residuals = compute_label_residuals(truths, predictions)
         values, baseline_values = curves.rolling_rmse(residuals, WINDOW).T
         names = "rmse", "the last value"
     # The first figures are of a few records only, and would show as leaps.
     start = min(WINDOW, len(labelled)) // 2
     rows = start + curves.thin_indices(len(labelled) - start, _POINTS)
-    x = [int(labelled[row]["offset"]) for row in rows]
+    x = [offsets[row] for row in rows]
     return Curve(*names, WINDOW, x, _round(values[rows], 4), _round(baseline_values[rows], 4))
-
-
-def _is_comparable(value: Any, learning: Learning) -> bool:
-    """Whether a label or prediction can be scored: any class; of a regression, a number."""
-    return value is not None if learning.classes is not None else isinstance(value, Real)
-
-
-def select_one_series(answers: list[dict[str, Any]], pipeline: Pipeline) -> tuple[list[dict[str, Any]], Any]:
-    """Return the answers of the key that is shown, and the key; all of them where there are no keys."""
-    name = pipeline.series_key
-    if name is None or name not in pipeline.passthrough_fields or not answers:
-        return answers, None
-    key = curves.choose_key(answer.get(name) for answer in answers)
-    return [answer for answer in answers if answer.get(name) == key], key
-
-
-def select_newest_run(
-    answers: Sequence[dict[str, Any]], pipeline: Pipeline, spec: SeriesSpec
-) -> curves.Series | None:
-    """Return the newest run of forecasts in which time runs forward.
-
-    None where there is no answer yet, or answers do not repeat the value or the fields that tell the step.
-    """
-
-    def number_step(answer: Any) -> int:
-        return spec.step(SimpleNamespace(**pipeline.take_fields(vars(answer))))
-
-    value = pipeline.display.value
-    if not value or value not in pipeline.passthrough_fields:
-        return None
-    try:
-        return curves.collect_series(answers, spec.horizons, number_step, value, spec.window_length)
-    except AttributeError:
-        return None  # the step is told by a field that answers do not repeat
 
 
 def _make_outlook(

@@ -1,4 +1,7 @@
-"""The sentences that the pages' scripts show, in English; the script fills in each `%(name)s`."""
+"""The sentences that the pages' scripts show, in English; the script fills in each `%(name)s`.
+
+Those of verdicts are in `streamlearn/operations/verdict.py`.
+"""
 
 
 def _(text: str) -> str:
@@ -72,6 +75,10 @@ WORDS = {
     "largest": _("%(driver)s: r is largest where %(where)s, r = %(r)s; %(n)s steps."),
     "noLead": _("none"),
     "tooFewSteps": _("%(driver)s: too few steps have come yet, or it never changes."),
+    "noNumber": _("%(field)s: %(value)s is not a number."),
+    "wrongLength": _("%(field)s needs %(length)s elements, not %(n)s."),
+    "ahead": _("%(steps)s ahead"),
+    "says": _("Version %(version)s says:"),
     "records": _("%(n)s records"),
     "steps": _("%(n)s steps"),
 }

@@ -64,7 +64,7 @@ def find_signature(pipeline: Pipeline) -> Signature:
 
 
 def _make_signature(pipeline: Pipeline) -> Signature:
-    fields = _inspect_fields(pipeline.record)
+    fields = inspect_fields(pipeline.record)
     name, classes = pipeline.learning.label_field, pipeline.learning.classes
     label = next((field.encode_name for field in fields if field.name == name), None)
     required = {field.encode_name for field in fields if field.required}
@@ -231,29 +231,30 @@ def _is_finite(array: Array, *, allow_nan: bool) -> bool:
     return bool(not np.isinf(array).any() if allow_nan else np.isfinite(array).all())
 
 
-def _inspect_fields(record: type[Any]) -> Sequence[inspect.Field]:
+def inspect_fields(record: type[Any]) -> Sequence[inspect.Field]:
+    """Return the fields of a record type, in their order."""
     info = inspect.type_info(record)
     assert isinstance(info, inspect.StructType), "a pipeline's record is a msgspec struct"
     return info.fields
 
 
 def _describe_field(field: inspect.Field) -> Tensor:
-    kind = _strip_type(field.type)
+    kind = strip_type(field.type)
     if isinstance(kind, inspect.ListType | inspect.VarTupleType):
         length = kind.min_length if kind.min_length == kind.max_length else None
-        datatype = _choose_datatype(_strip_type(kind.item_type))
+        datatype = _choose_datatype(strip_type(kind.item_type))
         return Tensor(field.encode_name, datatype, [-1, -1 if length is None else length])
     return Tensor(field.encode_name, _choose_datatype(kind), [-1])
 
 
-def _strip_type(kind: inspect.Type) -> inspect.Type:
+def strip_type(kind: inspect.Type) -> inspect.Type:
     """Return a type without its metadata and without None; a union of numbers is a float."""
     while isinstance(kind, inspect.Metadata):
         kind = kind.type
     if isinstance(kind, inspect.UnionType):
         others = [member for member in kind.types if not isinstance(member, inspect.NoneType)]
         numeric = all(isinstance(member, inspect.IntType | inspect.FloatType) for member in others)
-        return _strip_type(others[0]) if len(others) == 1 else inspect.FloatType() if numeric else kind
+        return strip_type(others[0]) if len(others) == 1 else inspect.FloatType() if numeric else kind
     return kind
 
 

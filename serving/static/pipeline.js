@@ -16,7 +16,7 @@ function showRows(table, rows) {
     const row = document.createElement("tr");
     row.append(...values.map((value) => {
       const cell = document.createElement("td");
-      cell.textContent = value;
+      cell.append(value);
       return cell;
     }));
     return row;
@@ -144,10 +144,17 @@ function showLabels(model) {
   }));
 }
 
+function linkRecord(offset, partition) {
+  const link = document.createElement("a");
+  link.href = `${content.dataset.records}?${new URLSearchParams({ offset, partition })}`;
+  link.textContent = formatNumber(offset);
+  return link;
+}
+
 function showDeadLetters(letters) {
   byId("no-letters").hidden = letters.length > 0;
   byId("letters-scroll").hidden = !letters.length;
-  showRows("letters", letters.map(([offset, reason]) => [formatNumber(offset), reason]));
+  showRows("letters", letters.map(([offset, reason, partition]) => [linkRecord(offset, partition), reason]));
 }
 
 function showRestores(restores) {

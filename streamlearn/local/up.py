@@ -17,6 +17,8 @@ from streamlearn.local.configuration import write_variables
 from streamlearn.local.services import Service, prepare_services, select_replayed
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations.job_state import describe_trouble, find_missing_answer
+from streamlearn.operations.looking import gather_facts
+from streamlearn.operations.verdict import judge
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
@@ -102,7 +104,7 @@ def stop_stack(settings: Settings, echo: Callable[[str], None]) -> None:
 
 
 def report_status(settings: Settings) -> Iterator[PartStatus]:
-    """Yield the status of every service, then whether each part answers and each model is served."""
+    """Yield the status of every service, whether each part answers, and the verdict on each pipeline."""
     supervisor = Supervisor(settings)
     if not supervisor.alive:
         looked_in = settings.home.absolute()
@@ -119,9 +121,13 @@ def report_status(settings: Settings) -> Iterator[PartStatus]:
     for step in _list_steps(settings, set()):
         is_met = bool(step.is_met())
         yield PartStatus(step.condition, "yes" if is_met else "NO", failed=not is_met)
-    for pipeline in load_all(settings):
-        is_ready = health.is_model_ready(settings, pipeline.name)
-        yield PartStatus(f"{pipeline.name} is served", "yes" if is_ready else "not yet")
+    pipelines = load_all(settings)
+    for pipeline, facts in zip(pipelines, gather_facts(settings, pipelines), strict=True):
+        verdict = judge(facts)
+        state = {"up": "well", "wait": "look", "down": "TROUBLE"}[verdict.level]
+        advice = f"; {verdict.advice.format()}" if verdict.advice else ""
+        is_down = verdict.level == "down"
+        yield PartStatus(pipeline.name, state, verdict.format() + advice, failed=is_down)
         yield from _report_troubles(settings, pipeline)
 
 

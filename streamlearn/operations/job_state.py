@@ -1,7 +1,8 @@
 """Why a pipeline's job does not learn, as Flink and Kafka tell it, in a sentence for people."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.tail import Tail
@@ -13,6 +14,47 @@ from streamlearn.stream.journal import read_entry
 
 _LOOK_BACK = 5_000
 """How many offsets of answers are looked through for one that is missing."""
+
+
+@dataclass(frozen=True)
+class JobTrouble:
+    """Why a pipeline's job does not learn, in the parts that a sentence is made of."""
+
+    kind: Literal["missing", "ended_by_hand", "not_started", "failed", "restarts", "restarted"]
+    """`restarted`: it runs again, and has failed only once in the last minute."""
+    state: str = ""
+    """Flink's word for the job's state, in small letters."""
+    reason: str = ""
+    """Of a failure, in one line; of a Python error, the last line of its traceback."""
+    page: str = ""
+    """The address at which Flink shows all of it."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the job does not learn now; False where it runs again."""
+        return self.kind != "restarted"
+
+
+def find_job_trouble(settings: Settings, job: Job | None) -> JobTrouble | None:
+    """Return why a pipeline's newest job does not learn; None if it runs.
+
+    Raises
+    ------
+    FlinkUnavailable
+        Flink does not answer.
+    """
+    if job is None:
+        return JobTrouble("missing")
+    state = job.state.lower()
+    if job.ended_by_hand:
+        return JobTrouble("ended_by_hand", state)
+    trouble = flink_api.find_trouble(settings, job)
+    if trouble is None:
+        return None if job.state == "RUNNING" else JobTrouble("not_started", state)
+    page = flink_api.exceptions_page(settings, job)
+    if not job.live:
+        return JobTrouble("failed", state, trouble.reason, page)
+    return JobTrouble("restarts" if trouble.lasts else "restarted", state, trouble.reason, page)
 
 
 def describe_trouble(settings: Settings, pipeline: str) -> Trouble | None:
@@ -28,24 +70,30 @@ def describe_trouble(settings: Settings, pipeline: str) -> Trouble | None:
     FlinkUnavailable
         Flink does not answer.
     """
-    job = flink_api.newest_job(settings, job_name(pipeline))
-    if job is None:
-        return Trouble(f"Flink has no job of it; `streamlearn train {pipeline}` submits it", lasts=True)
-    state = job.state.lower()
-    if job.ended_by_hand:
-        advice = f"`streamlearn train {pipeline}` resumes it"
-        return Trouble(f"the job was {state} by hand; {advice}", lasts=True)
-    trouble = flink_api.find_trouble(settings, job)
-    if trouble is None:
-        return None if job.state == "RUNNING" else Trouble(f"the job is {state}", lasts=True)
-    page = flink_api.exceptions_page(settings, job)
-    return Trouble(f"{_describe_state(job, trouble)}: {trouble.reason}; all of it: {page}", trouble.lasts)
+    trouble = find_job_trouble(settings, flink_api.newest_job(settings, job_name(pipeline)))
+    return None if trouble is None else Trouble(describe_job_trouble(trouble, pipeline), trouble.lasts)
 
 
-def _describe_state(job: Job, trouble: Trouble) -> str:
-    if not job.live:
-        return "the job has failed"
-    return "the job restarts" if trouble.lasts else "the job was restarted a moment ago"
+def describe_job_trouble(trouble: JobTrouble, pipeline: str) -> str:
+    """Return the trouble of a pipeline's job in a sentence.
+
+    >>> describe_job_trouble(JobTrouble("ended_by_hand", "canceled"), "digits")
+    'the job was canceled by hand; `streamlearn train digits` resumes it'
+    """
+    if trouble.kind == "missing":
+        return f"Flink has no job of it; `streamlearn train {pipeline}` submits it"
+    if trouble.kind == "ended_by_hand":
+        return f"the job was {trouble.state} by hand; `streamlearn train {pipeline}` resumes it"
+    if trouble.kind == "not_started":
+        return f"the job is {trouble.state}"
+    return f"{_FAILURES[trouble.kind]}: {trouble.reason}; all of it: {trouble.page}"
+
+
+_FAILURES = {
+    "failed": "the job has failed",
+    "restarts": "the job restarts",
+    "restarted": "the job was restarted a moment ago",
+}
 
 
 def find_missing_answer(settings: Settings, pipeline: Pipeline) -> tuple[int, int] | None:

@@ -1,0 +1,210 @@
+"""What flows through one pipeline, put together from looks at its topics (`streamlearn/broker/tail.py`)."""
+
+import base64
+import math
+import time
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from streamlearn.broker.tail import Seen
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.stream.records import explain_reason
+
+ANSWERS = 5_000
+"""How many offsets of answers are read back: half a year of hours, a few minutes of digits."""
+
+DEAD_LETTERS = 1_000
+"""How many offsets of dead letters are read back."""
+
+CONTROLS = 10
+"""How many offsets of obeyed control records are read back."""
+
+_RATE_S = 10.0
+_LEAST_TREND_S = 1.5
+"""Answers come in bursts, one a checkpoint: over a shorter time a trend would be any number."""
+
+_MOMENTS = 10_000
+_NEWEST = 200
+"""Among so many newest records of each partition those are counted that were set aside."""
+
+_PREVIEW_BYTES = 400
+_LONGEST_VALUE = 2048
+
+
+class DeadLetter(msgspec.Struct):
+    """A dead letter; of its bytes the beginning is kept, as text."""
+
+    offset: int
+    reason: str
+    value: str | None = None
+    partition: int = 0
+    time_s: float = 0.0
+    """When it was written, in seconds since 1970."""
+
+
+class _Place(msgspec.Struct):
+    """Of any answer, where the record stands that it answers."""
+
+    offset: int
+    partition: int = 0
+
+
+class Flow:
+    """What was read from a pipeline's topics, from the first look on.
+
+    Parameters
+    ----------
+    look_back
+        How many of the newest answers are kept.
+
+    Attributes
+    ----------
+    answers
+        The newest predictions, the oldest first, without their lists: those of thousands would fill memory.
+    values
+        The bytes of each of them, or None where they are many.
+    dead_letters
+        The newest dead letters, the oldest first.
+    more_dead_letters
+        Whether there may be older dead letters than those.
+    ends
+        The offset after the newest input record of each partition; empty where there is no such topic.
+    answered
+        The newest offset of each partition that has an answer.
+    """
+
+    def __init__(self, pipeline: Pipeline, look_back: int = ANSWERS) -> None:
+        self.pipeline = pipeline
+        self.answers: deque[dict[str, Any]] = deque(maxlen=look_back)
+        self.values: deque[bytes | None] = deque(maxlen=look_back)
+        self.dead_letters: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS)
+        self.more_dead_letters = False
+        self.ends: list[int] = []
+        self.answered: dict[int, int] = {}
+        self._look_back = look_back
+        self._moments: deque[float] = deque(maxlen=_MOMENTS)
+        self._known_since = -math.inf
+        self._noted: set[str] = set()
+        self._waiting: deque[tuple[float, int]] = deque()
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """How many offsets of each topic are read back; 0: only its end."""
+        return {
+            self.pipeline.topic: 0,
+            self.pipeline.prediction_topic: self._look_back,
+            self.pipeline.dead_letter_topic: DEAD_LETTERS,
+            self.pipeline.control_topic: CONTROLS,
+        }
+
+    def add(self, seen: Seen, now_s: float | None = None) -> None:
+        """Add what one look has seen; `now_s` is in seconds since 1970, by default the clock's."""
+        now_s = time.time() if now_s is None else now_s
+        self._add_answers(seen.records[self.pipeline.prediction_topic])
+        self._add_dead_letters(seen.records[self.pipeline.dead_letter_topic])
+        self._note_places(seen)
+        ends = seen.ends[self.pipeline.dead_letter_topic]
+        self.more_dead_letters = any(end > DEAD_LETTERS for end in ends)
+        self.ends = seen.ends[self.pipeline.topic]
+        if self.unanswered is not None:
+            self._waiting.append((now_s, self.unanswered))
+        while self._waiting and now_s - self._waiting[0][0] > _RATE_S:
+            self._waiting.popleft()
+
+    def _add_answers(self, records: list[Any]) -> None:
+        decode = msgspec.json.Decoder().decode
+        for record in records:
+            answer = decode(record.value)
+            self.answers.append({k: value for k, value in answer.items() if not isinstance(value, list)})
+            self.values.append(record.value if len(record.value) <= _LONGEST_VALUE else None)
+
+    def _add_dead_letters(self, records: list[Any]) -> None:
+        decode = msgspec.json.Decoder(DeadLetter).decode
+        for record in records:
+            letter = decode(record.value)
+            letter.reason = explain_reason(letter.reason, letter.value)
+            if letter.value is not None:
+                start = base64.b64decode(letter.value[: -(-_PREVIEW_BYTES // 3) * 4])
+                letter.value = start[:_PREVIEW_BYTES].decode(errors="replace")
+            letter.time_s = record.timestamp / 1000
+            self.dead_letters.append(letter)
+
+    def _note_places(self, seen: Seen) -> None:
+        decode = msgspec.json.Decoder(_Place).decode
+        for topic, records in seen.records.items():
+            self._note_moments([record.timestamp / 1000 for record in records], seen.ends[topic], topic)
+            # The last one in each partition answers the newest record there.
+            for record in {record.partition: record for record in records}.values():
+                place = decode(record.value)
+                answered_to = self.answered.get(place.partition, -1)
+                self.answered[place.partition] = max(answered_to, place.offset)
+
+    def _note_moments(self, moments: list[float], ends: list[int], topic: str) -> None:
+        """Note when answers were written, and since when all of them are known."""
+        if moments and topic not in self._noted and any(end > self.topics[topic] for end in ends):
+            self._known_since = max(self._known_since, min(moments))
+        self._noted.add(topic)
+        self._moments.extend(moments)
+        if len(self._moments) == _MOMENTS:
+            self._known_since = max(self._known_since, min(self._moments))
+
+    @property
+    def unanswered(self) -> int | None:
+        """How many offsets of the input have no answer yet; None while that is not known."""
+        if not self.answered:
+            return None
+        return sum(max(0, end - 1 - self.answered.get(k, -1)) for k, end in enumerate(self.ends))
+
+    @property
+    def first_unanswered(self) -> tuple[int, int] | None:
+        """Partition and offset after the newest answer, in the first partition where a record waits."""
+        for partition, end in enumerate(self.ends):
+            answered_to = self.answered.get(partition)
+            if answered_to is not None and end > answered_to + 1:
+                return partition, answered_to + 1
+        return None
+
+    @property
+    def newest_set_aside(self) -> tuple[int, int, str] | None:
+        """How many of how many newest records became dead letters, and why the last did; None if none did."""
+        newest = [
+            letter
+            for letter in self.dead_letters
+            if letter.offset > self.answered.get(letter.partition, -1) - _NEWEST
+        ]
+        if not newest:
+            return None
+        of = sum(min(_NEWEST, answered_to + 1) for answered_to in self.answered.values())
+        return len(newest), of, newest[-1].reason
+
+    def quiet_s(self, now_s: float) -> float | None:
+        """Return the seconds since the newest answer was written; None where there is none."""
+        return max(0.0, now_s - max(self._moments)) if self._moments else None
+
+    def rate(self, now_s: float) -> float | None:
+        """Return the answers a second over the ten seconds until the newest; None where there is none yet.
+
+        0 where none has come for ten seconds.
+        """
+        quiet_s = self.quiet_s(now_s)
+        if quiet_s is None:
+            return None
+        if quiet_s > _RATE_S:
+            return 0.0
+        newest = max(self._moments)
+        start = max(newest - _RATE_S, self._known_since)
+        if start >= min(self._moments):
+            count = sum(moment > start for moment in self._moments)
+        else:
+            start, count = min(self._moments), len(self._moments)
+        return count / max(1.0, newest - start)
+
+    @property
+    def catching_up(self) -> float | None:
+        """By how many a second the unanswered become fewer, over ten seconds; None until that is known."""
+        if len(self._waiting) < 2:
+            return None
+        (then_s, before), (now_s, waiting) = self._waiting[0], self._waiting[-1]
+        return (before - waiting) / (now_s - then_s) if now_s - then_s >= _LEAST_TREND_S else None
