@@ -103,6 +103,21 @@ def slow(trips: Any) -> Any:
     return plain(trips)
 
 
+class Heavy(SGDRegressor):
+    """Holds more than it needs."""
+
+    def partial_fit(self, X: Any, y: Any) -> Any:  # noqa: N803
+        self.ballast_ = np.random.default_rng(0).random(200_000)
+        return super().partial_fit(X, y)
+
+
+def test_a_large_snapshot_is_told() -> None:
+    trips = make_trips(estimator=Heavy, trusted_types=("test_check.Heavy",))
+    round_trip = find(trips, "its state survives", TRIPS[:40])
+    assert (round_trip.passed, round_trip.noted) == (True, True)
+    assert "bytes; the job writes one at each step: take a smaller model" in round_trip.detail
+
+
 def test_what_is_slow_is_told_with_what_to_do() -> None:
     slowness = find(make_trips(features=slow), "it is slow", TRIPS[:40])
     assert (slowness.passed, slowness.noted) == (True, True)

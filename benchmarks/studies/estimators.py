@@ -42,6 +42,11 @@ _LINEAGE = "benchmark"
 _PASSIVE_AGGRESSIVE = {"penalty": None, "learning_rate": "pa1", "eta0": 0.1, "random_state": 0}
 _LOGISTIC = {"loss": "log_loss", "random_state": 0}
 _TREE = {"grace_period": 50}
+_SEEDED = {"seed": 0}
+_SMALL_FOREST = {"n_models": 3, "seed": 0}
+_MONDRIAN = {"n_estimators": 3, "seed": 0}
+_SCALER = {"model": "preprocessing.StandardScaler"}
+_TYPES_OF_NETWORKS = ("sklearn.neural_network._stochastic_optimizers.AdamOptimizer",)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,12 @@ class Contender:
     name: str
     estimator: EstimatorFactory
     parameters: Mapping[str, Any]
+    trusted_types: tuple[str, ...] = ()
+
+
+def _make_network(estimator: Any) -> Contender:
+    parameters = {"hidden_layer_sizes": [32], "random_state": 0}
+    return Contender(estimator.__name__, estimator, parameters, _TYPES_OF_NETWORKS)
 
 
 def _standardize(name: str, inner: str, parameters: Mapping[str, Any]) -> Contender:
@@ -61,6 +72,14 @@ def _take_river(model: str, parameters: Mapping[str, Any]) -> Contender:
     return Contender(f"River({model})", River, {"model": model, "parameters": parameters})
 
 
+def _chain_river(model: str, parameters: Mapping[str, Any]) -> Contender:
+    """Return a scaler of River's and a model behind it."""
+    steps = [_SCALER, {"model": model, "parameters": parameters}]
+    inner = parameters.get("classifier", {}).get("model", "")
+    name = f"River(StandardScaler, {model}{f'({inner})' * bool(inner)})"
+    return Contender(name, River, {"model": "compose.Pipeline", "steps": steps})
+
+
 CLASSIFIERS = (
     Contender("SGDClassifier, logistic", SGDClassifier, _LOGISTIC),
     _standardize("SGDClassifier, logistic", "SGDClassifier", _LOGISTIC),
@@ -69,12 +88,26 @@ CLASSIFIERS = (
     Contender("GaussianNB", GaussianNB, {"var_smoothing": 1e-2}),
     Contender("MultinomialNB", MultinomialNB, {}),
     Contender("BernoulliNB", BernoulliNB, {"binarize": 8.0}),
-    Contender("MLPClassifier", MLPClassifier, {"hidden_layer_sizes": [32], "random_state": 0}),
+    _make_network(MLPClassifier),
     _take_river("naive_bayes.GaussianNB", {}),
+    _take_river("naive_bayes.MultinomialNB", {}),
+    _take_river("naive_bayes.BernoulliNB", {"true_threshold": 8.0}),
     _take_river("linear_model.SoftmaxRegression", {}),
+    _chain_river("linear_model.SoftmaxRegression", {}),
+    _chain_river(
+        "multiclass.OneVsRestClassifier", {"classifier": {"model": "linear_model.LogisticRegression"}}
+    ),
+    _chain_river("multiclass.OneVsRestClassifier", {"classifier": {"model": "linear_model.PAClassifier"}}),
     _take_river("tree.HoeffdingTreeClassifier", _TREE),
-    _take_river("tree.HoeffdingAdaptiveTreeClassifier", {**_TREE, "seed": 0}),
-    _take_river("forest.AMFClassifier", {"n_estimators": 3, "seed": 0}),
+    _take_river("tree.HoeffdingAdaptiveTreeClassifier", {**_TREE, **_SEEDED}),
+    _take_river("tree.ExtremelyFastDecisionTreeClassifier", _TREE),
+    _take_river("forest.AMFClassifier", _MONDRIAN),
+    _take_river("forest.ARFClassifier", _SMALL_FOREST),
+    _take_river(
+        "drift.DriftRetrainingClassifier",
+        {"model": {"model": "naive_bayes.GaussianNB"}, "drift_detector": {"model": "drift.binary.DDM"}},
+    ),
+    _take_river("neighbors.KNNClassifier", {}),
 )
 REGRESSORS = (
     _standardize("SGDRegressor", "SGDRegressor", {"random_state": 0}),
@@ -85,11 +118,18 @@ REGRESSORS = (
         "SGDRegressor",
         {**_PASSIVE_AGGRESSIVE, "loss": "epsilon_insensitive"},
     ),
-    Contender("MLPRegressor", MLPRegressor, {"hidden_layer_sizes": [32], "random_state": 0}),
+    _make_network(MLPRegressor),
     _standardize("River, linear_model.LinearRegression", "River", {"model": "linear_model.LinearRegression"}),
+    _standardize("River, linear_model.PARegressor", "River", {"model": "linear_model.PARegressor"}),
+    _standardize(
+        "River, linear_model.BayesianLinearRegression",
+        "River",
+        {"model": "linear_model.BayesianLinearRegression"},
+    ),
     _take_river("tree.HoeffdingTreeRegressor", _TREE),
-    _take_river("tree.HoeffdingAdaptiveTreeRegressor", {**_TREE, "seed": 0}),
-    _take_river("forest.AMFRegressor", {"n_estimators": 3, "seed": 0}),
+    _take_river("tree.HoeffdingAdaptiveTreeRegressor", {**_TREE, **_SEEDED}),
+    _take_river("forest.AMFRegressor", _MONDRIAN),
+    _take_river("forest.ARFRegressor", _SMALL_FOREST),
 )
 
 
@@ -148,6 +188,7 @@ def make_pipeline(stream: str, contender: Contender) -> Pipeline:
         record=record,
         learning=learning,
         parameters=contender.parameters,
+        trusted_types=contender.trusted_types,
         dataset=dataset,
         revision="1",
     )

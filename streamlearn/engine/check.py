@@ -42,6 +42,8 @@ _WORKER_S = 120
 _ROUND_TRIP = "its state survives a round trip, without pickle"
 _SLOW_US = 2000
 """From so much CPU time a record on, speed should be looked at."""
+_LARGE_BYTES = 1_000_000
+"""From here on, the size of a snapshot should be looked at."""
 _SHOWN = 3
 """How many examples a sentence names."""
 
@@ -189,8 +191,11 @@ def _check_round_trip(pipeline: Pipeline, learner: Learner) -> Finding:
         back = snapshot.loads(data, pipeline, _LINEAGE)
     except SnapshotRefused as error:
         return Finding(what, False, str(error))
-    same = snapshot.dumps(back, pipeline, _LINEAGE) == data
-    return Finding(what, same, f"{len(data)} bytes" if same else "what is read back is not what was stored")
+    if snapshot.dumps(back, pipeline, _LINEAGE) != data:
+        return Finding(what, False, "what is read back is not what was stored")
+    is_large = len(data) > _LARGE_BYTES
+    advice = "; the job writes one at each step: take a smaller model, or fewer trees" if is_large else ""
+    return Finding(what, True, f"{len(data)} bytes{advice}", noted=is_large)
 
 
 def _check_predict(pipeline: Pipeline, records: list[Any]) -> Finding:
