@@ -115,7 +115,7 @@ def test_a_large_snapshot_is_told() -> None:
     trips = make_trips(estimator=Heavy, trusted_types=("test_check.Heavy",))
     round_trip = find(trips, "its state survives", TRIPS[:40])
     assert (round_trip.passed, round_trip.noted) == (True, True)
-    assert "bytes; the job writes one at each step: take a smaller model" in round_trip.detail
+    assert "bytes; the job writes one after each batch: take a smaller model" in round_trip.detail
 
 
 def test_what_is_slow_is_told_with_what_to_do() -> None:

@@ -194,7 +194,7 @@ def _check_round_trip(pipeline: Pipeline, learner: Learner) -> Finding:
     if snapshot.dumps(back, pipeline, _LINEAGE) != data:
         return Finding(what, False, "what is read back is not what was stored")
     is_large = len(data) > _LARGE_BYTES
-    advice = "; the job writes one at each step: take a smaller model, or fewer trees" if is_large else ""
+    advice = "; the job writes one after each batch: take a smaller model, or fewer trees" if is_large else ""
     return Finding(what, True, f"{len(data)} bytes{advice}", noted=is_large)
 
 
