@@ -4,11 +4,14 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 import redis
 from helpers import KEY, LINEAGE, ListStream, Make, MakeApp, commit, put
 from msgspec import structs
 from reading import Topic, create_topic
+from sklearn.linear_model import SGDRegressor
 from test_labels_later import SGD, Visit, answer_all, make_pipeline, make_records
 
 from streamlearn.engine.verify import verify
@@ -54,6 +57,32 @@ def test_an_answer_that_the_pipeline_cannot_give_is_a_dead_letter(given: Any) ->
     _, answers = answer_all(make_pipeline(), [*TRAINING, make_asked(given), LABEL], [40])
     assert answers[-2]["reason"].startswith("answer_given: the label ")
     assert "waits for its label" in answers[-1]["reason"]
+
+
+class Stay(msgspec.Struct):
+    """A stay, by its number, and perhaps how long it was."""
+
+    x: list[float]
+    stay: int | None = None
+    hours: float | None = None
+
+
+@pytest.mark.parametrize(
+    ("given", "error"), [(4.0, 1.0), (7, 4.0), (None, None), ("long", None), (True, None)]
+)
+def test_a_number_that_was_given_is_scored_as_it_is(given: Any, error: float | None) -> None:
+    learning = Tabular(
+        features=lambda records: np.array([record.x for record in records]),
+        label="hours",
+        estimator=SGDRegressor,
+        labels_later=LabelsLater(id="stay"),
+    )
+    pipeline = Pipeline("stays", "stays", "stays_hours", Stay, learning, {"random_state": 0}, ("hours",))
+    asked: dict[str, Any] = {"x": [1.0], "stay": 1, "answer_given": {"predict_y": given}}
+    records = [{"x": [0.5], "hours": 2.0}, asked, {"stay": 1, "hours": 3.0}]
+    learner, answers = answer_all(pipeline, records, [1, 2])
+    assert learner.score.absolutes == (error or 0.0)
+    assert ("reason" in answers[1]) == (given in ("long", True))
 
 
 @pytest.mark.parametrize("own", [5, "x", {"predict_y": True, "model_version": 3}])
