@@ -11,6 +11,7 @@ from streamlearn.errors import StreamlearnError
 COMMANDS = {
     "engine": "engine:main",
     "partitions": "studies.partitions:main",
+    "stations": "studies.stations:main",
     "estimators": "studies.estimators:main",
     "learn": "learn:main",
     "verify": "verifying:main",

@@ -11,7 +11,7 @@ from helpers import learner
 
 from benchmarks import engine
 from benchmarks.engine import summarize
-from benchmarks.studies import partitions
+from benchmarks.studies import partitions, stations
 
 
 @pytest.fixture
@@ -69,3 +69,11 @@ def test_records_are_dealt_out_in_turn() -> None:
     (whole,) = next(iter(partitions.deal_out(1, 8)))
     dealt = [record for turn in zip(*block, strict=True) for record in turn]
     assert dealt[: len(whole)] == whole[: len(dealt)]
+
+
+def test_stations_are_learned_by_one_learner_by_partition_or_each_by_its_own(pm25_csv: str) -> None:
+    assert pm25_csv
+    rows = {contender: stations.simulate(contender, 60)[0] for contender in ("one", "partitions", "each")}
+    assert [row["learners"] for row in rows.values()] == [1, 4, 12]
+    assert len({row["ratios"]["1"] for row in rows.values()}) == 3
+    assert all(0.5 < row["ratios"]["1"] < 2 for row in rows.values())

@@ -1,5 +1,6 @@
 """What is tried without a stack, to choose by.
 
 partitions.py   several learners that share a stream
+stations.py     one model of many series, or a model for each
 estimators.py   estimators over two streams
 """
