@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from streamlearn.pipelines import digits, pm25, pm25_gru
+from streamlearn.pipelines import digits, pm25, pm25_gru, stations
 from streamlearn.pipelines.base import Pipeline
 
 
@@ -25,3 +25,4 @@ many = _copy(digits.pipeline, "many")
 odd = _copy(digits.pipeline, "odd")
 odd_series = _copy(pm25.pipeline, "odd_series")
 odd_served = _copy(digits.pipeline, "odd_served")
+air = _copy(stations.pipeline, "air")
