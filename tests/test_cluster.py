@@ -100,7 +100,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     try:
         for part in ("jobmanager", "taskmanager"):
             cluster.start(part)
-        wait_until(cluster.has_free_slot, 120, "the other cluster", every_s=0.5)
+        wait_until(cluster.has_free_slot, 300, "the other cluster", every_s=0.5)
         yield cluster
     finally:
         for part in list(cluster.processes):
