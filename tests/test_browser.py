@@ -301,6 +301,7 @@ def test_records_are_chosen_and_one_is_looked_at(open_page: Open, learned: Stack
     offset = send(learned.settings.kafka, "handwritten_digit", [b"<b>broken</b>"])
     settle(learned.settings, "digits")
     page = open_page("/records/digits")
+    page.get_by_label("keep up to date").check()
     expect(page.locator("table.records tbody tr").first).to_contain_text("dead letter")
     page.get_by_label("show").select_option("wrong")
     page.get_by_role("button", name="Show", exact=True).click()

@@ -134,6 +134,11 @@ STATES: dict[str, tuple[Facts, str, str]] = {
         "down",
         "Kafka: no answer; nothing is learned until it is back, version 900 goes on answering requests",
     ),
+    "Kafka away, so the job restarts": (
+        replace(WELL, away=("Kafka",), job=JobTrouble("restarts", "restarting", "TimeoutException")),
+        "down",
+        "Kafka: no answer; nothing is learned until it is back, version 900 goes on answering requests",
+    ),
     "Redis and Flink away": (
         replace(WELL, away=("Redis", "Flink"), serving=None),
         "down",
@@ -304,6 +309,7 @@ def test_a_look_at_a_stack_that_is_away_raises_nothing() -> None:
         redis=f"redis://localhost:{free_port()}/0",
         flink=f"http://localhost:{free_port()}",
     )
-    (facts,) = gather_facts(settings, [digits.pipeline])
+    facts, other = gather_facts(settings, [digits.pipeline, pm25.pipeline])
+    assert facts.away == other.away
     assert facts.away == ("Kafka", "Redis", "Flink")
     assert judge(facts).format().startswith("Kafka, Redis, Flink: no answer")

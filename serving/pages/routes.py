@@ -40,6 +40,9 @@ from streamlearn.storage.store import Store
 
 blueprint = Blueprint("pages", __name__)
 
+_FIRST_READ_S = 2.0
+"""How long the page of one record waits for the answers; the record itself has been read then."""
+
 _LONGEST_WINDOW = 200
 """The most records that a form for a forecast is filled in with."""
 
@@ -179,19 +182,20 @@ def _find_records(watch: Watch) -> dict[str, Any]:
     partition, offset = (_read_number(key) for key in ("partition", "offset"))
     show = request.args.get("show", "all")
     wanted = records.Filter(show if show in records.SHOWN else "all", partition if offset is None else None)
-    context: dict[str, Any] = {"wanted": wanted, "rows": records.select_rows(watch, wanted), "record": None}
+    context: dict[str, Any] = {"wanted": wanted, "record": None}
     if offset is not None:
         reader: records.RecordReader = current_app.extensions["records"]
         record = reader.read(watch.pipeline, partition or 0, offset)
+        watch.wait_for("kafka", _FIRST_READ_S)
         moment = datetime.fromtimestamp(record.time_s or 0, UTC)
         context |= {
             "record": record,
             "time": f"{moment:%Y-%m-%d %H:%M:%S}",
             "answered": records.find_row(watch, record.partition, record.offset),
             "answered_to": watch.flow.answered.get(record.partition),
-            "state": gettext(records.STATES.get(record.state, "")),
+            "state": gettext(records.STATES[record.state]) if record.state in records.STATES else "",
         }
-    return context
+    return {**context, "rows": records.select_rows(watch, wanted)}
 
 
 @blueprint.get("/try")

@@ -30,6 +30,7 @@ PARTS = {"kafka": "Kafka", "redis": "Redis", "flink": "Flink"}
 """The parts that are polled, and what people call them."""
 
 _POLL_EVERY_S = 1.0
+_LOOK_EVERY_S = 0.05
 _CONNECT_MS = 2000
 """Short: the next poll comes soon, and a server that ends waits for connections that are being made."""
 _IDLE_S = 30.0
@@ -79,6 +80,12 @@ class Watch:
     def polling(self) -> bool:
         """Whether any part is being polled."""
         return bool(self._running)
+
+    def wait_for(self, part: str, timeout_s: float) -> None:
+        """Return once a part has been polled, or after a while."""
+        deadline = time.monotonic() + timeout_s
+        while part not in self.polled and time.monotonic() < deadline:
+            self._stopped.wait(_LOOK_EVERY_S)
 
     def stop(self) -> None:
         """End polling for good."""

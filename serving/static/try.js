@@ -7,9 +7,11 @@ const shown = JSON.parse(document.getElementById("shown").textContent);
 const form = document.getElementById("form");
 const fields = [...form.querySelectorAll("[data-field]")];
 const inputOf = (field) => field.querySelector("input, select, textarea");
+const ASK_EVERY_MS = 1000;
 const unit = shown.unit ? ` ${shown.unit}` : "";
 let before = [];
 let isFilled = false;
+let askedAt = 0;
 
 // The record
 
@@ -28,6 +30,7 @@ function fill(records) {
 }
 
 async function fetchExample() {
+  askedAt = Date.now();
   const response = await fetch(content.dataset.example);
   if (response.ok) fill(await response.json());
 }
@@ -110,7 +113,10 @@ for (const place of form.querySelectorAll(".paint")) {
   place.addEventListener("pointerdown", (event) => { place.releasePointerCapture(event.pointerId); paintCell(event); });
   place.addEventListener("pointermove", paintCell);
 }
-form.addEventListener("input", paint);
+form.addEventListener("input", () => {
+  isFilled = true;
+  paint();
+});
 paint();
 
 // The answer
@@ -196,8 +202,6 @@ form.addEventListener("submit", (event) => {
 });
 document.getElementById("fill").addEventListener("click", () => fetchExample().catch(() => {}));
 follow((message) => {
-  if (!isFilled && isPolled(message, "kafka")) {
-    isFilled = true;
-    fetchExample().catch(() => {});
-  }
+  // A process of the server that has not read Kafka yet has no example.
+  if (!isFilled && isPolled(message, "kafka") && Date.now() - askedAt >= ASK_EVERY_MS) fetchExample().catch(() => {});
 });

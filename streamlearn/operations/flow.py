@@ -52,7 +52,7 @@ class _Place(msgspec.Struct):
 
 
 class Flow:
-    """What was read from a pipeline's topics, from the first look on.
+    """What was read from a pipeline's topics, from the first look on. One thread adds, any may read.
 
     Parameters
     ----------
@@ -171,12 +171,12 @@ class Flow:
         """How many of how many newest records became dead letters, and why the last did; None if none did."""
         newest = [
             letter
-            for letter in self.dead_letters
+            for letter in list(self.dead_letters)
             if letter.offset > self.answered.get(letter.partition, -1) - _NEWEST
         ]
         if not newest:
             return None
-        of = sum(min(_NEWEST, answered_to + 1) for answered_to in self.answered.values())
+        of = sum(min(_NEWEST, answered_to + 1) for answered_to in list(self.answered.values()))
         return len(newest), of, newest[-1].reason
 
     def quiet_s(self, now_s: float) -> float | None:
@@ -193,12 +193,13 @@ class Flow:
             return None
         if quiet_s > _RATE_S:
             return 0.0
-        newest = max(self._moments)
+        moments = list(self._moments)
+        newest, oldest = max(moments), min(moments)
         start = max(newest - _RATE_S, self._known_since)
-        if start >= min(self._moments):
-            count = sum(moment > start for moment in self._moments)
+        if start >= oldest:
+            count = sum(moment > start for moment in moments)
         else:
-            start, count = min(self._moments), len(self._moments)
+            start, count = oldest, len(moments)
         return count / max(1.0, newest - start)
 
     @property

@@ -1,10 +1,9 @@
 """One look at all that the verdicts on some pipelines are made from, for a command that runs once."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.tail import Tail
@@ -31,7 +30,8 @@ def gather_facts(settings: Settings, pipelines: Sequence[Pipeline]) -> list[Fact
     Where records wait, Kafka is asked twice, two seconds apart, to tell whether they become fewer. What does
     not answer is named in the facts; nothing is raised.
     """
-    looks = [_Look(settings, pipeline) for pipeline in pipelines]
+    away: set[str] = set()
+    looks = [_Look(settings, pipeline, away) for pipeline in pipelines]
     with ExitStack() as opened:
         for look in looks:
             look.begin(opened)
@@ -48,7 +48,8 @@ class _Look:
 
     settings: Settings
     pipeline: Pipeline
-    away: dict[str, str] = field(default_factory=dict)
+    away: set[str]
+    """The parts that do not answer; shared by all looks, so that none waits for a part again."""
     job: JobTrouble | None = None
     progress: str | None = None
     head: Head | None = None
@@ -76,11 +77,13 @@ class _Look:
         if tail is not None:
             self._ask("Kafka", lambda: self.flow.add(tail.look()))
 
-    def _ask(self, part: str, ask: Any) -> None:
+    def _ask(self, part: str, ask: Callable[[], object]) -> None:
+        if part in self.away:
+            return
         try:
             ask()
-        except StreamlearnError as error:
-            self.away[part] = str(error)
+        except StreamlearnError:
+            self.away.add(part)
 
     def _ask_redis(self) -> None:
         store = Store.of(self.settings)
