@@ -3,6 +3,8 @@
 import { formatNumber, language, say } from "./live.js";
 
 const HEIGHT = 300;
+const FONT = "12px Inter, system-ui, sans-serif";
+const DIGIT_PX = 7.5;
 const charts = new Set();
 
 export function getColour(name) {
@@ -11,7 +13,7 @@ export function getColour(name) {
 
 function makeAxis(options) {
   return {
-    stroke: getColour("soft"), font: "12px Inter, system-ui, sans-serif",
+    stroke: getColour("soft"), font: FONT,
     grid: { stroke: getColour("grid"), width: 1 }, ticks: { stroke: getColour("grid"), width: 1 }, ...options,
   };
 }
@@ -33,7 +35,7 @@ function formatTimes(ticks, step) {
 
 /**
  * A chart inside an element. `describe()` returns uPlot's `series`, and perhaps `x` (`{time, label}`), `y`
- * (`{label, share, least, digits}`), `bands` and `hooks`.
+ * (`{label, share, least, digits}`), `bands`, `hooks`, and `rest`, which finds the value that the legend tells by itself.
  */
 export class Chart {
   constructor(place, describe) {
@@ -61,7 +63,12 @@ export class Chart {
     if (!this.data) return;
     this.drawn = this.describeAxes();
     this.plot?.destroy();
-    const { series, x = {}, y = {}, bands = [], hooks = {} } = this.describe();
+    const { series, x = {}, y = {}, bands = [], hooks = {}, rest = findNewest } = this.describe();
+    // While nobody points at a value, the legend tells the one that matters.
+    const showRest = (plot) => {
+      const idx = isKnown(plot.cursor.idx) ? -1 : rest(plot.data[1] ?? []);
+      if (idx >= 0) plot.setLegend({ idx });
+    };
     const values = (_, ticks, __, ___, step) => ticks.map((tick) => (
       y.share ? `${formatNumber(100 * tick, countDigits(100 * step))} %` : formatNumber(tick, countDigits(step))));
     const formatValue = (_, value) => (value === null || value === undefined ? "–" : y.share ? `${formatNumber(100 * value, 1)} %` : formatNumber(value, y.digits ?? 1));
@@ -69,7 +76,8 @@ export class Chart {
     series[0] = { label: x.time ? say("time") : x.label, value: formatX };
     series.slice(1).forEach((line) => (line.value = formatValue));
     this.plot = new window.uPlot({
-      width: this.width(), height: HEIGHT, bands, hooks, series,
+      width: this.width(), height: HEIGHT, bands, series,
+      hooks: { ...hooks, ready: [showRest], setCursor: [showRest], setData: [showRest] },
       tzDate: (s) => window.uPlot.tzDate(new Date(s * 1e3), "Etc/UTC"),
       cursor: { points: { size: 7 } },
       scales: {
@@ -77,8 +85,8 @@ export class Chart {
         y: { range: (_, low, high) => padRange(low, high, y) },
       },
       axes: [
-        makeAxis(x.time ? { values: (_, ticks, __, ___, step) => formatTimes(ticks, step) } : { values: (_, ticks) => ticks.map((tick) => formatNumber(tick)), label: x.label, labelSize: 20, labelFont: "12px Inter, system-ui, sans-serif" }),
-        makeAxis({ values, size: 60, label: y.label, labelSize: 20, labelFont: "12px Inter, system-ui, sans-serif" }),
+        makeAxis(x.time ? { values: (_, ticks, __, ___, step) => formatTimes(ticks, step), space: 60, size: 36 } : { values: (_, ticks) => ticks.map((tick) => formatNumber(tick)), space: (_, __, least, most) => 20 + measure([least, most].map((end) => formatNumber(end))), label: x.label, size: 36, labelSize: 20, labelFont: FONT }),
+        makeAxis({ values, size: (_, texts) => 18 + measure(["1234", ...(texts ?? [])]), label: y.label, labelSize: 20, labelFont: FONT }),
       ],
     }, this.data, this.place);
   }
@@ -90,6 +98,23 @@ export class Chart {
   resize() {
     if (this.plot && this.plot.width !== this.width()) this.plot.setSize({ width: this.width(), height: HEIGHT });
   }
+}
+
+/** Return how wide the widest of some short texts is, in pixels. */
+function measure(texts) {
+  return DIGIT_PX * Math.max(...texts.map((text) => String(text ?? "").length));
+}
+
+const isKnown = (value) => value !== null && value !== undefined;
+
+/** Return where the newest value of a line is; -1 where it has none. */
+function findNewest(line) {
+  return line.findLastIndex(isKnown);
+}
+
+/** Return where the value of a line is that is farthest from 0; -1 where it has none. */
+export function findLargest(line) {
+  return line.reduce((best, value, i) => (isKnown(value) && Math.abs(value) > Math.abs(line[best] ?? 0) ? i : best), -1);
 }
 
 /** Return how many digits after the point tell ticks apart. */

@@ -90,6 +90,7 @@ function clearDrawing(message) {
 function clearAnswer(message) {
   answer = null;
   setText(byId("answer"), "–");
+  setText(byId("short"), "");
   setText(byId("message"), message);
   showPicture([]);
   showShares([]);
@@ -195,6 +196,7 @@ async function predict(sentence = "answered") {
     setText(byId("answer"), String(digit));
     const values = { version: formatNumber(result.model_version), digit, share: formatPercent(result.probabilities[digit]) };
     setText(byId("message"), say(sentence, values));
+    setText(byId("short"), `${digit} · ${values.share}`);
     showPicture(result.picture);
     showShares(result.probabilities, digit);
     allowFeedback();

@@ -1,6 +1,6 @@
 // Which drivers lead the value, by how many steps: fetched again whenever another version is served.
 
-import { Chart, getColour, makeLine } from "./charts.js";
+import { Chart, findLargest, getColour, makeLine } from "./charts.js";
 import { follow, formatNumber, say, setText } from "./live.js";
 
 const shown = JSON.parse(document.getElementById("shown").textContent);
@@ -16,19 +16,21 @@ function makeBars(id) {
     x: { label: say("lag", { unit }) }, y: { label: "r", digits: 3 },
     series: [
       {}, { label: "r", stroke: getColour("accent"), fill: getColour("accent"), paths: window.uPlot.paths.bars({ size: [0.7, 12] }), points: { show: false } },
-      makeLine(say("band"), { baseline: true, width: 1 }), makeLine(say("band"), { baseline: true, width: 1 }),
+      makeLine(say("above"), { baseline: true, width: 1 }), makeLine(say("below"), { baseline: true, width: 1 }),
     ],
-    bands: [{ series: [2, 3], fill: getColour("area") }],
+    bands: [{ series: [2, 3], fill: getColour("area") }], rest: findLargest,
   }));
 }
 
 const charts = { prewhitened: makeBars("white"), raw: makeBars("raw") };
 const captions = { prewhitened: "white-words", raw: "raw-words" };
 
-function describeLead(title, { best_lag: lag, best_r: r, n }) {
+/** Say where a correlation is largest; where that is not ahead, also how far ahead the driver leads most clearly. */
+function describeLead(title, { best_lag: lag, best_r: r, n }, lead) {
   if (lag === null) return say("tooFewSteps", { driver: title });
   const where = lag === 0 ? say("sameStep") : say(lag > 0 ? "leads" : "follows", { steps: formatLag(Math.abs(lag)) });
-  return say("largest", { driver: title, where, r: formatNumber(r, 3), n: formatNumber(n) });
+  const largest = say("largest", { driver: title, where, r: formatNumber(r, 3), n: formatNumber(n) });
+  return lead === null || lead === lag ? largest : `${largest} ${say("alsoLeads", { steps: formatLag(lead) })}`;
 }
 
 function showDriver() {
@@ -39,7 +41,7 @@ function showDriver() {
   for (const [kind, chart] of Object.entries(charts)) {
     const { r, band } = driver[kind];
     chart.show([lags.lags, r, lags.lags.map(() => band), lags.lags.map(() => -band)]);
-    setText(byId(captions[kind]), describeLead(title, driver[kind]));
+    setText(byId(captions[kind]), describeLead(title, driver[kind], kind === "prewhitened" ? driver.leads_by : null));
   }
 }
 

@@ -42,7 +42,7 @@ function showTiles(message) {
   showTile("rate", formatNumber(message.rate, 1));
   showTile("unanswered", formatNumber(message.unanswered));
   showTile("version", formatNumber(message.model?.version));
-  showTile("age", message.model ? formatAge(message.model.written_s) : "–");
+  showTile("age", message.model ? say("ago", { time: formatAge(message.model.written_s) }) : "–");
   showTile("dead_letters", formatNumber(message.dead_letter_count) + (message.more_dead_letters ? "+" : ""));
   showTile("restarts", formatNumber(message.restarts));
   showTile("rolled_back", formatNumber(message.rolled_back));
@@ -112,11 +112,23 @@ function showHistory(message) {
   }));
 }
 
+/** Return the figure over the records between two versions; both scores are over all records until then. */
+function scoreBetween(older, newer) {
+  const count = newer.samples - older.samples;
+  const [before, after] = [older, newer].map(({ score }) => score[figures.main] ?? null);
+  if (count <= 0 || before === null || after === null) return null;
+  const power = figures.kind === "rmse" ? 2 : 1;
+  const mean = (after ** power * newer.samples - before ** power * older.samples) / count;
+  return Math.max(0, mean) ** (1 / power);
+}
+
 function showVersions(message) {
   const newestFirst = message.versions.slice().reverse();
   const sparse = newestFirst.filter((_, i) => i < 3 || Number.isInteger(Math.log2(i)));
-  showRows("versions", sparse.map(({ version, written_s, samples, score }) => [
-    formatNumber(version), formatAge(written_s), formatNumber(samples), formatFigure(figures.kind, score[figures.main]),
+  showRows("versions", sparse.map((kept, i) => [
+    formatNumber(kept.version), say("ago", { time: formatAge(kept.written_s) }), formatNumber(kept.samples),
+    formatFigure(figures.kind, kept.score[figures.main]),
+    i + 1 < sparse.length ? formatFigure(figures.kind, scoreBetween(sparse[i + 1], kept)) : "–",
   ]));
 }
 
@@ -159,7 +171,7 @@ function showDeadLetters(letters) {
 
 function showRestores(restores) {
   showRows("restores", restores.map((restore) => [
-    formatAge(restore.time_s), formatNumber(restore.offset),
+    say("ago", { time: formatAge(restore.time_s) }), formatNumber(restore.offset),
     restore.snapshot === null ? say("fromStart") : formatNumber(restore.snapshot),
     formatNumber(restore.relearned), formatNumber(restore.dropped), formatNumber(Object.keys(restore.refused).length),
   ]));

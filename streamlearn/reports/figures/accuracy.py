@@ -56,7 +56,7 @@ def draw_confusion_matrix(decisions: Decisions, *, as_shares: bool) -> str:
         axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(float(mistakes.max()), 1e-9) * 1.6)
         for row, column in np.ndindex(cells.shape):
             value = cells[row, column]
-            text = f"{value:.1f}" if as_shares else f"{value}"
+            text = f"{value:.1f}" if as_shares else shorten_count(int(value))
             axes.text(
                 column,
                 row,
@@ -73,6 +73,17 @@ def draw_confusion_matrix(decisions: Decisions, *, as_shares: bool) -> str:
         axes.grid(visible=False)
 
     return render_svg(draw, (NARROW[0], 5.0))
+
+
+def shorten_count(count: int) -> str:
+    """Return a count in at most four characters, as wide as a cell of ten classes.
+
+    >>> [shorten_count(count) for count in (987, 9_999, 10_000, 139_995, 999_999, 1_437_600)]
+    ['987', '9999', '10k', '140k', '1.0M', '1.4M']
+    """
+    if count < 10_000:
+        return str(count)
+    return f"{count / 1e3:.0f}k" if count < 999_500 else f"{count / 1e6:.1f}M"
 
 
 def draw_recall_and_precision(decisions: Decisions) -> str:
