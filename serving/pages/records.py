@@ -6,7 +6,7 @@ it: one at a time, and the last few hundred are kept, since a record never chang
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -263,6 +263,20 @@ class RecordReader:
             for row in broker.read(topic, offset, offset + 1, partition):
                 return _make_record(row, pipeline, nothing)
         return replace(nothing, state="hole")
+
+
+def choose_window(records: Sequence[Any], key: str | None, count: int) -> list[Any]:
+    """Return the newest `count` records of one series: the one that the newest record belongs to.
+
+    `key` is the field that tells the series of a record; None where there is one only.
+
+    >>> choose_window([{"at": "a", "t": 1}, {"at": "b", "t": 2}, {"at": "a", "t": 3}], "at", 5)
+    [{'at': 'a', 't': 1}, {'at': 'a', 't': 3}]
+    """
+    if key is not None and records:
+        newest = records[-1].get(key)
+        records = [record for record in records if record.get(key) == newest]
+    return list(records[-count:])
 
 
 def _is_example(value: bytes | None, pipeline: Pipeline) -> bool:

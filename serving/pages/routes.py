@@ -212,14 +212,15 @@ def _send_example(name: str) -> Response:
     find_cache(name)
     watch = _live()[name].watch
     watch.keep_polling()
-    series = watch.pipeline.learning.series
+    series, key = watch.pipeline.learning.series, watch.pipeline.series_key
     count = 1 if series is None else min(series.window_length, _LONGEST_WINDOW)
     answered = watch.flow.answered
     partition = max(answered, key=lambda number: answered[number], default=0)
     reader: records.RecordReader = current_app.extensions["records"]
     end = answered.get(partition, -1) + 1
+    read = reader.read_newest(watch.pipeline, partition, end, count if key is None else _LONGEST_WINDOW)
     return Response(
-        msgspec.json.encode(reader.read_newest(watch.pipeline, partition, end, count)),
+        msgspec.json.encode(records.choose_window(read, key, count)),
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )
