@@ -5,6 +5,7 @@ A test that takes `browser` belongs to the tier *browser*, one that takes `stack
 *unit*. `-m TIER` selects one tier.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -74,6 +75,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
             terminalreporter.write_line(f"{report.nodeid}: {reason}")
+
+
+@pytest.fixture(autouse=True)
+def collector() -> Iterator[None]:
+    """Undo what commands in this process have told the garbage collector: clients leave it their sockets."""
+    threshold = gc.get_threshold()
+    yield
+    if gc.get_threshold() != threshold:
+        gc.set_threshold(*threshold)
+        gc.unfreeze()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -14,15 +14,6 @@ from benchmarks.engine import summarize
 from benchmarks.studies import partitions, stations
 
 
-@pytest.fixture
-def collector() -> object:
-    threshold = gc.get_threshold()
-    yield
-    gc.set_threshold(*threshold)
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("collector")
 def test_the_engines_benchmark_prints_and_writes_every_contender(tmp_path: Path) -> None:
     output = tmp_path / "engine.json"
     options = ["--quick", "--rounds", "1", "--pipeline", "digits", "--output", str(output)]

@@ -63,13 +63,13 @@ def train(
     from flink_jobs.keep import keep_running
     from flink_jobs.submit import submit
 
-    settings = _load_settings()
     if fresh and rebuild:
         raise click.UsageError("--fresh begins anew and --rebuild goes on: use only one of them")
     if keep and (fresh or rebuild or accept_edits):
         raise click.UsageError(
             "--keep submits again and again: use --fresh, --rebuild and --accept-edits without it, once"
         )
+    settings = _load_settings(waits=keep)
     if keep:
         keep_running(settings, [pipeline], click.echo)
     submit(
@@ -124,12 +124,18 @@ def skip(pipeline: Pipeline, offset: int, partition: int) -> None:
     skip_record(_load_settings(), pipeline, offset, partition, wait_s=_WAIT_S, echo=click.echo)
 
 
-def _load_settings() -> Settings:
-    """Load the settings; where Flink is elsewhere, see to what a stack would have written here."""
+def _load_settings(*, waits: bool = False) -> Settings:
+    """Load the settings; where Flink is elsewhere, see to what a stack would have written here.
+
+    That may be hundreds of megabytes, so Flink has to answer first, unless the command `waits` for it anyway.
+    """
     from streamlearn.local.configuration import prepare_client
+    from streamlearn.operations import flink_api
 
     settings = Settings.load()
     if settings.is_flink_elsewhere:
+        if not waits:
+            flink_api.call(settings, "/overview")
         prepare_client(settings, click.echo)
     return settings
 
