@@ -1,7 +1,6 @@
 """A tree of River on the real stack: as a plain loop, over `kill -9`, and served from its own snapshot."""
 
 import json
-import threading
 import urllib.request
 from itertools import groupby
 from typing import Any
@@ -18,23 +17,19 @@ from streamlearn.storage.store import Store
 from streamlearn.stream.records import encode
 from streamlearn.waiting import wait_until
 
-RATE = 150
 COUNT = 2 * 569
+HALF = COUNT // 2
 ASKED = [record for _, record in zip(range(40), list_biopsies(seed=7), strict=False)]
 
 
 def test_a_tree_is_learned_exactly_over_a_kill_and_served_as_it_is_stored(stack: Stack) -> None:
     with running_trial(stack, "tumours_tree:pipeline") as trial, open_topics(trial) as topics:
-        command = [".venv/bin/streamlearn", "replay", "--pipeline", trial.pipeline.reference]
-        command += ["--rate", str(RATE), "--limit", str(COUNT)]
-        feeding = threading.Thread(target=trial.stack.run, args=command)
-        feeding.start()
-        wait_until(lambda: len(topics.predictions.read().values) >= COUNT // 4, 300, "some answers")
+        trial.replay(HALF)
+        wait_until(lambda: len(topics.predictions.read().values) >= HALF // 2, 300, "some answers")
         starts = trial.count_restores()
         assert chaos.kill(trial.settings, chaos.WORKER)
-        assert feeding.is_alive(), "it is killed while records come"
+        trial.streamlearn("replay", "--rate", "0", "--skip", str(HALF), "--limit", str(COUNT - HALF))
         wait_until(lambda: trial.count_restores() > starts, 300, "another worker to go on")
-        feeding.join()
         report = trial.verify()
         answers, sent = topics.predictions.read().json(), topics.records.read().json()
         assert report["records"] == len(sent) == COUNT
