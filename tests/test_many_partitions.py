@@ -1,6 +1,8 @@
 """A topic of several partitions on the real stack: rescaled, killed, rolled back and grown while it flows."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -46,7 +48,9 @@ def test_many_learners_share_a_topic_whatever_happens(stack: Stack) -> None:
             wait_for_answers()
             assert count_workers(trial) == 1
             for workers, killed in ((4, chaos.WORKER), (2, "taskmanager")):
-                rescale(trial, workers)
+                printed = rescale(trial, workers)
+                assert "it is stopped at a savepoint, and goes on" in printed
+                assert "going on from savepoint-" in printed
                 wait_for_answers()
                 assert count_workers(trial) == workers
                 if killed:
@@ -55,17 +59,53 @@ def test_many_learners_share_a_topic_whatever_happens(stack: Stack) -> None:
             roll_back(trial, wait_for_answers)
         grow(trial)
         trial.settle()
-        check_answers(trial, topics)
+        check_answers(trial, topics, ROLLED_BACK)
         report = trial.verify()
         assert report["controls"] == 1
         assert report["records"] > 5 * 40 * PARTITIONS
 
 
-def rescale(trial: Trial, workers: int) -> None:
-    process = trial.streamlearn("train", "--parallelism", str(workers))
-    assert "it is stopped at a savepoint, and goes on" in process.stdout
-    assert "going on from savepoint-" in process.stdout
-    assert f"4 partitions, parallelism {workers}" in process.stdout
+@pytest.mark.release
+@pytest.mark.parametrize("partitions", [4, 8])
+def test_a_million_records_are_learned_once_while_the_job_is_rescaled_and_killed(
+    stack: Stack, partitions: int
+) -> None:
+    records = 1_000_000
+    with running_trial(stack, "copies:many", partitions=partitions, parallelism=1) as trial:
+        topics = [Topic(trial.settings.kafka, "many_answers", number) for number in range(partitions)]
+        command = [sys.executable, "-m", "streamlearn", "replay", "copies:many"]
+        command += ["--rate", "3000", "--limit", str(records)]
+        with ExitStack() as at_end:
+            for topic in topics:
+                at_end.callback(topic.close)
+            replay = subprocess.Popen(command, env=trial.stack.environment(), stdout=subprocess.DEVNULL)
+            at_end.callback(replay.wait)
+            at_end.callback(replay.kill)
+
+            def wait_for_answers() -> None:
+                assert replay.poll() is None, "the records have ended before the last kill"
+                wanted = sum(topic.end for topic in topics) + 5000
+                wait_until(lambda: sum(topic.end for topic in topics) >= wanted, PATIENCE_S, "more answers")
+
+            for workers, killed in ((2, chaos.WORKER), (4, "taskmanager"), (2, "jobmanager")):
+                wait_for_answers()
+                rescale(trial, workers)
+                wait_for_answers()
+                assert count_workers(trial) == workers
+                assert chaos.kill(trial.settings, killed)
+            wait_for_answers()
+            assert replay.wait(PATIENCE_S) == 0
+            trial.settle(600)
+            predictions = check_answers(trial, topics)
+        assert predictions == records
+        report = trial.verify()
+        assert report["records"] == records
+
+
+def rescale(trial: Trial, workers: int) -> str:
+    printed = trial.streamlearn("train", "--parallelism", str(workers)).stdout
+    assert f" partitions, parallelism {workers}" in printed
+    return printed
 
 
 def count_workers(trial: Trial) -> int:
@@ -101,8 +141,12 @@ def grow(trial: Trial) -> None:
     dead.close()
 
 
-def check_answers(trial: Trial, topics: list[Topic]) -> None:
-    """Every record is answered once, in order, and as a loop of scikit-learn would for its partition."""
+def check_answers(trial: Trial, topics: list[Topic], rolled_back: int | None = None) -> int:
+    """Every record is answered once, in order, and as a loop of scikit-learn would for its partition.
+
+    Returns how many predictions there are.
+    """
+    total = 0
     for number, answers in enumerate(topics):
         records = Topic(trial.settings.kafka, "many", number).read()
         dead = Topic(trial.settings.kafka, "many.dead_letter", number).read()
@@ -113,7 +157,9 @@ def check_answers(trial: Trial, topics: list[Topic]) -> None:
         assert offsets == sorted(set(offsets))
         others = [letter["offset"] for letter in [*dead.json(), *control.json()]]
         assert sorted([*offsets, *others]) == records.offsets
-        if number != ROLLED_BACK:
+        if number != rolled_back:
             assert [p["predict_y"] for p in predictions] == plain_loop.replay(predictions)
+        total += len(predictions)
         for topic in (records, dead, control):
             topic.close()
+    return total

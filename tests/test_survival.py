@@ -155,16 +155,17 @@ def empty_redis(flow: Flow) -> None:
 
 
 def spoil_snapshots(flow: Flow) -> None:
-    """Snapshots are spoiled, and the worker killed, while the broker stands still."""
+    """The worker is killed, and then snapshots are spoiled, while the broker stands still."""
     broker = flow.trial.stack.find_service("kafka")
     with flow.redis() as client:
         broker.suspend()
         try:
+            # First: it would store another version after those that are spoiled.
+            flow.kill(chaos.WORKER)
             keys = client.keys("streamlearn:survivor:snapshot:*")
             keys = sorted(keys, key=lambda key: int(key.split(b":")[-1]))
             for key, value in zip(keys[-40:], [b"", b"not a snapshot", None] * 20, strict=False):
                 client.set(key, (client.get(key) or b"")[:-7] if value is None else value)
-            flow.kill(chaos.WORKER)
         finally:
             broker.resume()
     wait_until(
