@@ -318,7 +318,7 @@ def test_records_are_chosen_and_one_is_looked_at(open_page: Open, learned: Stack
     page.get_by_role("link", name=f"{offset:,}", exact=True).click()
     expect(page.locator("pre").first).to_have_text("<b>broken</b>")
     expect(page.get_by_text("dead letter").first).to_be_visible()
-    page.get_by_label("offset").fill("0")
+    page.get_by_role("spinbutton", name="offset").fill("0")
     page.get_by_role("button", name="Look at this record").click()
     expect(page.locator("h2").first).to_have_text("Offset 0")
     expect(page.locator("img.large")).to_be_visible()
