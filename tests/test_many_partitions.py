@@ -66,14 +66,17 @@ def test_many_learners_share_a_topic_whatever_happens(stack: Stack) -> None:
 
 
 @pytest.mark.release
-@pytest.mark.parametrize("partitions", [4, 8])
+@pytest.mark.parametrize(("name", "partitions"), [("four", 4), ("eight", 8)])
 def test_a_million_records_are_learned_once_while_the_job_is_rescaled_and_killed(
-    stack: Stack, partitions: int
+    stack: Stack, name: str, partitions: int
 ) -> None:
     records = 1_000_000
-    with running_trial(stack, "copies:many", partitions=partitions, parallelism=1) as trial:
-        topics = [Topic(trial.settings.kafka, "many_answers", number) for number in range(partitions)]
-        command = [sys.executable, "-m", "streamlearn", "replay", "copies:many"]
+    with running_trial(stack, f"copies:{name}", partitions=partitions, parallelism=1) as trial:
+        topics = [
+            Topic(trial.settings.kafka, trial.pipeline.prediction_topic, number)
+            for number in range(partitions)
+        ]
+        command = [sys.executable, "-m", "streamlearn", "replay", f"copies:{name}"]
         command += ["--rate", "3000", "--limit", str(records)]
         with ExitStack() as at_end:
             for topic in topics:
@@ -148,9 +151,10 @@ def check_answers(trial: Trial, topics: list[Topic], rolled_back: int | None = N
     """
     total = 0
     for number, answers in enumerate(topics):
-        records = Topic(trial.settings.kafka, "many", number).read()
-        dead = Topic(trial.settings.kafka, "many.dead_letter", number).read()
-        control = Topic(trial.settings.kafka, "many.control", number).read()
+        kafka, pipeline = trial.settings.kafka, trial.pipeline
+        records = Topic(kafka, pipeline.topic, number).read()
+        dead = Topic(kafka, pipeline.dead_letter_topic, number).read()
+        control = Topic(kafka, pipeline.control_topic, number).read()
         predictions = answers.read().json()
         offsets = [prediction["offset"] for prediction in predictions]
         assert {prediction["partition"] for prediction in predictions} == {number}
