@@ -152,6 +152,16 @@ def commit(stream: ListStream, worker: Worker, rows: list[Input], *cuts: int) ->
     return [json.loads(output.value) for output in outputs]
 
 
+def read_snapshots(store: Store, pipeline: str, partition: int = 0) -> dict[int, bytes]:
+    """Return the snapshot of each version that Redis keeps of a partition."""
+    snapshots = {}
+    for version in store.versions(pipeline, LINEAGE.id, partition):
+        data = store.snapshot(pipeline, LINEAGE.id, version, partition)
+        assert data is not None
+        snapshots[version] = data
+    return snapshots
+
+
 def _split(rows: list[Input], cuts: Sequence[int]) -> list[list[Input]]:
     edges = [rows[0].offset, *cuts, rows[-1].offset + 1]
     calls = [[row for row in rows if start <= row.offset < end] for start, end in pairwise(edges)]

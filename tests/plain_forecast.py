@@ -37,20 +37,32 @@ def replay(records: list[dict[str, Any]]) -> list[dict[str, float | None]]:
 
 def make_features(hours: dict[int, dict[str, Any]], t: int) -> tuple[np.ndarray, float] | None:
     """Return the features of hour t, and the last known reading; None without a reading in 25 hours."""
-    lags = [hours[s]["pollution"] if s in hours else None for s in range(t - 24, t + 1)]
-    known = [value for value in lags if value is not None]
+    filled = fill_lags([hours[s]["pollution"] if s in hours else None for s in range(t - 24, t + 1)])
+    if filled is None:
+        return None
+    now, before = scale_weather(hours[t]), scale_weather(hours[t - 3]) if t - 3 in hours else None
+    change = [0.0] * 4 if before is None else [a - b for a, b in zip(now[:4], before[:4], strict=True)]
+    angles = compute_angles(t)
+    newest_first = [value / 100 for value in reversed(filled)]
+    return np.array([1.0, *newest_first, *now, *change, *np.sin(angles), *np.cos(angles)]), filled[-1]
+
+
+def fill_lags(readings: list[float | None]) -> list[float] | None:
+    """Return readings with gaps filled by the last known one, at first by the first; None without any."""
+    known = [value for value in readings if value is not None]
     if not known:
         return None
     filled, last = [], known[0]
-    for value in lags:
+    for value in readings:
         last = last if value is None else value
         filled.append(last)
-    now, before = scale_weather(hours[t]), scale_weather(hours[t - 3]) if t - 3 in hours else None
-    change = [0.0] * 4 if before is None else [a - b for a, b in zip(now[:4], before[:4], strict=True)]
+    return filled
+
+
+def compute_angles(t: int) -> np.ndarray:
+    """Return hour t as angles of the day, twice the day and the year."""
     day, year = 2 * math.pi * t / 24, 2 * math.pi * t / (24 * 365.25)
-    angles = np.array([day, 2 * day, year])
-    newest_first = [value / 100 for value in reversed(filled)]
-    return np.array([1.0, *newest_first, *now, *change, *np.sin(angles), *np.cos(angles)]), filled[-1]
+    return np.array([day, 2 * day, year])
 
 
 def scale_weather(record: dict[str, Any]) -> list[float]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from plain_forecast import HORIZONS, forecast, learn
+from plain_forecast import HORIZONS, compute_angles, fill_lags, forecast, learn
 
 WINDS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW")
 SCALES = {
@@ -44,21 +44,15 @@ def replay(records: list[dict[str, Any]], most_keys: int = 200) -> list[dict[str
 
 def make_features(hours: dict[int, dict[str, Any]], t: int) -> tuple[np.ndarray, float] | None:
     """Return the features of a station's hour t, and the last known reading; None without one in 25 hours."""
-    lags = [hours[s]["PM2.5"] if s in hours else None for s in range(t - 24, t + 1)]
-    known = [value for value in lags if value is not None]
-    if not known:
+    filled = fill_lags([hours[s]["PM2.5"] if s in hours else None for s in range(t - 24, t + 1)])
+    if filled is None:
         return None
-    filled, last = [], known[0]
-    for value in lags:
-        last = last if value is None else value
-        filled.append(last)
     now = [scale(hours[t], name) for name in SCALES]
     before = [scale(hours[t - 3], name) if t - 3 in hours else math.nan for name in SCALES]
     changes = [a - b for a, b in zip(now, before, strict=True)]
     wind = [float(hours[t]["wd"] == direction) for direction in WINDS]
     numbers = [0.0 if math.isnan(value) else value for value in [*now, *wind, *changes]]
-    day, year = 2 * math.pi * t / 24, 2 * math.pi * t / (24 * 365.25)
-    angles = np.array([day, 2 * day, year])
+    angles = compute_angles(t)
     newest_first = [value / 100 for value in reversed(filled)]
     return np.array([1.0, *newest_first, *numbers, *np.sin(angles), *np.cos(angles)]), filled[-1]
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import redis
-from helpers import KEY, LINEAGE, ListStream, Make, MakeApp, commit, put
+from helpers import KEY, LINEAGE, ListStream, Make, MakeApp, commit, put, read_snapshots
 from msgspec import structs
 from reported import answer_data_set
 from sklearn.linear_model import SGDClassifier
@@ -214,11 +214,7 @@ def test_a_job_with_late_labels_is_rebuilt_and_verified(
         client.flushall()  # what waits must be learned again, too
     commit(stream, make(pipeline=pipeline, lineage=lineage), rows[100:], 150)
     stream.commit = len(rows)
-    stored = {
-        version: store.snapshot("visits", "aaaa", version) for version in store.versions("visits", "aaaa")
-    }
-    snapshots = {version: data for version, data in stored.items() if data is not None}
-    report = verify(pipeline, lineage, stream, snapshots, key=KEY, wait_s=0)
+    report = verify(pipeline, lineage, stream, read_snapshots(store, "visits"), key=KEY, wait_s=0)
     assert (report.exit_code, report.differences, report.predictions) == (0, [], len(rows))
     assert report.snapshots > 0
 

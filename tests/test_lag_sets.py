@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, rollback
+from helpers import KEY, LINEAGE, ListStream, Make, commit, inputs, read_snapshots, rollback
 from helpers import learner as learn_digits
 from hours import FIRST, PM25, decode, hour, learned, series
 
@@ -40,10 +40,6 @@ def change_lags(offset: int, chosen: dict[str, list[int]], lineage: str = "aaaa"
 
 def encode_hours(count: int) -> list[Input]:
     return [Input(0, n, encode(record)) for n, record in enumerate(series(count))]
-
-
-def read_snapshots(store: Store) -> dict[int, bytes]:
-    return {v: store.snapshot("pm25", "aaaa", v) or b"" for v in store.versions("pm25", "aaaa")}
 
 
 @pytest.mark.parametrize(
@@ -153,7 +149,7 @@ def test_a_lag_set_enters_by_a_control_record_and_verify_reproduces_it(
     assert worker.learner is not None
     assert worker.learner.state()["lags"] == FIRST_LAGS.chosen, "going back takes the lags along"
     stream.commit = 600
-    report = verify(PM25, LINE, stream, read_snapshots(store), key=KEY, wait_s=0)
+    report = verify(PM25, LINE, stream, read_snapshots(store, "pm25"), key=KEY, wait_s=0)
     assert (report.differences, report.controls, report.predictions) == ([], 2, 598)
     assert report.snapshots >= 4
 
@@ -164,7 +160,7 @@ def test_it_is_learned_again_after_redis_has_lost_everything(
     rows = encode_hours(400)
     rows[200] = change_lags(200, OTHER)
     commit(stream, make(pipeline=PM25, lineage=LINE), rows, 100, 201)
-    expected = read_snapshots(store)[400]
+    expected = read_snapshots(store, "pm25")[400]
     store.clear("pm25")
     again = make(pipeline=PM25, lineage=LINE)._resume(400)
     assert snapshot.dumps(again, PM25, "aaaa", KEY) == expected

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 import plain_loop
 import pytest
-from helpers import KEY, LINEAGE, ListStream, inputs, rollback
+from helpers import KEY, LINEAGE, ListStream, inputs, read_snapshots, rollback
 
 from streamlearn.engine.partitions import Partitions
 from streamlearn.engine.verification_report import Report, combine_exit_codes
@@ -86,8 +86,7 @@ def compare(store: Store, topic: Topic, lineage: Lineage = TWO) -> list[Report]:
     """Verify each partition by itself."""
     reports = []
     for partition in lineage.partitions:
-        versions = store.versions("digits", "aaaa", partition)
-        stored = {v: store.snapshot("digits", "aaaa", v, partition) or b"" for v in versions}
+        stored = read_snapshots(store, "digits", partition)
         reports.append(
             verify(
                 pipeline,

@@ -11,7 +11,7 @@ import numpy as np
 import plain_stations
 import pytest
 from click.testing import CliRunner
-from helpers import KEY, LINEAGE, ListStream, Make, commit
+from helpers import KEY, LINEAGE, ListStream, Make, commit, read_snapshots
 from hours import series
 
 from serving.pages import views
@@ -250,8 +250,7 @@ def test_a_worker_that_dies_and_one_that_rebuilds_go_on_as_a_plain_loop(
     answers += commit(stream, make(pipeline=of, lineage=lineage), rows[130:], 131)
     check_forecasts([answer["forecast"] for answer in answers], plain_stations.replay(records, 3))
     assert answers[-1]["forecast"]["12"] is not None
-    versions = store.versions("stations", lineage.id)
-    stored = {version: store.snapshot("stations", lineage.id, version) or b"" for version in versions}
+    stored = read_snapshots(store, "stations")
     report = verify(of, lineage, stream, stored, key=KEY, wait_s=0)
     assert (report.differences, report.predictions, report.snapshots) == ([], len(records), len(stored))
     assert len(stored) > 1

@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from streamlearn.broker.placement import hash_key, make_partition_function
+from streamlearn.broker.placement import make_partition_function, place_key
 from streamlearn.errors import NoModel, SnapshotRefused, StoreUnavailable, UnknownVersion
 from streamlearn.learning.by_key import LearnersByKey
 from streamlearn.learning.learner import Learner
@@ -163,7 +163,7 @@ class ModelCache:
         return LearnersByKey(
             learners,
             make_partition_function(self.pipeline, count),
-            lambda key: hash_key(key) % count,
+            lambda key: place_key(key, count),
             is_windowed=self.pipeline.learning.series is not None,
         )
 

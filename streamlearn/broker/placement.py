@@ -48,7 +48,7 @@ class Placement:
         if self._partitions == 1:
             return 0
         if self._key is not None and record.get(self._key) is not None:
-            return hash_key(record[self._key]) % self._partitions
+            return place_key(record[self._key], self._partitions)
         return 0 if self._is_series else number % self._partitions
 
 
@@ -62,9 +62,14 @@ def make_partition_function(pipeline: Pipeline, partitions: int) -> Callable[[An
 
     def find_partition(record: Any) -> int:
         value = msgspec.to_builtins(getattr(record, names[key])) if key is not None else None
-        return 0 if value is None else hash_key(value) % partitions
+        return 0 if value is None else place_key(value, partitions)
 
     return find_partition
+
+
+def place_key(value: Any, partitions: int) -> int:
+    """Return which of so many partitions a key belongs to."""
+    return hash_key(value) % partitions
 
 
 def hash_key(value: Any) -> int:
