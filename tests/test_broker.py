@@ -7,7 +7,12 @@ from dataclasses import replace
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource
-from kafka.errors import KafkaError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorError,
+)
 from reading import commit_offset, create_topic, drop_records, open_transaction, send
 
 from streamlearn.broker.broker import Broker
@@ -57,6 +62,26 @@ def test_a_transaction_is_there_once_it_is_decided(broker: Settings, client: Bro
         (start, end) for start in range(4) for end in range(start, 5) if client.is_hole(topic, start, end)
     ]
     assert holes == [(0, 0), (1, 1), (1, 2), (2, 2), (3, 3), (3, 4)]
+
+
+@pytest.mark.parametrize(
+    "error", [CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError]
+)
+def test_the_coordinator_of_a_group_is_asked_until_it_is_ready(
+    client: Broker, topic: str, error: type[KafkaError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that has just started may say so to the first question, and answer the next."""
+    ask = KafkaAdminClient.list_group_offsets
+    failures = [error("not yet")]
+
+    def fail_once(admin: KafkaAdminClient, groups: dict[str, None]) -> object:
+        if failures:
+            raise failures.pop()
+        return ask(admin, groups)
+
+    monkeypatch.setattr(KafkaAdminClient, "list_group_offsets", fail_once)
+    assert client.committed_offsets(f"group-{topic}", topic) == {}
+    assert not failures
 
 
 def test_what_compaction_has_taken_is_a_hole(broker: Settings, client: Broker, topic: str) -> None:

@@ -13,7 +13,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorError,
+)
 
 from streamlearn.errors import BrokerUnavailable
 from streamlearn.settings import Settings
@@ -117,7 +122,7 @@ class Broker:
         while True:
             try:
                 return admin.list_group_offsets({group: None})
-            except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
+            except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):
                 if time.monotonic() >= deadline:
                     raise
                 time.sleep(_PAUSE_S)
