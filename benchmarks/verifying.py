@@ -94,7 +94,7 @@ def run_rebuild(settings: Settings, broker: Broker, pipeline: Pipeline) -> Outco
 
 def _measure(settings: Settings, run: Callable[[], int]) -> Outcome:
     def list_servers() -> dict[str, Any]:
-        return {part: found for part, found in list_parts(settings).items() if part in ("kafka", "redis")}
+        return {part: process for part, process in list_parts(settings).items() if part in ("kafka", "redis")}
 
     meter, cpu_s = Meter(list_servers), time.process_time()
     records = run()

@@ -86,7 +86,7 @@ class Telemetry:
         """Count and log now what has been noted so far."""
         with self._writing:
             finished = [self._finished.popleft() for _ in range(len(self._finished))]
-            requests = Tally((one.method, one.route, one.status) for one in finished)
+            requests = Tally((request.method, request.route, request.status) for request in finished)
             for (method, route, status), count in requests.items():
                 _label_requests(method, route, status).inc(count)
             predicted: Tally[str] = Tally()

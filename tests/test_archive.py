@@ -128,11 +128,11 @@ class Pair(BaseEstimator):  # type: ignore[misc]
 def test_skops_is_asked_once_for_each_type_of_object(monkeypatch: pytest.MonkeyPatch) -> None:
     states = [{"model": Pair(number), "x": np.arange(number)} for number in range(3)]
     expected = [write_by_skops(state) for state in states]
-    asked: list[Any] = []
+    written: list[Any] = []
     write = skops.io.dumps
-    monkeypatch.setattr(skops.io, "dumps", lambda state: (asked.append(state), write(state))[1])
+    monkeypatch.setattr(skops.io, "dumps", lambda state: (written.append(state), write(state))[1])
     assert [archive.dumps(state) for state in states] == expected
-    assert asked == states[:1]
+    assert written == states[:1]
 
 
 def learn_on(pipeline: Pipeline, learner: Learner, count: int) -> None:

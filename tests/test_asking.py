@@ -78,8 +78,8 @@ def test_a_number_that_was_given_is_scored_as_it_is(given: Any, error: float | N
         labels_later=LabelsLater(id="stay"),
     )
     pipeline = Pipeline("stays", "stays", "stays_hours", Stay, learning, {"random_state": 0}, ("hours",))
-    asked: dict[str, Any] = {"x": [1.0], "stay": 1, "answer_given": {"predict_y": given}}
-    records = [{"x": [0.5], "hours": 2.0}, asked, {"stay": 1, "hours": 3.0}]
+    question: dict[str, Any] = {"x": [1.0], "stay": 1, "answer_given": {"predict_y": given}}
+    records = [{"x": [0.5], "hours": 2.0}, question, {"stay": 1, "hours": 3.0}]
     learner, answers = answer_all(pipeline, records, [1, 2])
     assert learner.score.absolutes == (error or 0.0)
     assert ("reason" in answers[1]) == (given in ("long", True))
@@ -103,12 +103,12 @@ def test_a_job_with_asked_records_is_rebuilt_and_verified(
     make: Make, stream: ListStream, store: Store, redis_url: str
 ) -> None:
     pipeline, lineage = make_pipeline(), structs.replace(LINEAGE, pipeline="visits", parameters=dict(SGD))
-    asked = [
+    questions = [
         {**make_asked(number % 3 == 0), "visit-no": f"a{number}", "x": [0.1 * number, 1.0]}
         for number in range(30)
     ]
     labels = [{"visit-no": f"a{number}", "bought": number % 2 == 0} for number in range(30)]
-    records = [*TRAINING, *asked, *labels]
+    records = [*TRAINING, *questions, *labels]
     rows = [Input(0, number, encode(record)) for number, record in enumerate(records)]
     middle = len(TRAINING) + 20
     commit(stream, make(pipeline=pipeline, lineage=lineage), rows[:middle], 30, 31)
@@ -190,13 +190,17 @@ def test_what_is_asked_over_http_waits_for_its_label(
         learner, _ = answer_all(numbered, training, [])
         put(store, numbered, learner)
         wait_until(lambda: client.get(f"{url}/ready").status_code == 200, 10, "the model", every_s=0.05)
-        asked = client.post(f"{url}/ask", json={"record": {"x": [3.0, -3.0], "number": 17}}).get_json()
-        assert (asked["id"], asked["predict_y"], asked["model_version"]) == (17, True, str(len(training)))
+        question = client.post(f"{url}/ask", json={"record": {"x": [3.0, -3.0], "number": 17}}).get_json()
+        assert (question["id"], question["predict_y"], question["model_version"]) == (
+            17,
+            True,
+            str(len(training)),
+        )
         told = client.post(f"{url}/feedback", json={"id": 17, "label": False}).get_json()
-        assert told["partition"] == asked["partition"]
+        assert told["partition"] == question["partition"]
     finally:
         app.extensions["feedback"].close()
-    topic = Topic(broker.kafka, numbered.topic, asked["partition"])
+    topic = Topic(broker.kafka, numbered.topic, question["partition"])
     sent = [record for record in topic.read().json() if record["number"] == 17]
     topic.close()
     again, answers = answer_all(numbered, [*training, *sent], [len(training)])

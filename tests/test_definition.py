@@ -70,8 +70,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             for cached in (tmp_path / "__pycache__").glob(f"{name}.*"):
                 cached.unlink()
             modules.append(reload(importlib.import_module(name)))
-        found: Pipeline = modules[-1].pipeline
-        return found
+        pipeline: Pipeline = modules[-1].pipeline
+        return pipeline
 
     return written
 

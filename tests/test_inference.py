@@ -97,8 +97,8 @@ def test_a_plain_request_is_answered_without_flask_and_no_other_way(
     assert set(direct.headers.to_wsgi_list()) == {
         (name, value) for name, value in flask.headers.to_wsgi_list() if name.lower() not in of_pages
     }
-    found = app.extensions["recent"].find("digits", request_.get("id", "q"))
-    assert (found is not None) == (direct.status_code == 200)
+    remembered = app.extensions["recent"].find("digits", request_.get("id", "q"))
+    assert (remembered is not None) == (direct.status_code == 200)
 
 
 def test_an_id_is_made_where_none_is_sent(client: FlaskClient) -> None:

@@ -401,8 +401,8 @@ def test_a_drafted_pipeline_is_served(folder: Path, store: Store, make_app: Make
     predict_then_learn(learner, [pipeline.codec.decode(row) for row in rows[:200]], 200)
     put(store, pipeline, learner)
     client = make_app(pipelines="lettings").test_client()
-    asked = {**json.loads(rows[200]), "Miete €": None}
-    answer = client.post("/v1/models/lettings:predict", json={"instances": [asked]})
+    record = {**json.loads(rows[200]), "Miete €": None}
+    answer = client.post("/v1/models/lettings:predict", json={"instances": [record]})
     assert answer.status_code == 200, answer.get_json()
     (expected,) = learner.answer([pipeline.codec.decode(rows[200])])
     assert answer.get_json()["predictions"] == [expected["predict_y"]]

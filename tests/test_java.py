@@ -79,10 +79,10 @@ def test_classes_are_archived_once_wherever_the_jars_stand(tmp_path: Path) -> No
         path.symlink_to(jar)
     options = class_archive.build_options("client", str(first), settings)
     subprocess.run([run_java[0], *options, "-version"], check=True, capture_output=True)
-    said: list[str] = []
-    class_archive.make_archives(settings, said.append)
-    class_archive.make_archives(settings, said.append)
-    assert said == ["  archiving Java's classes for quicker starts, once"]
+    messages: list[str] = []
+    class_archive.make_archives(settings, messages.append)
+    class_archive.make_archives(settings, messages.append)
+    assert messages == ["  archiving Java's classes for quicker starts, once"]
     options = class_archive.build_options("client", str(later), settings)
     assert not any("DumpLoadedClassList" in option for option in options)
     # With -Xshare:on Java refuses to run without a fitting archive.
@@ -97,7 +97,7 @@ def test_an_archive_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     options = class_archive.build_options("client", str(jar), settings)
     (path,) = [Path(option.partition("=")[2]) for option in options if "DumpLoadedClassList" in option]
     path.write_text("@no-such-thing\n")
-    said: list[str] = []
-    class_archive.make_archives(settings, said.append)
-    assert said[1].startswith("! they cannot be archived: ")
+    messages: list[str] = []
+    class_archive.make_archives(settings, messages.append)
+    assert messages[1].startswith("! they cannot be archived: ")
     assert not list((tmp_path / "cache" / "classes").iterdir())

@@ -232,8 +232,8 @@ def test_the_server_tells_how_many_wait(
 ) -> None:
     pipeline = make_pipeline(most=20)
     monkeypatch.setattr("serving.app.load_all", lambda settings: [pipeline])
-    asked = [{"x": [0.0, 0.0], "visit-no": f"never {number}"} for number in range(30)]
-    learner, _ = answer_all(pipeline, [*make_records(60, 10), *asked], [])
+    questions = [{"x": [0.0, 0.0], "visit-no": f"never {number}"} for number in range(30)]
+    learner, _ = answer_all(pipeline, [*make_records(60, 10), *questions], [])
     put(store, pipeline, learner)
     client = make_app().test_client()
 

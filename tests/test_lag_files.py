@@ -380,8 +380,8 @@ def test_a_number_that_stands_for_a_missing_value_is_named_or_refused(tmp_path: 
         BadSeries, match=r"a is -999, far from the other values \(30 such\); say --missing=-999"
     ):
         read(tmp_path, "\n".join(["time,a,b", *(f"{t},{(-999, n)[n % 2]},1" for n, t in enumerate(ISO))]))
-    for written, said in (("-999.0", "-999"), ("unknown", "Unknown")):
-        values = read_numbers(tmp_path, f"{written} | 5", "1", missing=(said,))
+    for written, code in (("-999.0", "-999"), ("unknown", "Unknown")):
+        values = read_numbers(tmp_path, f"{written} | 5", "1", missing=(code,))
         assert np.isnan(values[0])
         assert values[1] == 5
     assert read_numbers(tmp_path, "-999 | 5", "1", missing=("NA",)) == [-999, 5]

@@ -134,9 +134,9 @@ def test_partitions_that_change_workers_go_on_where_flink_resumes(
     start: Start, store: Store, topic: Topic
 ) -> None:
     """From one worker to two and back: what was answered but not committed is answered again, the same."""
-    one = start()
-    topic.commit(one, interleave(rows_of(0, 200), rows_of(1, 200)))
-    lost = one.answer(interleave(rows_of(0, 50, 200), rows_of(1, 50, 200)))
+    single = start()
+    topic.commit(single, interleave(rows_of(0, 200), rows_of(1, 200)))
+    lost = single.answer(interleave(rows_of(0, 50, 200), rows_of(1, 50, 200)))
     newer = msgspec.structs.replace(TWO, epoch=2)
     left, right = start(newer, alone=False), start(newer, alone=False)
     again = topic.commit(right, rows_of(1, 50, 200)) + topic.commit(left, rows_of(0, 50, 200))
@@ -150,7 +150,7 @@ def test_partitions_that_change_workers_go_on_where_flink_resumes(
     topic.commit(newest, interleave(rows_of(0, 9, 300), rows_of(1, 9, 300)))
     assert combine_exit_codes(compare(store, topic)) == 0
     assert [len(store.restores("digits", partition)) for partition in (0, 1)] == [3, 3]
-    for partitions, partition, offset in ((one, 1, 250), (left, 0, 300), (right, 1, 300)):
+    for partitions, partition, offset in ((single, 1, 250), (left, 0, 300), (right, 1, 300)):
         with pytest.raises(Fenced):
             partitions.answer(rows_of(partition, 1, offset))
 

@@ -149,14 +149,14 @@ def problem(answer: Any) -> tuple[str, str | None]:
 
 def test_the_outputs_asked_for_are_answered_in_their_order_and_no_others(client: FlaskClient) -> None:
     for names in (["probabilities"], ["predict_y"], ["probabilities", "predict_y"]):
-        asked = [{"name": name, "parameters": {"content_type": "np"}} for name in names]
-        assert list(outputs(infer(client, SPEED, STOPS, outputs=asked))) == names
+        outputs_wanted = [{"name": name, "parameters": {"content_type": "np"}} for name in names]
+        assert list(outputs(infer(client, SPEED, STOPS, outputs=outputs_wanted))) == names
     for nothing in ([], None):
         assert list(outputs(infer(client, SPEED, STOPS, outputs=nothing))) == ["predict_y", "probabilities"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "words", "field"),
+    ("outputs_wanted", "words", "field"),
     [
         ([{"name": "prob"}], "no output 'prob'; the outputs are: predict_y, probabilities", "outputs[0]"),
         ([{"name": "predict_y"}, {"name": ""}], "no output ''", "outputs[1]"),
@@ -172,10 +172,10 @@ def test_the_outputs_asked_for_are_answered_in_their_order_and_no_others(client:
     ],
 )
 def test_an_output_that_there_is_not_is_refused_by_name(
-    client: FlaskClient, asked: Any, words: str, field: str | None
+    client: FlaskClient, outputs_wanted: Any, words: str, field: str | None
 ) -> None:
-    said, at = problem(infer(client, SPEED, STOPS, outputs=asked))
-    assert words in said
+    message, at = problem(infer(client, SPEED, STOPS, outputs=outputs_wanted))
+    assert words in message
     assert at == field
 
 
@@ -255,12 +255,12 @@ def test_whole_numbers_are_integers(client: FlaskClient, datatype: str) -> None:
 
 def test_what_is_not_whole_is_no_integer(client: FlaskClient) -> None:
     for value in (3.5, 1e300, 2.0**60):
-        said, field = problem(infer(client, SPEED, tensor("stops", [value, 4.0])))
-        assert str(value) in said
+        message, field = problem(infer(client, SPEED, tensor("stops", [value, 4.0])))
+        assert str(value) in message
         assert field == "stops"
     assert "null" in problem(infer(client, SPEED, tensor("stops", [None, 4.0])))[0]
-    said, field = problem(infer(client, SPEED, tensor("stops", [3.5, 4], "INT64")))
-    assert (said, field) == ("3.5 does not fit INT64", "inputs[1].data")
+    message, field = problem(infer(client, SPEED, tensor("stops", [3.5, 4], "INT64")))
+    assert (message, field) == ("3.5 does not fit INT64", "inputs[1].data")
 
 
 def test_v1_and_feedback_take_whole_numbers_too(client: FlaskClient) -> None:
@@ -269,8 +269,8 @@ def test_v1_and_feedback_take_whole_numbers_too(client: FlaskClient) -> None:
 
     whole = predict({"speed": 50, "stops": 3.0}).get_json()
     assert whole["predictions"] == predict({"speed": 50, "stops": 3}).get_json()["predictions"]
-    said, field = problem(predict({"speed": 50, "stops": 3.5}))
-    assert "Expected `int`, got `float` - at `$.stops`" in said
+    message, field = problem(predict({"speed": 50, "stops": 3.5}))
+    assert "Expected `int`, got `float` - at `$.stops`" in message
     assert field == "instances[0][0]"
     # The record is right: only Kafka is away.
     for label, status in ((7.0, 503), (7.5, 400)):
@@ -370,8 +370,8 @@ def test_ids_and_parameters_come_back(client: FlaskClient) -> None:
 @pytest.mark.parametrize("value", [1e200, -1.7e308])
 def test_what_is_not_finite_is_never_answered(client: FlaskClient, value: float) -> None:
     """GaussianNB squares it: every probability is NaN."""
-    said, _ = problem(infer(client, tensor("speed", [value, 50.0]), STOPS))
-    assert said == "the model predicts a number that is not finite"
+    message, _ = problem(infer(client, tensor("speed", [value, 50.0]), STOPS))
+    assert message == "the model predicts a number that is not finite"
     with pytest.raises(BadRecord, match="not finite"), np.errstate(all="ignore"):
         learn_own(TRAINS).outputs([Train(value, 1)])
 
@@ -396,8 +396,8 @@ def test_the_same_hour_twice_in_a_window_is_refused_by_name(client: FlaskClient)
     answer = client.post("/v1/models/pm25:predict", json={"instances": [window, repeated]})
     assert problem(answer) == (expected, "instances[1]")
     written_otherwise = [*window, {**window[20], "ts": "2010-01-02T20:00:00"}]
-    said, _ = problem(client.post("/v2/models/pm25/forecast", json={"records": written_otherwise}))
-    assert "the step of '2010-01-02 20:00:00' and '2010-01-02T20:00:00' is there twice" in said
+    message, _ = problem(client.post("/v2/models/pm25/forecast", json={"records": written_otherwise}))
+    assert "the step of '2010-01-02 20:00:00' and '2010-01-02T20:00:00' is there twice" in message
     assert infer(client, *make_window(window), model="pm25").status_code == 200
 
 

@@ -98,9 +98,9 @@ def without_calm(station: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("station", [name for name in air.NAMES if name != SILENT])
 def test_a_station_is_answered_by_the_learner_of_its_partition(client: FlaskClient, station: str) -> None:
-    asked = without_calm(station)
-    answer = infer(client, asked)
-    records = [pipeline.codec.decode(msgspec.json.encode(record)) for record in asked]
+    rows = without_calm(station)
+    answer = infer(client, rows)
+    records = [pipeline.codec.decode(msgspec.json.encode(record)) for record in rows]
     own = learn(place(station))
     expected = own.answer(records)[0]["forecast"]
     assert forecast(answer) == list(expected.values())
@@ -161,18 +161,18 @@ def test_records_that_stand_for_themselves_are_shared_out_by_their_keys() -> Non
         predict_then_learn(learners[partition], records[100 * partition : 100 * partition + 100], 100)
     partition_of = make_partition_function(of, 2)
     merged = LearnersByKey(learners, partition_of, lambda key: 0, is_windowed=False)
-    asked = records[200:]
-    expected = [learners[partition_of(record)].answer([record])[0] for record in asked]
-    assert {partition_of(record) for record in asked} == {0, 1}
-    assert merged.answer(asked) == expected
-    assert merged.outputs(asked)["predict_y"].tolist() == [answer["predict_y"] for answer in expected]
-    shares = merged.outputs(asked)["probabilities"]
-    single = [learners[partition_of(record)].outputs([record])["probabilities"][0] for record in asked]
+    unseen = records[200:]
+    expected = [learners[partition_of(record)].answer([record])[0] for record in unseen]
+    assert {partition_of(record) for record in unseen} == {0, 1}
+    assert merged.answer(unseen) == expected
+    assert merged.outputs(unseen)["predict_y"].tolist() == [answer["predict_y"] for answer in expected]
+    shares = merged.outputs(unseen)["probabilities"]
+    single = [learners[partition_of(record)].outputs([record])["probabilities"][0] for record in unseen]
     np.testing.assert_allclose(shares, single)
     assert merged.score.samples == sum(learner.score.samples for learner in learners.values())
     alone = LearnersByKey({0: learners[0]}, partition_of, lambda key: 0, is_windowed=False)
     with pytest.raises(NoModel, match="partition 1"):
-        alone.answer(asked)
+        alone.answer(unseen)
 
 
 def _digits(count: int) -> list[dict[str, Any]]:

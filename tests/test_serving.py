@@ -123,12 +123,12 @@ def test_no_answer_waits_for_redis(
 ) -> None:
     """Not even while Redis is well: other threads fetch the models."""
     serve(client, store, 100)
-    asked: list[object] = []
+    commands: list[object] = []
     send = AbstractConnection.send_packed_command
 
     def note(connection: AbstractConnection, *arguments: Any, **options: Any) -> None:
         if threading.current_thread() is threading.main_thread():
-            asked.append(arguments[0])
+            commands.append(arguments[0])
         send(connection, *arguments, **options)
 
     monkeypatch.setattr(AbstractConnection, "send_packed_command", note)
@@ -138,9 +138,9 @@ def test_no_answer_waits_for_redis(
     assert client.post("/v2/models/digits/infer", json={"inputs": [tensor]}).status_code == 200
     assert client.post("/v1/models/digits:predict", json={"instances": [[3.0] * 64]}).status_code == 200
     assert client.post("/predict", data={"imgStr": DRAWING}).status_code == 201
-    assert asked == []
+    assert commands == []
     assert client.get("/v2/models/digits/versions").status_code == 200
-    assert asked, "this one asks for what is kept"
+    assert commands, "this one asks for what is kept"
 
 
 def test_a_version_is_taken_over_when_redis_announces_it(store: Store, make_app: MakeApp) -> None:

@@ -139,8 +139,8 @@ def test_the_home_is_the_nearest_folders_else_that_of_the_only_running_stack(tmp
     project, below = tmp_path / "project", tmp_path / "project" / "a" / "b"
     (project / ".streamlearn").mkdir(parents=True)
     below.mkdir(parents=True)
-    one, other = tmp_path / "one", tmp_path / "other"
-    assert locate_home([below, *below.parents], [one]) == project / ".streamlearn"
-    assert locate_home([tmp_path], [one]) == one
-    assert locate_home([tmp_path], [one, other]) is None
+    first, other = tmp_path / "one", tmp_path / "other"
+    assert locate_home([below, *below.parents], [first]) == project / ".streamlearn"
+    assert locate_home([tmp_path], [first]) == first
+    assert locate_home([tmp_path], [first, other]) is None
     assert locate_home([tmp_path], []) is None

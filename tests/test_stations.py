@@ -73,7 +73,7 @@ def test_it_forecasts_as_a_plain_loop_with_hours_of_its_own_for_each_station() -
     learner, answers = learn(decode(records))
     check_forecasts([answer["forecast"] for answer in answers], plain_stations.replay(records))
     assert learner.score.horizons["1"].samples > 300
-    assert [one["ranges"]["1"] for one in answers[-4:]].count(None) == 0
+    assert [answer["ranges"]["1"] for answer in answers[-4:]].count(None) == 0
 
 
 def test_a_key_that_was_not_seen_for_longest_is_let_go_and_begins_anew() -> None:
@@ -127,7 +127,7 @@ def test_a_snapshot_anywhere_goes_on_the_same(kind: str) -> None:
 def test_each_key_has_statistics_of_its_own_and_other_lags_are_those_of_all() -> None:
     of, records = make_every_kind()
     learner, answers = learn(records, of)
-    steps = [one.correlations.steps for one in learner.series]
+    steps = [series.correlations.steps for series in learner.series]
     assert steps == [45, 45, 45]
     assert learner.correlations.steps == 45
     assert learner.latest_of("7") == {"ts": records[-3].ts, **answers[-3]}

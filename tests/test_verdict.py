@@ -204,10 +204,10 @@ def test_what_can_be_done_is_told() -> None:
 
 def test_every_text_is_used_by_some_state() -> None:
     texts = {*TEXTS.values()}
-    said: set[str] = set()
+    formatted: set[str] = set()
 
     def note(text: str) -> str:
-        said.add(text)
+        formatted.add(text)
         return text
 
     for facts, _, _ in [*STATES.values(), (Facts("x", has_dataset=True), "", "")]:
@@ -215,7 +215,7 @@ def test_every_text_is_used_by_some_state() -> None:
         verdict.format(note)
         if verdict.advice:
             verdict.advice.format(note)
-    assert texts - said == {"%(n)s h", "%(n)s days"}
+    assert texts - formatted == {"%(n)s h", "%(n)s days"}
 
 
 def record(partition: int, at_s: float, **value: Any) -> Any:

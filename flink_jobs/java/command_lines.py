@@ -94,8 +94,8 @@ def _build_java(part: str, settings: Settings, logging: str, memory: list[str]) 
 
 def _read_option(folder: Path, name: str) -> list[str]:
     """Return the words of an option in Flink's configuration."""
-    found = re.search(rf"^{re.escape(name)}: (.*)$", (folder / "config.yaml").read_text(), re.MULTILINE)
-    return shlex.split(found[1].strip("\"'")) if found else []
+    match = re.search(rf"^{re.escape(name)}: (.*)$", (folder / "config.yaml").read_text(), re.MULTILINE)
+    return shlex.split(match[1].strip("\"'")) if match else []
 
 
 def _ask_for_memory(settings: Settings, question: str) -> tuple[list[str], list[str]]:

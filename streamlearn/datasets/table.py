@@ -193,23 +193,23 @@ class _RowFitter:
 def _list_types(kind: inspect.Type) -> list[inspect.Type]:
     """Return the types that a field may be of, besides null."""
     types = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    return [one for one in types if not isinstance(one, inspect.NoneType)]
+    return [member for member in types if not isinstance(member, inspect.NoneType)]
 
 
 def _list_texts(kind: inspect.Type) -> frozenset[str]:
     """Return the texts that a field names, which are values even where they look like a missing one."""
-    literals = [one for one in _list_types(kind) if isinstance(one, inspect.LiteralType)]
-    return frozenset(value for one in literals for value in one.values if isinstance(value, str))
+    literals = [literal for literal in _list_types(kind) if isinstance(literal, inspect.LiteralType)]
+    return frozenset(value for literal in literals for value in literal.values if isinstance(value, str))
 
 
 def _find_kind(kind: inspect.Type) -> str:
     """Return what a field's values are converted to; an empty text where they stay as they are."""
     kinds = set()
-    for one in _list_types(kind):
-        if isinstance(one, inspect.LiteralType):
-            kinds |= {"text" if isinstance(value, str) else "whole" for value in one.values}
+    for member in _list_types(kind):
+        if isinstance(member, inspect.LiteralType):
+            kinds |= {"text" if isinstance(value, str) else "whole" for value in member.values}
         else:
-            kinds.add(_KINDS.get(type(one), ""))
+            kinds.add(_KINDS.get(type(member), ""))
     if kinds == {"number", "whole"}:
         return "number"
     return kinds.pop() if len(kinds) == 1 else ""

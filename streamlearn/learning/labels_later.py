@@ -215,8 +215,8 @@ def list_lessons(
     """
     for row, (record, identity, label) in enumerate(zip(records, identities, labels, strict=True)):
         if isinstance(record, LateLabel):
-            asked = waiting.take(identity)
-            yield Lesson(row, asked.x, label, asked.answer)
+            question = waiting.take(identity)
+            yield Lesson(row, question.x, label, question.answer)
             continue
         x, given = next(features), find_given_answer(record)
         answer = answers[row] if given is None else given.predict_y

@@ -82,7 +82,7 @@ class Following:
             if name not in self._own
         }
         before, self._taken = self._taken, announced
-        new = {name: found for name, found in announced.items() if before.get(name) != found}
+        new = {name: entry for name, entry in announced.items() if before.get(name) != entry}
         return new, set(before) - set(announced)
 
 

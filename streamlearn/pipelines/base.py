@@ -91,7 +91,7 @@ class Pipeline:
             if not hasattr(self.record, name):
                 raise ConfigurationError(self._describe_missing_field(name))
         parameters = [_plain(pipeline.parameters) for pipeline in (self, *self.earlier)]
-        if any(one in parameters[:number] for number, one in enumerate(parameters)):
+        if any(values in parameters[:number] for number, values in enumerate(parameters)):
             raise ValueError(f"an earlier pipeline of {self.name} needs other parameters, to be told by them")
         if self.learning.merges_by_key and self.learning.key_field is None and self.key is None:
             raise ValueError(f'merging="key" asks the learner of a record\'s key: {self.name} needs a `key`')

@@ -26,10 +26,10 @@ def find_user_code(pipeline: Pipeline) -> list[Path]:
         return []
     origin = Path(spec.origin)
     first = origin.parent if origin.name == "__init__.py" else origin
-    found = [first]
-    for path in found:
-        found += [sibling for sibling in _list_siblings(path, first.parent) if sibling not in found]
-    return found
+    paths = [first]
+    for path in paths:
+        paths += [sibling for sibling in _list_siblings(path, first.parent) if sibling not in paths]
+    return paths
 
 
 def describe_error(error: Exception) -> str:
