@@ -128,6 +128,30 @@ def test_a_regression_from_a_file_in_german_beats_the_baseline(folder: Path) -> 
     assert '"wohnungs_id"' not in text, "an identifier is no feature"
 
 
+def test_numbers_with_a_percent_or_currency_sign_are_numbers(folder: Path) -> None:
+    """Where all of a column have the sign: 12 % beside 0.12 stays text."""
+    rng = random.Random(3)
+    shares = [rng.randint(1, 99) for _ in range(300)]
+    rows = [
+        [
+            f"{share} %",
+            f"€ {rng.uniform(1, 5000):,.2f}",
+            f"-{share}$",
+            f"{share}%" if share % 2 else share / 100,
+        ]
+        for share in shares
+    ]
+    write_csv(folder / "rates.csv", ["Share", "Price", "Fee", "Mixed"], rows, ";")
+    pipeline = draft("rates", "rates.csv", "Share")
+    written = (folder / "rates.py").read_text()
+    assert 'numbers=("price", "fee"),' in written
+    assert 'hashed={"mixed": ' in written
+    assert pipeline.dataset is not None
+    records = list(pipeline.dataset.records(passes=1))
+    assert sorted((record["Share"], record["Fee"]) for record in records) == sorted((s, -s) for s in shares)
+    assert max(record["Price"] for record in records) > 1000
+
+
 def test_records_of_one_key_stay_in_one_partition(folder: Path) -> None:
     write_flats(folder)
     draft("dwellings", "flats.csv", "miete €", "--key", "PLZ")

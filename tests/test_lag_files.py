@@ -357,7 +357,9 @@ def test_numbers_in_quotes_between_commas_have_separators_of_thousands(tmp_path:
     [
         ("1,234 | 999", "such as 1,234, whose comma may be a decimal comma or separate thousands"),
         ("1,5 | 1.5", "'1,5', not a number with a decimal point, as the others are"),
-        ("12% | 5", "line 2 of .*: a is '12%', not a number"),
+        ("12% | 5", "a has numbers with % and without a sign; write all of them in one unit"),
+        ("12% | $5", "a has numbers with [$] and %; write"),
+        ("12 km | 5", "line 2 of .*: a is '12 km', not a number"),
         ("1_000 | 5", "'1_000', not a number"),
         ("1e999 | 5", "'1e999', not a finite number"),
         (f"{'9' * 400} | 5", r"'9{20}… \(400 characters\), not a finite number"),

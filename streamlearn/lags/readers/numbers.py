@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ _FITS = {
 }
 """Decimal mark → the numbers that are written with it; the other mark may separate groups of three digits."""
 _GROUP = re.compile(r"(?<=\d)[\s'’](?=\d{3}(?!\d))")
+_UNIT = re.compile(r"(?<=\d)\s*([%€$£¥₹])$|^[+-]?\s*([€$£¥₹])\s*(?=[\d.,])")
 _NOT_FINITE = re.compile(r"[+-]?(?:inf|infinity)")
 _MARKERS = {sign * number for number in (99, 999, 9999, 99999, 99.9, 999.9) for sign in (1, -1)}
 """Numbers that files have in place of a missing value."""
@@ -34,6 +35,8 @@ def parse_numbers(table: RawTable, names: Sequence[str], markers: tuple[str, ...
         A value is no finite number, its decimal mark cannot be told, or it looks like a marker of missing
         values that `markers` does not name.
     """
+    for name in names:
+        _check_units(table, name)
     columns = {
         name: [None if is_missing(value, markers) else tidy_number(value) for value in table.values(name)]
         for name in names
@@ -53,8 +56,45 @@ def parse_numbers(table: RawTable, names: Sequence[str], markers: tuple[str, ...
 
 
 def tidy_number(value: Any) -> Any:
-    """Return a text in small letters, without spaces or apostrophes between groups of digits."""
-    return _GROUP.sub("", value.strip().lower()).replace("−", "-") if isinstance(value, str) else value
+    """Return a text in small letters, without its unit, and without spaces or apostrophes between digits.
+
+    >>> tidy_number("12 %"), tidy_number("-€ 1'234.50"), tidy_number("7 km")
+    ('12', '-1234.50', '7 km')
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower().replace("−", "-")
+    sign = text[0] if text[:1] in ("+", "-") and _UNIT.match(text) else ""
+    return sign + _GROUP.sub("", _UNIT.sub("", text))
+
+
+def find_unit(value: Any) -> str:
+    """Return the percent or currency sign of a number that is written as text; empty where it has none.
+
+    >>> find_unit("12 %"), find_unit("-€ 5"), find_unit("5")
+    ('%', '€', '')
+    """
+    match = _UNIT.search(value.strip().replace("−", "-")) if isinstance(value, str) else None
+    return (match[1] or match[2]) if match else ""
+
+
+def list_units(values: Iterable[Any]) -> set[str]:
+    """Return the signs of the numbers that are there; zero needs none.
+
+    >>> sorted(list_units(["12 %", "0", None])), sorted(list_units(["12 %", "0.12"]))
+    (['%'], ['', '%'])
+    """
+    return {
+        find_unit(value) for value in values if not is_missing(value) and tidy_number(value) not in (0, "0")
+    }
+
+
+def _check_units(table: RawTable, name: str) -> None:
+    """Raise where some of a column's numbers have a sign such as % and others have another, or none."""
+    units = list_units(table.values(name))
+    if len(units) > 1:
+        shown = " and ".join(sorted(unit or "without a sign" for unit in units))
+        raise BadSeries(f"{table.source}: {name} has numbers with {shown}; write all of them in one unit")
 
 
 def find_marks(table: RawTable, columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:

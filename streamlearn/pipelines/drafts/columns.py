@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from streamlearn.datasets.values import DIGITS, FALSE_WORDS, TRUE_WORDS, to_number, to_text, to_time
 from streamlearn.errors import FileError
+from streamlearn.lags.readers.numbers import list_units
 from streamlearn.lags.readers.raw_table import RawTable, is_missing, show
 from streamlearn.lags.readers.time_columns import find_named
 from streamlearn.lags.readers.time_numbers import EPOCH_UNITS, read_number, read_numbers, read_since_1970
@@ -180,8 +181,11 @@ class _Guess:
         words = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self._name).lower()))
         if not is_time and words & _IDENTIFIER_WORDS and self._are_all_different(numbers):
             return self._column("identifier", is_whole=True, note="each value comes once")
+        units = list_units(self._present)
+        if len(units) > 1:
+            return None  # such as 12 % and 0.12
         odd = len(self._present) - len(numbers)
-        note = f"{odd} values are no numbers" if odd else ""
+        note = f"{odd} values are no numbers" if odd else f"in {unit}" if (unit := "".join(units)) else ""
         return self._column("number", bounds=find_bounds(numbers), note=note)
 
     def _are_all_different(self, values: Sequence[Any]) -> bool:
