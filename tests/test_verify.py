@@ -123,7 +123,14 @@ def test_one_changed_prediction_is_found(honest: ListStream, verify: Verify) -> 
 
 def test_other_bytes_of_the_same_meaning_are_found(honest: ListStream, verify: Verify) -> None:
     change_answer(honest, 700)
-    assert list_kinds(verify()) == [(700, "prediction")]
+    report = verify()
+    assert list_kinds(report) == [(700, "prediction")]
+    assert report.differences[0].detail == "the same values in other bytes"
+
+
+def test_a_field_that_is_null_in_place_of_absent_is_named(honest: ListStream, verify: Verify) -> None:
+    change_answer(honest, 700, note=None)
+    assert verify().differences[0].detail == "note is None, expected absent"
 
 
 def test_an_answer_that_is_no_json_is_found(honest: ListStream, verify: Verify) -> None:
@@ -131,7 +138,11 @@ def test_an_answer_that_is_no_json_is_found(honest: ListStream, verify: Verify) 
     right = json.loads(honest.answers[700].value)["predict_y"]
     spoiled = honest.answers[700].value.replace(b'"predict_y":%d' % right, b'"predict_y":"\xff"')
     honest.answers[700] = honest.answers[700]._replace(value=spoiled)
-    assert list_kinds(verify()) == [(700, "prediction")]
+    report = verify()
+    assert list_kinds(report) == [(700, "prediction")]
+    assert (
+        report.differences[0].detail == "other bytes than expected, which cannot be decoded as JSON objects"
+    )
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[1]", b'"\xff"', b"\xff", b'{"offset": 700}'])

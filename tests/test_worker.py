@@ -387,6 +387,22 @@ def test_without_a_key_no_control_record_is_obeyed_or_sent(make: Make) -> None:
         rollback(1, 0, key="")
 
 
+def test_a_version_that_kafka_can_no_longer_rebuild_tells_of_no_job_that_resumes(
+    make: Make, store: Store, stream: ListStream
+) -> None:
+    """Whoever asks for an earlier version is not told to throw the lineage away."""
+    rows = inputs(300)
+    rows[200] = rollback(200, 100)
+    worker = make()
+    commit(stream, worker, rows[:200], 100)
+    worker.admit().delete([version for version in store.versions("digits", "aaaa") if version <= 100])
+    stream.first = 20
+    (refused,) = commit(stream, worker, rows[200:201])
+    assert str(refused["reason"]).startswith("version 100 cannot be had: the newest model of lineage aaaa")
+    assert "Kafka holds the records from 20 on" in str(refused["reason"])
+    assert not any(words in str(refused["reason"]) for words in ("resumes", "--fresh"))
+
+
 def test_a_control_record_has_the_bytes_that_it_has_always_had() -> None:
     """Those that stand in a topic are obeyed again whenever it is learned again."""
     mac = b"e4f49bc2ac7445a24f9c38cd892083bff903f2496f175acaf3b43c50c8902fce"

@@ -110,17 +110,24 @@ class Recovery:
         Raises
         ------
         LineageError
-            It cannot be had: Kafka no longer holds what follows on any snapshot that can be read, or the
+            It cannot be rebuilt: Kafka no longer holds what follows on any snapshot that can be read, or the
             journal does not go so far within the time allowed.
         """
         learner, self.snapshot_version = self._newest(offset)
-        return self._relearn_up_to(offset, learner)
+        try:
+            return self._relearn_up_to(offset, learner)
+        except LineageError as error:
+            name = self._pipeline.name
+            raise LineageError(
+                f"{name} resumes at offset {offset}; {error};"
+                f" `streamlearn train {name} --fresh` begins a new lineage"
+            ) from error
 
     def _relearn_up_to(self, offset: int, learner: Learner) -> Learner:
         if learner.version >= offset or self._stream.is_hole(learner.version, offset):
             return learner  # nothing but a hole lies between
         _log.warning(
-            "%s: the newest snapshot is of version %d, Flink resumes at %d: learning again from Kafka",
+            "%s: the newest snapshot is of version %d: learning again from Kafka up to offset %d",
             self._pipeline.name,
             learner.version,
             offset,
@@ -136,10 +143,9 @@ class Recovery:
                 )
         except LineageError as error:
             raise LineageError(
-                f"{self._pipeline.name} resumes at offset {offset}; the newest model of lineage"
-                f" {self._lineage.id} that can be read has learned up to {progress.start}, and what follows"
-                f" cannot be learned again: {error}. Kafka holds the records from {self._stream.oldest()} on;"
-                f" `streamlearn train {self._pipeline.name} --fresh` begins a new lineage"
+                f"the newest model of lineage {self._lineage.id} that can be read has learned up to"
+                f" {progress.start}, and what follows cannot be learned again: {error}."
+                f" Kafka holds the records from {self._stream.oldest()} on"
             ) from error
         self.relearned += progress.records
         return relearned
@@ -150,7 +156,7 @@ class Recovery:
         Raises
         ------
         LineageError
-            There was no such version, or it cannot be had any more.
+            There was no such version, or it cannot be rebuilt any more; the message is the reason alone.
         """
         if version < self._lineage.start:
             raise LineageError(f"the lineage begins at {self._lineage.start}")

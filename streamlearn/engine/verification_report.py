@@ -70,6 +70,15 @@ class Report(msgspec.Struct, kw_only=True):
         """Whether there was no record that could have been answered."""
         return not (self.records or self.different or self.unanswered or self.end > self.start)
 
+    def count_answer(self, kind: str) -> None:
+        """Count an answer that was compared: a prediction, a dead letter or a control."""
+        if kind == "prediction":
+            self.predictions += 1
+        elif kind == "dead letter":
+            self.dead_letters += 1
+        else:
+            self.controls += 1
+
     def add_difference(self, offset: int, kind: str, detail: str) -> None:
         """Count a difference, and keep it if it is among the first."""
         self.different += 1

@@ -103,9 +103,9 @@ class _Pass:
         self._report = report
         self._rollback_targets = {version for _, version in _rollbacks(stream, lineage)}
         self._kinds = {
-            pipeline.prediction_topic: ("prediction", "predictions"),
-            pipeline.dead_letter_topic: ("dead letter", "dead_letters"),
-            pipeline.control_topic: ("control", "controls"),
+            pipeline.prediction_topic: "prediction",
+            pipeline.dead_letter_topic: "dead letter",
+            pipeline.control_topic: "control",
         }
         self._own_snapshots: dict[int, bytes] = {}
         self._reached: set[int] = set()
@@ -164,8 +164,8 @@ class _Pass:
         if entry is None:
             report.add_difference(row.offset, "missing", "the record has no answer")
             return
-        kind, counter = self._kinds[entry.output.topic]
-        setattr(report, counter, getattr(report, counter) + 1)
+        kind = self._kinds[entry.output.topic]
+        report.count_answer(kind)
         if entry.output != expected:
             report.add_difference(row.offset, kind, _describe_difference(entry.output, expected))
 
@@ -317,10 +317,25 @@ def _describe_difference(actual: Output, expected: Output) -> str:
     if actual.topic != expected.topic:
         return f"answered in {actual.topic}, expected in {expected.topic}"
     try:
-        answer, wanted = msgspec.json.decode(actual.value), msgspec.json.decode(expected.value)
-        names = [name for name in {**answer, **wanted} if answer.get(name) != wanted.get(name)]
-    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
-        names = []
-    if not names:
-        return "the same values in other bytes"
-    return "; ".join(f"{name} is {answer.get(name)!r}, expected {wanted.get(name)!r}" for name in names)
+        answer, wanted = (msgspec.json.decode(o.value, type=dict[str, Any]) for o in (actual, expected))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "other bytes than expected, which cannot be decoded as JSON objects"
+    values = {
+        name: (answer.get(name, msgspec.UNSET), wanted.get(name, msgspec.UNSET))
+        for name in {**answer, **wanted}
+    }
+    differences = [
+        f"{name} is {_describe_value(value)}, expected {_describe_value(other)}"
+        for name, (value, other) in values.items()
+        if value != other
+    ]
+    return "; ".join(differences) or "the same values in other bytes"
+
+
+def _describe_value(value: Any) -> str:
+    """Return a field's value in words; `UNSET`: the field is not there.
+
+    >>> _describe_value(None), _describe_value(msgspec.UNSET)
+    ('None', 'absent')
+    """
+    return "absent" if value is msgspec.UNSET else repr(value)

@@ -108,6 +108,8 @@ def use_lags(
 def newest_learner(settings: Settings, pipeline: Pipeline) -> Learner:
     """Return the newest version of the open lineage that Redis keeps; another may be served.
 
+    Where the topic has several partitions, that is the newest of partition 0, which has the lags of all.
+
     Raises
     ------
     NoModel
@@ -181,4 +183,7 @@ def _check_version_exists(
         key=settings.checkpoint_key,
         wait_s=settings.journal_wait_s,
     )
-    recovery.state_at(version)
+    try:
+        recovery.state_at(version)
+    except LineageError as error:
+        raise LineageError(f"version {version} cannot be rebuilt: {error}") from error
