@@ -140,6 +140,47 @@ def test_a_part_that_cannot_be_read_leaves_the_others_served(client: FlaskClient
     assert infer(client)["model_version"] == "120.300.-.90"
 
 
+def test_a_part_that_cannot_be_read_is_read_once(
+    client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = store.admit("digits", "aaaa", 1).take_partition(1, alone=False)
+    writer.save(310, b"not a snapshot", VersionInfo("00", 0, {}))
+    cache(client).refresh()
+    read: list[bytes] = []
+    load = snapshot.loads
+
+    def load_and_note(data: bytes, *arguments: Any) -> Learner:
+        read.append(data)
+        return load(data, *arguments)
+
+    monkeypatch.setattr(snapshot, "loads", load_and_note)
+    cache(client).refresh()
+    assert read == []
+    assert "version 310 of partition 1 of digits is refused" in cache(client).trouble
+    write(store, 1, 320)
+    cache(client).refresh()
+    assert (len(read), cache(client).trouble) == (1, "")
+    assert infer(client)["model_version"] == "120.320.-.60"
+
+
+def test_a_pin_is_noticed_without_reading_its_model(
+    client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = store.newest("digits")
+    data = store.snapshot("digits", "aaaa", 120)
+    assert head is not None
+    assert data is not None
+    assert not store.is_pinned("digits")
+    store.pin("digits", head, data)
+    assert store.is_pinned("digits")
+    cache(client).refresh()
+    monkeypatch.setattr(Store, "pinned_snapshot", lambda *_: pytest.fail("the model was read"))
+    cache(client).refresh()
+    assert infer(client)["model_version"] == "120"
+    store.unpin("digits")
+    assert not store.is_pinned("digits")
+
+
 def test_of_kinds_that_cannot_be_merged_the_learner_that_was_scored_most_answers() -> None:
     learners = [pm25.pipeline.new_learner() for _ in range(3)]
     for learner, samples in zip(learners, (5, 9, 9), strict=True):

@@ -112,6 +112,14 @@ def test_progress_that_is_not_renewed_expires(store: Store, redis_url: str) -> N
     assert store.recovery_progress("digits") is None
 
 
+def test_the_progress_of_any_partition_is_told(store: Store) -> None:
+    admission = store.admit("digits", "aaaa", 1)
+    admission.take_partition(2, alone=False).show_progress("half way")
+    assert store.recovery_progress("digits") == "partition 2: half way"
+    admission.show_progress("begun")
+    assert store.recovery_progress("digits") == "partition 0: begun"
+
+
 def test_of_two_live_writers_the_older_can_do_nothing(store: Store) -> None:
     old = store.admit("digits", "aaaa", 1)
     old.save(10, b"ten", VersionInfo("d", 0, {}))

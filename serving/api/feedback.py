@@ -121,7 +121,7 @@ class Sender:
             self._connection.ensure_topics(pipeline)
             return self._connection
         except BrokerUnavailable:
-            self._connection = None
+            self.close()
             raise
         finally:
             self._lock.release()

@@ -95,11 +95,13 @@ def check_live() -> Response:
 def check_ready() -> Response:
     """Return whether the server is ready: at least one pipeline is served, and all that learn are."""
     caches: dict[str, ModelCache] = current_app.extensions["models"]
-    serving = [name for name in sorted(caches) if is_ready(name)]
-    waiting = [name for name in sorted(caches) if caches[name].has_begun and name not in serving]
-    ready = bool(serving) and not waiting
+    served_names = [name for name in sorted(caches) if is_ready(name)]
+    waiting_names = [name for name in sorted(caches) if caches[name].has_begun and name not in served_names]
+    ready = bool(served_names) and not waiting_names
     jobs: JobMonitor = current_app.extensions["jobs"]
-    return json_response(Ready(ready, serving, waiting, jobs.list_troubles()), 200 if ready else 503)
+    return json_response(
+        Ready(ready, served_names, waiting_names, jobs.list_troubles()), 200 if ready else 503
+    )
 
 
 @blueprint.get("/models/<name>/ready")
@@ -123,7 +125,7 @@ def describe_model(name: str, version: str | None = None) -> Response:
     metadata = ModelMetadata(
         name=name,
         versions=[],
-        platform="scikit-learn",
+        platform="streamlearn",
         inputs=signature.describe_inputs(cache.pipeline),
         outputs=signature.describe_outputs(cache.pipeline),
         parameters={},
@@ -146,9 +148,9 @@ def describe_model(name: str, version: str | None = None) -> Response:
     }
     if optional := signature.describe_optional_inputs(cache.pipeline):
         metadata.parameters["optional_inputs"] = msgspec.to_builtins(optional)
-    waiting = getattr(served.learner, "waiting", None)
+    waiting = served.learner.count_waiting()
     if waiting is not None:
-        metadata.parameters |= {"waiting_for_labels": len(waiting), "let_go": waiting.let_go}
+        metadata.parameters |= {"waiting_for_labels": waiting.waiting, "let_go": waiting.let_go}
     keys = served.learner.count_keys()
     if keys is not None:
         metadata.parameters |= {"keys": keys.kept, "keys_let_go": keys.let_go}

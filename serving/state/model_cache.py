@@ -70,6 +70,8 @@ class ModelCache:
         self._lineage = ""
         self._others: OrderedDict[tuple[str, int, int], Served] = OrderedDict()
         self._parts: dict[int, Served] = {}
+        self._refused: dict[int, tuple[Head, str]] = {}
+        """By partition, the newest version where it cannot be read, and why: it is not loaded again."""
         self._trouble = ""
         self._stopped = threading.Event()
         self._refreshing = threading.Lock()
@@ -225,16 +227,18 @@ class ModelCache:
     def _refresh(self) -> None:
         try:
             later = self._store.partitions(self.pipeline.name)
-            if later and self._store.pinned_snapshot(self.pipeline.name) is None:
+            if later and not self._store.is_pinned(self.pipeline.name):
                 self._refresh_parts([0, *later])
                 return
-            self._parts.clear()
-            served = self._store.served(self.pipeline.name, self._head)
+            # Beside parts, `_head` is that of one of them, which is not what is in memory.
+            served = self._store.served(self.pipeline.name, None if self._parts else self._head)
             newest = self._store.newest(self.pipeline.name) if served and served[0].pinned else None
         except StoreUnavailable as error:
             self._set_trouble(f"keeping version {self._version} of {self.pipeline.name}: {error}")
             return
         self._set_trouble("")
+        self._parts.clear()
+        self._refused.clear()
         head, data = served or (None, None)
         if head is None:
             return  # a model stays in service when Redis is emptied
@@ -253,24 +257,9 @@ class ModelCache:
 
     def _refresh_parts(self, partitions: Sequence[int]) -> None:
         """Load the newest version of each partition where it is another; serve what they make together."""
-        name, troubles = self.pipeline.name, []
-        count, has_changed = max(partitions) + 1, False
-        for partition in partitions:
-            known = self._parts.get(partition)
-            served = self._store.served(name, known.head if known else None, partition)
-            head, data = served or (None, None)
-            if head is None or data is None:
-                continue
-            try:
-                learner = snapshot.loads(data, self.pipeline, head.lineage, self._key)
-            except SnapshotRefused as error:
-                troubles.append(
-                    f"version {head.version} of partition {partition} of {name} is refused: {error}"
-                )
-                continue
-            self._parts[partition], has_changed = Served(head, learner), True
-        self._set_trouble("; ".join(troubles))
-        if not has_changed:
+        changed = [partition for partition in partitions if self._refresh_part(partition)]
+        self._set_trouble("; ".join(reason for _, (_, reason) in sorted(self._refused.items())))
+        if not changed:
             return
         # After a reset, partitions begin their new lineage one after the other.
         newest = max(self._parts.values(), key=lambda part: part.head.time_s).head.lineage
@@ -282,7 +271,25 @@ class ModelCache:
         }
         self._head = next(iter(self._parts.values())).head
         if trained:
-            self._swap(self._merge(trained, count))
+            self._swap(self._merge(trained, max(partitions) + 1))
+
+    def _refresh_part(self, partition: int) -> bool:
+        """Load the newest version of a partition unless it is known; return whether it is another now."""
+        name, part = self.pipeline.name, self._parts.get(partition)
+        refused = self._refused.get(partition)
+        known = refused[0] if refused else part.head if part else None
+        head, data = self._store.served(name, known, partition) or (None, None)
+        if head is None or data is None:
+            return False
+        self._refused.pop(partition, None)
+        try:
+            learner = snapshot.loads(data, self.pipeline, head.lineage, self._key)
+        except SnapshotRefused as error:
+            reason = f"version {head.version} of partition {partition} of {name} is refused: {error}"
+            self._refused[partition] = head, reason
+            return False
+        self._parts[partition] = Served(head, learner)
+        return True
 
     def _load(self, head: Head, data: bytes) -> None:
         learner = snapshot.loads(data, self.pipeline, head.lineage, self._key)

@@ -70,9 +70,16 @@ class LatestForecast(TypedDict):
 
 
 class KeyCounts(NamedTuple):
-    """How many keys are kept, and how many were let go since the lineage began."""
+    """How many keys are kept, and how many were evicted since the lineage began."""
 
     kept: int
+    let_go: int
+
+
+class WaitingCounts(NamedTuple):
+    """How many records wait for their labels, and how many were evicted since the lineage began."""
+
+    waiting: int
     let_go: int
 
 
@@ -291,6 +298,10 @@ class Learner(ABC):
 
     def count_keys(self) -> KeyCounts | None:
         """Return how many keys it keeps a series of; None where the stream has no keys."""
+        return None
+
+    def count_waiting(self) -> WaitingCounts | None:
+        """Return how many records wait for their labels; None where labels do not come later."""
         return None
 
     def is_finite(self) -> bool:

@@ -29,6 +29,7 @@ from streamlearn.learning.learner import (
     Learner,
     Learning,
     OutputField,
+    WaitingCounts,
     has_finite_numbers,
 )
 from streamlearn.learning.merging import Merging, merge_models
@@ -264,6 +265,10 @@ class TabularLearner(Learner):
     def waiting(self) -> WaitingRecords | None:
         """The records that wait for their labels, where these may come later."""
         return self._waiting
+
+    def count_waiting(self) -> WaitingCounts | None:
+        """Return how many records wait for their labels; None where labels do not come later."""
+        return None if self._waiting is None else WaitingCounts(len(self._waiting), self._waiting.let_go)
 
     def predict(self, records: Sequence[Any]) -> list[Answer]:
         """Predict the records' labels, null while nothing has been learned.

@@ -53,6 +53,7 @@ class _Look:
     job: JobTrouble | None = None
     progress: str | None = None
     head: Head | None = None
+    """The version that is served; of a topic of several partitions, that of partition 0 alone."""
 
     def __post_init__(self) -> None:
         self.flow = Flow(self.pipeline, _LOOK_BACK)

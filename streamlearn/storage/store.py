@@ -129,6 +129,11 @@ class Store:
             fields = self._redis.hmget(key, "lineage", "version", "digest", "samples", "time")
         return _read_head(fields) if fields[0] else None
 
+    def is_pinned(self, pipeline: str) -> bool:
+        """Whether a version is pinned."""
+        with map_exceptions():
+            return bool(self._redis.hexists(f"{PREFIX}{pipeline}:pin", "lineage"))
+
     def pinned_snapshot(self, pipeline: str) -> bytes | None:
         """Return the bytes of the version that is pinned; None if none is."""
         with map_exceptions():
@@ -200,11 +205,16 @@ class Store:
             entries = self._redis.lrange(f"{make_prefix(pipeline, partition)}restores", 0, -1)
         return [msgspec.json.decode(entry, type=Restore) for entry in entries]
 
-    def recovery_progress(self, pipeline: str, partition: int = 0) -> str | None:
-        """Return the progress of a worker that is learning again, in words; None if there is none."""
+    def recovery_progress(self, pipeline: str) -> str | None:
+        """Return the progress of the first partition that is learned again, in words; None if none is."""
+        partitions = [0, *self.partitions(pipeline)]
         with map_exceptions():
-            progress = self._redis.get(f"{make_prefix(pipeline, partition)}recovery")
-        return None if progress is None else str(progress.decode())
+            texts = self._redis.mget([f"{make_prefix(pipeline, k)}recovery" for k in partitions])
+        for partition, text in zip(partitions, texts, strict=True):
+            if text is not None:
+                where = f"partition {partition}: " if len(partitions) > 1 else ""
+                return where + str(text.decode())
+        return None
 
     def clear(self, pipeline: str | None = None) -> int:
         """Delete everything of one pipeline, or of all; return how many keys went."""
