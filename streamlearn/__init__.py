@@ -2,7 +2,8 @@
 
 Read the folders in this order, which is that of the data; each lists its modules in its own `__init__.py`.
 
-errors.py      everything that can go wrong, one meaning a class
+__main__.py    `python -m streamlearn` is the command
+errors.py      every error, one class for each meaning
 settings.py    every setting, from `STREAMLEARN_*` variables
 extras.py      what to install where an optional package is missing
 waiting.py     waiting for a condition, with a deadline

@@ -1,9 +1,10 @@
 """Every setting of every program: one frozen dataclass, filled from `STREAMLEARN_*` variables.
 
 This is the only module that reads the environment. A variable that is empty counts as not set. A variable
-that is not set is looked up in the file `secrets.env` in the home folder, where `streamlearn up` keeps the
-passwords that it makes. Names carry their unit; each setting has a default that suits one machine and a
-sentence of help, which `docs/settings.md` repeats (a test compares them).
+that is not set is looked up in two files of the home folder: `secrets.env`, where `streamlearn up` keeps the
+passwords that it makes, then the settings that the running stack was started with. Names carry their unit;
+each setting has a default that suits one machine and a sentence of help, which `docs/settings.md` repeats (a
+test compares them).
 
 >>> Settings.load({"STREAMLEARN_HTTP_PORT": "9000"}).http_port
 9000

@@ -1,6 +1,7 @@
 """The arrows between the folders, and which folder may import which library."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,19 @@ def test_only_the_settings_read_the_environment(path: Path) -> None:
             and isinstance(node.value, ast.Name)
             and node.value.id == "os"
         ), path
+
+
+@pytest.mark.parametrize("package", list(PACKAGES))
+def test_each_folder_lists_its_modules_and_folders(package: str) -> None:
+    for path in [ROOT / package / "__init__.py", *(ROOT / package).rglob("*/__init__.py")]:
+        text = ast.get_docstring(ast.parse(path.read_text())) or ""
+        words = set(re.findall(r"[\w/]+(?:\.py)?", text))
+        modules = {module.name for module in path.parent.glob("*.py")} - {"__init__.py"}
+        folders = {inner.parent.name for inner in path.parent.glob("*/__init__.py")}
+        missing = (modules - words) | {name for name in folders if not {name, f"{name}/"} & words}
+        assert not missing, f"{path} does not list {sorted(missing)}"
+        listed = set(re.findall(r"^\w+\.py", text, re.MULTILINE))
+        assert listed <= modules, f"{path} lists {sorted(listed - modules)}, which it does not have"
 
 
 @pytest.mark.parametrize("package", list(PACKAGES))

@@ -6,5 +6,9 @@ feed.py       messages → server-sent events, made once for all watchers
 words.py      the sentences that the scripts show, in English
 language.py   chooses English or Chinese for a request, and translates
 locales/      the translations, as gettext catalogues
+overview.py   a line for every pipeline, with its verdict
+records.py    the newest answers and dead letters as rows, and one record
+pictures.py   a record's picture, as an image for a page
+forms.py      a form for one record of any pipeline
 routes.py     the pages, and `/live/<pipeline>`, where their messages come from
 """

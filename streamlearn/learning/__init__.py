@@ -1,6 +1,7 @@
 """Predict, score, then learn: the learners, their metrics, and the API to write one of your own.
 
 learner.py      the extension API: `Learning`, `Learner`, and the one prequential loop
+classification.py   labels and probabilities of a classifier from one pass
 drivers.py      exogenous variables
 tabular.py      records that stand for themselves
 open_classes.py classes that come as they do

@@ -7,5 +7,9 @@ model_versions.py   versions of a model: list, pin, export, import
 lineage_changes.py  change a lineage while it learns: an earlier version, other lags
 lag_choice.py       the lags that a text asks for, or that the stream suggests
 lag_tables.py       the series of a pipeline's data set
+flow.py             what flows through a pipeline, as its topics show
+recent_score.py     how good the newest answers were
+verdict.py          how a pipeline fares, in words
+looking.py          one look at all that verdicts are made from
 verification.py     what `streamlearn verify` reads, and its report
 """

@@ -7,7 +7,15 @@ base.py         `Pipeline`: topics, record type, learning
 user_code.py    which files one of your own consists of
 registry.py     which pipelines there are, and how one is loaded
 announced.py    those of one's own that a running server is told of
-digits.py, pm25.py, pm25_gru.py   those that come along
+drafts/         a pipeline drafted from a file or a topic
+
+The built-in pipelines:
+
+digits.py         a handwritten digit, of ten classes
+pm25.py           PM2.5 for some hours ahead
+pm25_features.py  … what its experts see of the last 25 hours
+pm25_gru.py       the same forecast by a recurrent network
+stations.py       the same of many stations
 """
 
 from streamlearn.pipelines.base import Pipeline

@@ -85,7 +85,7 @@ class Pipeline:
         ConfigurationError
             The record type lacks a field.
         ValueError
-            An earlier pipeline could not be told from this one.
+            An earlier pipeline could not be told from this one, or learners that are merged by key have none.
         """
         for name in self.learning.fields_read:
             if not hasattr(self.record, name):

@@ -6,6 +6,9 @@
 The job obeys one where it stands, and so does `streamlearn verify`. `mac` is the HMAC-SHA256 of the inner
 object's bytes with STREAMLEARN_CHECKPOINT_KEY; without that key no control record is sent or obeyed. One that
 is refused is a dead letter, like every record that cannot be taken.
+
+`Rollback` is obeyed by `streamlearn/engine/answering.py`; every other kind has a `setting` and a `value` and
+goes through `Learner.change_setting`.
 """
 
 import hmac

@@ -5,6 +5,7 @@ csv_files.py     a CSV file → such rows
 time_columns.py  which columns hold the times, and the times in them
 time_texts.py    texts → times
 time_numbers.py  numbers → times
+time_parts.py    parts in columns of their own (year, month, …) → times
 numbers.py       texts and JSON values → numbers
 parsing.py       rows → series on one grid
 """
