@@ -20,7 +20,8 @@ from flask_limiter.util import get_remote_address
 from serving.bodies import REFUSAL
 from streamlearn.errors import NotAllowed
 from streamlearn.settings import LOOPBACK, Settings
-from streamlearn.storage.redis_client import PREFIX, tls_options
+from streamlearn.storage.keys import PREFIX
+from streamlearn.storage.redis_client import tls_options
 
 _LOCAL_ORIGIN = re.compile(r"\Ahttps?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\Z")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

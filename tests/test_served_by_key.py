@@ -43,7 +43,7 @@ def write(store: Store, partition: int, learner: Learner) -> None:
     data = snapshot.dumps(learner, pipeline, "aaaa")
     info = VersionInfo(snapshot.digest(data), learner.score.samples, learner.score.summary())
     admission = store.admit("stations", "aaaa", 1)
-    admission.list_partitions(PARTITIONS)
+    admission.announce_partitions(PARTITIONS)
     admission.take_partition(partition, alone=False).save(learner.version, data, info)
 
 

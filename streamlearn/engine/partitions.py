@@ -69,7 +69,7 @@ class Partitions:
         """
         name, lineage = self._pipeline.name, self._lineage
         self._admission = admission = self._retry(lambda: self._store.admit(name, lineage.id, lineage.epoch))
-        self._retry(lambda: admission.list_partitions(len(lineage.partitions)))
+        self._retry(lambda: admission.announce_partitions(len(lineage.partitions)))
 
     def answer(self, rows: Sequence[Input]) -> list[Output]:
         """Predict and learn `rows`, those of each partition in order; return one output for each row.

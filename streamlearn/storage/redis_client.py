@@ -13,19 +13,6 @@ from streamlearn.errors import Fenced, StoreEmptied, StoreUnavailable
 
 T = TypeVar("T")
 
-PREFIX = "streamlearn:"
-"""Every key of ours begins so."""
-
-
-def make_prefix(pipeline: str, partition: int = 0) -> str:
-    """Return how the keys of one partition of a pipeline begin; those of partition 0 do not name it.
-
-    >>> make_prefix("digits"), make_prefix("digits", 3)
-    ('streamlearn:digits:', 'streamlearn:digits:p3:')
-    """
-    return f"{PREFIX}{pipeline}:" + (f"p{partition}:" if partition else "")
-
-
 FAILURES = (redis.RedisError, OSError)
 """What the client raises when Redis does not answer."""
 

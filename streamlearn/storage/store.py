@@ -1,31 +1,19 @@
 """Model versions in Redis: reading, pinning, deleting all; and admitting the writer, which alone saves them.
 
-    streamlearn:{pipeline}:fence               the newest writer's token
-    streamlearn:{pipeline}:head                hash: the newest version (lineage, version, digest, …)
-    streamlearn:{pipeline}:pin                 hash: the version to serve instead, its bytes included
-    streamlearn:{pipeline}:versions:{lineage}  sorted set: offsets of the snapshots kept
-    streamlearn:{pipeline}:about:{lineage}     hash: version → `VersionInfo`
-    streamlearn:{pipeline}:snapshot:{lineage}:{version}   the bytes (see `snapshot.py`)
-    streamlearn:{pipeline}:restores            list: what every start of a worker found, the newest last
-    streamlearn:{pipeline}:recovery            the progress of a worker that is learning again
-    streamlearn:{pipeline}:partitions          set: the partitions other than 0 that there are to learn
-
-Those are the keys of partition 0. Those of partition k begin with `streamlearn:{pipeline}:p{k}:`; the fence
-and the pin are the pipeline's. Where several workers learn at once, each partition has a fence besides,
-`streamlearn:{pipeline}:p{k}:fence`, also partition 0 (see `writer.py`).
-
-Redis holds snapshots only; what is true is in Kafka. A pin changes what is served, not what is
-learned, and holds its own copy: what is trimmed or rolled back stays served until it is unpinned.
+The keys are those of `keys.py`. Redis holds snapshots only; what is true is in Kafka. A pin changes what is
+served, not what is learned, and holds its own copy: what is trimmed or rolled back stays served until it is
+unpinned.
 """
 
 import re
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from streamlearn.errors import Fenced
 from streamlearn.settings import Settings
-from streamlearn.storage.redis_client import FAILURES, PREFIX, connect, make_prefix, map_exceptions
+from streamlearn.storage.keys import HEAD_FIELDS, PREFIX, Keys
+from streamlearn.storage.redis_client import FAILURES, connect, map_exceptions
 from streamlearn.storage.versions import Head, Restore, VersionInfo
 from streamlearn.storage.writer import EPOCH_BITS, Writer
 
@@ -38,9 +26,9 @@ redis.call('SET', KEYS[1], string.format('%.0f', token))
 return token
 """
 
-_SERVED = """
+_SERVED = f"""
 local function of(key)
-  return redis.call('HMGET', key, 'lineage', 'version', 'digest', 'samples', 'time')
+  return redis.call('HMGET', key, {", ".join(map(repr, HEAD_FIELDS))})
 end
 local head, pinned = of(KEYS[1]), 1
 if not head[1] then head, pinned = of(KEYS[2]), 0 end
@@ -75,6 +63,13 @@ class Store:
             subscription.close()
         self._redis.close()
 
+    def __enter__(self) -> Self:
+        """Return the store itself; at the end of the `with` its connections are closed."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def ping(self) -> None:
         """Return once Redis has answered; raise `StoreUnavailable` if it does not."""
         with map_exceptions():
@@ -93,7 +88,7 @@ class Store:
         """
         with map_exceptions():
             token = self._redis.eval(
-                _ADMIT, 1, f"{PREFIX}{pipeline}:fence", epoch << EPOCH_BITS, (epoch + 1) << EPOCH_BITS
+                _ADMIT, 1, Keys(pipeline).fence, epoch << EPOCH_BITS, (epoch + 1) << EPOCH_BITS
             )
         if int(token) < 0:
             raise Fenced(f"a newer job of {pipeline} has taken over")
@@ -106,10 +101,10 @@ class Store:
 
         That is the pinned one, else the newest; of another partition than 0, the newest.
         """
-        prefix = make_prefix(pipeline, partition)
+        keys = Keys(pipeline, partition)
         with map_exceptions():
             reply = self._served(
-                keys=[f"{prefix}{key}" for key in ("pin", "head", "snapshot:")],
+                keys=[keys.pin, keys.head, keys.any_snapshot],
                 args=[known.lineage, known.digest] if known else ["", ""],
             )
         if not reply:
@@ -120,41 +115,42 @@ class Store:
     def partitions(self, pipeline: str) -> list[int]:
         """Return the partitions other than 0 that there are to learn, ascending."""
         with map_exceptions():
-            return sorted(map(int, self._redis.smembers(f"{PREFIX}{pipeline}:partitions")))
+            return sorted(map(int, self._redis.smembers(Keys(pipeline).partitions)))
 
     def newest(self, pipeline: str, partition: int = 0) -> Head | None:
         """Return the newest version, whether another is pinned or not; None if there is none."""
-        key = f"{make_prefix(pipeline, partition)}head"
         with map_exceptions():
-            fields = self._redis.hmget(key, "lineage", "version", "digest", "samples", "time")
+            fields = self._redis.hmget(Keys(pipeline, partition).head, HEAD_FIELDS)
         return _read_head(fields) if fields[0] else None
 
     def is_pinned(self, pipeline: str) -> bool:
         """Whether a version is pinned."""
         with map_exceptions():
-            return bool(self._redis.hexists(f"{PREFIX}{pipeline}:pin", "lineage"))
+            return bool(self._redis.hexists(Keys(pipeline).pin, "lineage"))
 
     def pinned_snapshot(self, pipeline: str) -> bytes | None:
         """Return the bytes of the version that is pinned; None if none is."""
         with map_exceptions():
-            data: bytes | None = self._redis.hget(f"{PREFIX}{pipeline}:pin", "data")
+            data: bytes | None = self._redis.hget(Keys(pipeline).pin, "data")
         return data
 
     def pin(self, pipeline: str, head: Head, data: bytes) -> None:
         """Serve this version, whatever is learned meanwhile."""
-        fields = {"lineage": head.lineage, "version": head.version, "digest": head.digest}
-        fields |= {"samples": head.samples, "time": head.time_s, "data": data}
+        keys = Keys(pipeline)
+        values = (head.lineage, head.version, head.digest, head.samples, head.time_s)
+        fields = {**dict(zip(HEAD_FIELDS, values, strict=True)), "data": data}
         with map_exceptions(), self._redis.pipeline(transaction=True) as transaction:
-            transaction.delete(f"{PREFIX}{pipeline}:pin")
-            transaction.hset(f"{PREFIX}{pipeline}:pin", mapping=fields)
-            transaction.publish(f"{PREFIX}{pipeline}:head", head.digest)
+            transaction.delete(keys.pin)
+            transaction.hset(keys.pin, mapping=fields)
+            transaction.publish(keys.head, head.digest)
             transaction.execute()
 
     def unpin(self, pipeline: str) -> bool:
         """Serve the newest version again; return whether one was pinned."""
+        keys = Keys(pipeline)
         with map_exceptions(), self._redis.pipeline(transaction=True) as transaction:
-            transaction.delete(f"{PREFIX}{pipeline}:pin")
-            transaction.publish(f"{PREFIX}{pipeline}:head", "")
+            transaction.delete(keys.pin)
+            transaction.publish(keys.head, "")
             return bool(transaction.execute()[0])
 
     def wait_for_head(self, pipeline: str, timeout_s: float) -> None:
@@ -178,7 +174,7 @@ class Store:
     def versions(self, pipeline: str, lineage: str, partition: int = 0) -> dict[int, VersionInfo]:
         """Return the versions of a lineage that are kept, ascending, and what is known of each."""
         with map_exceptions():
-            by_version = self._redis.hgetall(f"{make_prefix(pipeline, partition)}about:{lineage}")
+            by_version = self._redis.hgetall(Keys(pipeline, partition).about(lineage))
         return {
             int(version): msgspec.json.decode(by_version[version], type=VersionInfo)
             for version in sorted(by_version, key=int)
@@ -189,27 +185,26 @@ class Store:
     ) -> VersionInfo | None:
         """Return what is known of one version, or None if it is not kept."""
         with map_exceptions():
-            encoded = self._redis.hget(f"{make_prefix(pipeline, partition)}about:{lineage}", version)
+            encoded = self._redis.hget(Keys(pipeline, partition).about(lineage), version)
         return None if encoded is None else msgspec.json.decode(encoded, type=VersionInfo)
 
     def snapshot(self, pipeline: str, lineage: str, version: int, partition: int = 0) -> bytes | None:
         """Return a version's bytes, or None if it is not kept."""
-        key = f"{make_prefix(pipeline, partition)}snapshot:{lineage}:{version}"
         with map_exceptions():
-            data: bytes | None = self._redis.get(key)
+            data: bytes | None = self._redis.get(Keys(pipeline, partition).snapshot(lineage, version))
             return data
 
     def restores(self, pipeline: str, partition: int = 0) -> list[Restore]:
         """Return what every start of a partition's worker found, the newest last."""
         with map_exceptions():
-            entries = self._redis.lrange(f"{make_prefix(pipeline, partition)}restores", 0, -1)
+            entries = self._redis.lrange(Keys(pipeline, partition).restores, 0, -1)
         return [msgspec.json.decode(entry, type=Restore) for entry in entries]
 
     def recovery_progress(self, pipeline: str) -> str | None:
         """Return the progress of the first partition that is learned again, in words; None if none is."""
         partitions = [0, *self.partitions(pipeline)]
         with map_exceptions():
-            texts = self._redis.mget([f"{make_prefix(pipeline, k)}recovery" for k in partitions])
+            texts = self._redis.mget([Keys(pipeline, k).recovery for k in partitions])
         for partition, text in zip(partitions, texts, strict=True):
             if text is not None:
                 where = f"partition {partition}: " if len(partitions) > 1 else ""

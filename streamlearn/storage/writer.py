@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from streamlearn.storage.redis_client import PREFIX, make_prefix, map_exceptions
+from streamlearn.storage.keys import Keys
+from streamlearn.storage.redis_client import map_exceptions
 from streamlearn.storage.versions import Restore, VersionInfo
 
 EPOCH_BITS = 32
@@ -33,7 +34,7 @@ if newest > token or epoch_of(read(KEYS[#KEYS])) > epoch_of(token) then
   return redis.error_reply('FENCED')
 end
 """
-"""The first key is the writer's fence, the last one the pipeline's; of a writer alone they are the same."""
+"""KEYS[1] is the writer's fence, the last key the pipeline's; they are equal if the writer is alone."""
 
 _FENCE = (
     _SHUT_OUT
@@ -133,30 +134,34 @@ class Writer:
         *,
         alone: bool = True,
     ) -> None:
-        prefix = make_prefix(pipeline, partition)
+        keys = Keys(pipeline, partition)
         self._redis = client
         self._pipeline = pipeline
         self._token = token
         self._lineage = lineage
-        self._pipeline_fence = f"{PREFIX}{pipeline}:fence"
-        self._fence = self._pipeline_fence if alone else f"{PREFIX}{pipeline}:p{partition}:fence"
-        self._head = f"{prefix}head"
-        self._versions = f"{prefix}versions:{lineage}"
-        self._about = f"{prefix}about:{lineage}"
-        self._snapshot = f"{prefix}snapshot:{lineage}:"
-        self._restores = f"{prefix}restores"
-        self._recovery = f"{prefix}recovery"
+        self._partitions = keys.partitions
+        self._pipeline_fence = keys.fence
+        self._fence = keys.fence if alone else keys.partition_fence
+        self._head = keys.head
+        self._versions = keys.versions(lineage)
+        self._about = keys.about(lineage)
+        self._snapshot = keys.snapshot(lineage)
+        self._restores = keys.restores
+        self._recovery = keys.recovery
         self._take = client.register_script(_TAKE)
         self._save = client.register_script(_SAVE)
         self._delete = client.register_script(_DELETE)
         self._roll_back = client.register_script(_ROLL_BACK)
         self._record_restore = client.register_script(_RECORD_RESTORE)
 
-    def list_partitions(self, count: int) -> None:
+    def announce_partitions(self, count: int) -> None:
         """Tell readers how many partitions the lineage has."""
-        if count > 1:
+        self._announce(range(1, count))
+
+    def _announce(self, partitions: Sequence[int]) -> None:
+        if partitions:
             with map_exceptions():
-                self._redis.sadd(f"{PREFIX}{self._pipeline}:partitions", *range(1, count))
+                self._redis.sadd(self._partitions, *partitions)
 
     def take_partition(self, partition: int, *, alone: bool) -> "Writer":
         """Return the writer of a partition with this one's token.
@@ -174,8 +179,7 @@ class Writer:
         """
         writer = Writer(self._redis, self._pipeline, self._lineage, self._token, partition, alone=alone)
         if partition:
-            with map_exceptions():
-                self._redis.sadd(f"{PREFIX}{self._pipeline}:partitions", partition)
+            self._announce([partition])
         if not alone:
             with map_exceptions():
                 self._take(keys=[writer._fence, self._pipeline_fence], args=[self._token])
@@ -241,7 +245,7 @@ class Writer:
             )
 
     def show_progress(self, text: str | None) -> None:
-        """Show how far learning again has come; None when it is done. What is not renewed soon expires."""
+        """Publish the progress of relearning; None: done. It expires after a minute unless renewed."""
         with map_exceptions():
             if text is None:
                 self._redis.delete(self._recovery)
