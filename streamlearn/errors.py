@@ -1,40 +1,40 @@
-"""What can go wrong, one meaning a class.
+"""Every error, one class for each meaning.
 
-StreamlearnError            every error that a user may see: a sentence that says what to do
-├── ConfigurationError      what was set or asked for cannot work as it is
-│   ├── BadSetting          an environment variable that cannot be understood
-│   ├── MissingExtra        a package that only this command needs is not installed
-│   ├── UnknownPipeline     no pipeline is registered under that name
-│   ├── UnknownVersion      a version of a model that is not kept
-│   └── NotSupported        a pipeline cannot do this: a classifier asked for a forecast
-├── DataError               data or a file that cannot be used
-│   ├── BadRecord           one record that cannot be read; it goes to the dead-letter topic
-│   ├── BadSeries           series in which no lag can be looked for
-│   ├── DataUnavailable     a data set that can neither be fetched nor found
-│   ├── NothingToReport     there are no answers that a report could be made of
-│   └── FileError           a file of the user's cannot be read or written
-├── ChangeRefused           a learner cannot change a setting to that value
-│   └── BadLags             … a choice of lags that it cannot learn from
-├── RequestError            a client of the server asks for what it cannot have
-│   ├── BadRequest          what it has sent cannot be used
-│   │   └── BadDrawing      … a drawing that cannot be turned into a picture
-│   └── NotAllowed          it may not make this request
-├── StorageError            model versions in Redis
-│   ├── StoreUnavailable    Redis does not answer
-│   ├── StoreEmptied        Redis has lost what a live writer had written
-│   ├── Fenced              a newer writer has taken over: this one may not write any more
-│   └── SnapshotRefused     bytes that are not a whole, unaltered snapshot of ours
-├── BrokerError             records in Kafka
-│   ├── BrokerUnavailable   Kafka does not answer
-│   └── TopicRefused        a topic that cannot be learned from as it is
-├── LearningError           what has been learned
-│   ├── NoModel             nothing has been learned yet, so there is nothing to predict with
-│   ├── LineageError        the history of a learner does not join up
-│   ├── PipelineFails       a pipeline's own code fails on record after record
-│   └── NothingToCompare    a verification has nothing to work on
-├── JobError                Flink refused or lost a job
-│   └── FlinkUnavailable    Flink does not answer
-└── StackError              a part of the local stack could not be set up or started
+StreamlearnError
+├── ConfigurationError
+│   ├── BadSetting
+│   ├── MissingExtra
+│   ├── UnknownPipeline
+│   ├── UnknownVersion
+│   └── NotSupported
+├── DataError
+│   ├── BadRecord
+│   ├── BadSeries
+│   ├── DataUnavailable
+│   ├── NothingToReport
+│   └── FileError
+├── ChangeRefused
+│   └── BadLags
+├── RequestError
+│   ├── BadRequest
+│   │   └── BadDrawing
+│   └── NotAllowed
+├── StorageError
+│   ├── StoreUnavailable
+│   ├── StoreEmptied
+│   ├── Fenced
+│   └── SnapshotRefused
+├── BrokerError
+│   ├── BrokerUnavailable
+│   └── TopicRefused
+├── LearningError
+│   ├── NoModel
+│   ├── LineageError
+│   ├── PipelineFails
+│   └── NothingToCompare
+├── JobError
+│   └── FlinkUnavailable
+└── StackError
 """
 
 

@@ -122,14 +122,17 @@ class Pipeline:
     @property
     def label_name(self) -> str | None:
         """The name in JSON of the field that holds the label; None where no single field does."""
-        names = {field.name: field.encode_name for field in msgspec.structs.fields(self.record)}
-        return names.get(self.learning.label_field or "")
+        return self._json_name(self.learning.label_field)
 
     @property
     def series_key(self) -> str | None:
         """The name in JSON of the field whose values are series of their own; None where there is none."""
+        return self._json_name(self.learning.key_field)
+
+    def _json_name(self, field_name: str | None) -> str | None:
+        """Return the name in JSON of a field of the record; None where it has no such field."""
         names = {field.name: field.encode_name for field in msgspec.structs.fields(self.record)}
-        return names.get(self.learning.key_field or "")
+        return names.get(field_name or "")
 
     def take_fields(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         """Return the record's fields that an answer repeats, by names and of types as in the struct."""

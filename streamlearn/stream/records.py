@@ -30,8 +30,6 @@ T = TypeVar("T")
 MAX_EXACT = 2**53
 """Up to here, floats hold every whole number."""
 
-_STAMP_FIELDS = ("partition", "offset", "model_version", "lineage")
-
 
 def check_size(value: bytes) -> bytes:
     """Return a record's bytes if a pipeline takes so many.
@@ -71,6 +69,9 @@ class Stamp(msgspec.Struct, rename={"version": "model_version"}, gc=False):
     offset: int
     version: int
     lineage: str
+
+
+_STAMP_FIELDS = Stamp.__struct_encode_fields__
 
 
 class Codec:
@@ -129,7 +130,7 @@ class Codec:
         check_size(value)
         try:
             if self._decode_answered is not None and _ANSWER_GIVEN in value:
-                # A field of that name that somebody else means is none that the record knows.
+                # If the record does not fit, the field is another program's: decode it as an ordinary record.
                 with suppress(msgspec.ValidationError):
                     return decode_whole_numbers(value, self._decode_answered)
             try:
