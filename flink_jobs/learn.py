@@ -8,13 +8,13 @@ import msgspec
 from pyflink.table import EnvironmentSettings, TableEnvironment
 
 from flink_jobs.learn_udf import learn_function
-from flink_jobs.plan import VARIABLE, Plan
+from flink_jobs.plan import PLAN_VARIABLE, Plan
 from streamlearn.settings import inherit_env
 
 
 def main() -> None:
     """Submit the job; with `flink run --detached` this returns once Flink has accepted it."""
-    plan = msgspec.json.decode(inherit_env()[VARIABLE], type=Plan)
+    plan = msgspec.json.decode(inherit_env()[PLAN_VARIABLE], type=Plan)
     table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     for key, value in plan.options.items():
         table.get_config().set(key, value)

@@ -4,7 +4,7 @@ import msgspec
 
 from streamlearn.stream.lineage import Lineage
 
-VARIABLE = "STREAMLEARN_JOB_PLAN"
+PLAN_VARIABLE = "STREAMLEARN_JOB_PLAN"
 """The variable in which a plan travels, as JSON; on a command line it would show Kafka's password."""
 
 

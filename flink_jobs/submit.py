@@ -1,7 +1,7 @@
 """Submitting a pipeline's job: which lineage it continues, from which checkpoint, and the `flink run`.
 
 A job goes on from the newest checkpoint or savepoint of its lineage. If there is none although the lineage
-has answered records, the submission is refused, unless `rebuild` is given: then the job begins behind the
+has answered records, the submission is refused, unless `rebuild` is given: then the job begins after the
 last committed answer, with the model learned again from Kafka where Redis lacks it.
 """
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from flink_jobs import workers
 from flink_jobs.checkpoints import find_newest_checkpoint, savepoint_folder
 from flink_jobs.java import command_lines, distribution
-from flink_jobs.plan import VARIABLE
+from flink_jobs.plan import PLAN_VARIABLE
 from flink_jobs.tables import build_plan
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
@@ -61,7 +62,7 @@ def submit(
     fresh
         End the open lineage, and begin a new one.
     rebuild
-        Go on without a checkpoint, behind the last committed answer.
+        Go on without a checkpoint, after the last committed answer.
     accept_edits
         Go on although code that decides predictions has been edited.
     parallelism
@@ -87,7 +88,7 @@ def submit(
             if not change:
                 echo(f"{running.name} is already {running.state.lower()} as job {running.id}")
                 return
-            register.check_same(accept_edits=accept_edits)
+            register.check_can_continue(accept_edits=accept_edits)
             if not rebuild:
                 _check_resumable(settings, register, pipeline)
             echo(f"{running.name} {change}: it is stopped at a savepoint, and goes on")
@@ -99,9 +100,9 @@ def submit(
         lineage = register.claim(fresh=fresh, accept_edits=accept_edits)
         # A checkpoint from before knows nothing of partitions that have come since, and the job of a topic
         # of one partition has other operators.
-        since = register.grown_at(lineage)
+        since = register.epoch_of_newest_partition(lineage)
         checkpoint = None if rebuild else find_newest_checkpoint(lineage, settings, since)
-        before = [register.resume_at(lineage, partition) for partition in lineage.partitions]
+        before = [register.first_unanswered(lineage, partition) for partition in lineage.partitions]
         # With a checkpoint Flink itself knows where to go on.
         starts = list(lineage.starts) if checkpoint else before
         echo(
@@ -112,20 +113,7 @@ def submit(
         _call_flink_run(settings, pipeline, lineage, starts, worker_count, checkpoint, lock, echo)
         echo(f"{job_name(pipeline.name)} submitted")
     if wait_s:
-        with Broker(settings) as broker:
-            register = LineageRegister(broker, pipeline)
-            ends = [broker.stable_end(pipeline.topic, partition) for partition in lineage.partitions]
-
-            def has_answered() -> bool:
-                """All there is, or more than the records in a row on which the code may fail."""
-                return all(map(has_answered_in, lineage.partitions, before, ends))
-
-            def has_answered_in(partition: int, start: int, end: int) -> bool:
-                answered_to = register.resume_at(lineage, partition)
-                is_enough = answered_to > start + settings.set_aside_in_a_row
-                return is_enough or broker.is_hole(pipeline.topic, answered_to, end, partition)
-
-            echo(_wait_until_begun(settings, pipeline, has_answered, wait_s, echo))
+        echo(_wait_for_first_answers(settings, pipeline, lineage, before, wait_s, echo))
 
 
 def _describe_change(
@@ -138,7 +126,7 @@ def _describe_change(
     if lineage is None or parallelism is None:
         return ""
     has, wanted = flink_api.count_workers(settings, job), min(parallelism, len(lineage.partitions))
-    return f"has the parallelism {has}, and is to have {wanted}" if has not in {0, wanted} else ""
+    return f"has parallelism {has}, but {wanted} is wanted" if has not in {0, wanted} else ""
 
 
 def _choose_parallelism(settings: Settings, pipeline: Pipeline, partitions: int, wanted: int | None) -> int:
@@ -178,6 +166,25 @@ def _check_configured(settings: Settings) -> None:
             " from the folder in which you have called `streamlearn up`, or set STREAMLEARN_HOME to its"
             " .streamlearn"
         )
+
+
+def _wait_for_first_answers(
+    settings: Settings,
+    pipeline: Pipeline,
+    lineage: Lineage,
+    starts: Sequence[int],
+    wait_s: float,
+    echo: Callable[[str], None],
+) -> str:
+    """Wait until everything is answered, or more records than may fail in a row; see `_wait_until_begun`."""
+    with Broker(settings) as broker:
+        register = LineageRegister(broker, pipeline)
+        ends = [
+            min(broker.stable_end(pipeline.topic, partition), start + settings.set_aside_in_a_row + 1)
+            for partition, start in enumerate(starts)
+        ]
+        has_answered = partial(register.is_answered, lineage, ends)
+        return _wait_until_begun(settings, pipeline, has_answered, wait_s, echo)
 
 
 def _wait_until_begun(
@@ -230,14 +237,14 @@ def _check_resumable(settings: Settings, register: LineageRegister, pipeline: Pi
         # One from before partitions were added is not used; it tells that the folder is not lost.
         return
     for partition, first in enumerate(lineage.starts):
-        start = register.resume_at(lineage, partition)
+        start = register.first_unanswered(lineage, partition)
         if start == first:
             continue
         where = f" of partition {partition}" if len(lineage.partitions) > 1 else ""
         raise LineageError(
             f"lineage {lineage.id} has answered the records{where} up to offset {start - 1}, but no"
             f" checkpoint of it is left in {settings.checkpoints};"
-            f" `streamlearn train {pipeline.name} --rebuild` goes on behind them,"
+            f" `streamlearn train {pipeline.name} --rebuild` goes on after the last committed answer,"
             " --fresh begins a new lineage"
         )
 
@@ -249,7 +256,7 @@ def _call_flink_run(
     starts: Sequence[int],
     parallelism: int,
     checkpoint: Path | None,
-    lock: int,
+    lock_fd: int,
     echo: Callable[[str], None],
 ) -> None:
     options = ["--fromSavepoint", _seen_by_workers(checkpoint, settings).as_uri()] if checkpoint else []
@@ -257,7 +264,9 @@ def _call_flink_run(
         options += ["--pyFiles", ",".join(map(str, files))]
     plan = msgspec.json.encode(build_plan(pipeline, lineage, starts, parallelism, settings)).decode()
     # If this program is killed, the lock is held until Flink's client has ended as well.
-    run_program(settings, _LEARN, options=options, variables={VARIABLE: plan}, pass_fds=[lock], echo=echo)
+    run_program(
+        settings, _LEARN, options=options, variables={PLAN_VARIABLE: plan}, pass_fds=[lock_fd], echo=echo
+    )
 
 
 def _seen_by_workers(checkpoint: Path, settings: Settings) -> Path:
@@ -310,7 +319,7 @@ def run_program(
             pass_fds=pass_fds,
         )
     except subprocess.TimeoutExpired as error:
-        raise JobError(f"`flink run` has not ended within {_TIMEOUT_S:.0f} s") from error
+        raise JobError(f"`flink run` did not end within {_TIMEOUT_S:.0f} s") from error
     if process.returncode or "JobID" not in process.stdout:
         raise JobError(f"Flink refused the job: {_extract_reason(process.stderr + process.stdout)}")
 

@@ -43,7 +43,7 @@ class LearningTask:
         settings = Settings.load(variables)
         pipeline = load(lineage.reference)
         broker = Broker(settings)
-        LineageRegister(broker, pipeline).check_open(lineage)
+        LineageRegister(broker, pipeline).check_newest(lineage)
         group = group_id(pipeline)
         committed = PolledValue(lambda: broker.committed_offsets(group, pipeline.topic), _COMMITTED_POLL_S)
         self._committed = committed

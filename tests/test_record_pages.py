@@ -14,7 +14,7 @@ from stacks import free_port
 from serving.pages.forms import make_form
 from serving.pages.records import ROWS, Filter, RecordReader, find_row, select_rows
 from serving.pages.watch import Watch
-from streamlearn.operations.flow import DeadLetter
+from streamlearn.operations.flow import DeadLetterPreview
 from streamlearn.pipelines import digits, pm25
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
@@ -40,7 +40,7 @@ def watch(client: FlaskClient) -> Watch:
         value = json.dumps({**answer, "x": [0, 16] * 32}).encode()
         seen.flow.values.append(None if n == 298 else value)
     for offset in (7, 299):
-        seen.flow.dead_letters.append(DeadLetter(offset, "JSON is malformed", "<b>broken</b>", 1))
+        seen.flow.dead_letters.append(DeadLetterPreview(offset, "JSON is malformed", "<b>broken</b>", 1))
     seen.flow.ends = [300, 300]
     seen.polled.add("kafka")
     return seen

@@ -81,7 +81,7 @@ class Flow:
 
     def _count_answers(self) -> int:
         """Count the committed answers; while the broker is away, those that were seen last."""
-        self.answered = max(self.answered, health.count_predictions(self.settings, self.trial.pipeline))
+        self.answered = max(self.answered, health.sum_prediction_ends(self.settings, self.trial.pipeline))
         return self.answered
 
     def mark(self, fault: str) -> None:
@@ -201,7 +201,7 @@ def kill_before_the_commit(flow: Flow) -> bool:
     flow.kill("taskmanager", "jobmanager")
     broker.resume()
     with Broker(flow.settings) as client:
-        answered = LineageRegister(client, flow.trial.pipeline).resume_at(lineage)
+        answered = LineageRegister(client, flow.trial.pipeline).first_unanswered(lineage)
     wait_until(lambda: flow.trial.count_restores() > starts, PATIENCE_S, "the job to go on")
     return flow.trial.list_restores()[-1].offset > answered
 

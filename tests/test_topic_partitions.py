@@ -82,7 +82,7 @@ def test_a_lineage_begins_and_resumes_in_each_partition(broker: Settings, pipeli
     for partition, offset in ((0, 2), (1, 6)):
         answer = make_answer(partition, offset, first.id)
         send(broker, pipeline.prediction_topic, partition, answer)
-    assert [register.resume_at(first, partition) for partition in THREE] == [3, 7, 0]
+    assert [register.first_unanswered(first, partition) for partition in THREE] == [3, 7, 0]
     assert register.claim().starts == (0, 4, 0)
     admin.close()
     commit_offset(broker.kafka, group_id(pipeline), pipeline.topic, 5, 2)
@@ -102,10 +102,10 @@ def test_partitions_that_are_added_are_learned_from_their_beginning(
     send(broker, pipeline.topic, 4, b"x", b"y")
     grown = register.claim()
     assert (grown.id, grown.starts, grown.epoch) == (first.id, (0, 0, 0, 0, 0), 2)
-    assert register.resume_at(grown, 4) == 0
+    assert register.first_unanswered(grown, 4) == 0
     assert register.claim().starts == grown.starts
     with pytest.raises(LineageError, match="does not learn from partition 4"):
-        register.resume_at(first, 4)
+        register.first_unanswered(first, 4)
 
 
 def test_a_record_is_skipped_in_its_partition(broker: Settings, pipeline: Pipeline) -> None:

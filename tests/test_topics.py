@@ -171,7 +171,7 @@ def test_a_lineage_skips_a_record_that_is_there_and_not_answered(
     assert (skipping.id, skipping.skipped, skipping.epoch) == (first.id, (1, 2), 3)
     assert register.claim().skipped == (1, 2)
     with pytest.raises(Fenced):
-        register.check_open(first)
+        register.check_newest(first)
     register.end()
     assert register.claim().skipped == ()
 
@@ -231,14 +231,14 @@ def test_a_submission_is_over_once_another_or_an_end_follows(broker: Settings, p
     ensure_topics(Broker(broker), pipeline)
     register = LineageRegister(Broker(broker), pipeline)
     first = register.claim()
-    register.check_open(first)
+    register.check_newest(first)
     second = register.claim()
     with pytest.raises(Fenced, match=f"submission 1 of .* is over: lineage {first.id} went on with 2"):
-        register.check_open(first)
-    register.check_open(second)
+        register.check_newest(first)
+    register.check_newest(second)
     register.end()
     with pytest.raises(Fenced, match=f"submission 2 of .* is over: lineage {first.id} was ended with 3"):
-        register.check_open(second)
+        register.check_newest(second)
 
 
 def test_edited_code_goes_on_only_if_that_is_accepted(broker: Settings, pipeline: Pipeline) -> None:
@@ -263,12 +263,12 @@ def test_a_new_lineage_begins_where_the_last_one_had_come(broker: Settings, pipe
         send(broker.kafka, pipeline.topic, [b"record"] * 20)
         drop_records(broker.kafka, pipeline.topic, 2)
         first = register.claim()
-        assert (first.start, register.resume_at(first)) == (2, 2)
+        assert (first.start, register.first_unanswered(first)) == (2, 2)
         send(broker.kafka, pipeline.prediction_topic, make_answers(first.id, range(2, 4)))
         send(broker.kafka, pipeline.dead_letter_topic, make_answers(first.id, range(4, 5)))
-        assert register.resume_at(first) == 5
+        assert register.first_unanswered(first) == 5
         second = register.claim(fresh=True)
-        assert (second.start, register.resume_at(second)) == (5, 5)
+        assert (second.start, register.first_unanswered(second)) == (5, 5)
         assert register.claim(fresh=True).start == 5
         commit_offset(broker.kafka, group_id(pipeline), pipeline.topic, 6)
         fourth = register.claim(fresh=True)
@@ -277,7 +277,7 @@ def test_a_new_lineage_begins_where_the_last_one_had_come(broker: Settings, pipe
         drop_records(broker.kafka, pipeline.topic, 15)
         register.end()
         assert register.claim().start == 15
-        assert list(register.order().values()) == [0, 1, 2, 3, 4]
+        assert list(register.number_lineages().values()) == [0, 1, 2, 3, 4]
 
 
 def make_answers(lineage: str, offsets: range) -> list[bytes | None]:

@@ -230,11 +230,11 @@ def see(
     flow: Flow, now_s: float, ends: list[int], predictions: Any = (), letters: Any = (), end: int = 0
 ) -> None:
     pipeline = flow.pipeline
-    topics = dict.fromkeys(flow.topics, ())
+    topics = dict.fromkeys(flow.look_back_by_topic, ())
     flow.add(
         Seen(
             {**topics, pipeline.prediction_topic: [*predictions], pipeline.dead_letter_topic: [*letters]},
-            {**{topic: [end] for topic in flow.topics}, pipeline.topic: ends},
+            {**{topic: [end] for topic in flow.look_back_by_topic}, pipeline.topic: ends},
         ),
         now_s,
     )

@@ -80,11 +80,7 @@ class Sender:
     def send(
         self, pipeline: Pipeline, values: list[bytes], headers: list[tuple[str, bytes]] = _HEADERS
     ) -> list[tuple[int, int]]:
-        """Append records to a pipeline's input topic; return where they stand once every replica has them.
-
-        That is partition and offset of each.
-
-        `values` are the encoded records.
+        """Append encoded records; return partition and offset of each, once every replica has them.
 
         Raises
         ------
@@ -309,8 +305,11 @@ def _encode_record(pipeline: Pipeline, record: dict[str, Any]) -> bytes:
         fields["ts"] = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
     if "source" not in fields:
         marked = encode({**fields, "source": SOURCE})
-        with suppress(BadRecord):  # the record's type may forbid unknown fields
+        try:
             pipeline.codec.decode(marked)
+        except BadRecord:
+            pass  # the record's type may forbid unknown fields
+        else:
             return marked
     plain = encode(fields)
     pipeline.codec.decode(plain)

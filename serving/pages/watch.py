@@ -121,7 +121,7 @@ class Watch:
     def _poll_kafka(self) -> None:
         if self._tail is None:
             flow = Flow(self.pipeline)
-            self._tail = Tail(Broker(self._settings, connect_ms=_CONNECT_MS), flow.topics)
+            self._tail = Tail(Broker(self._settings, connect_ms=_CONNECT_MS), flow.look_back_by_topic)
             self.flow = flow
         self.flow.add(self._tail.look())
 

@@ -111,16 +111,14 @@ class ModelCache:
         if served.head.name == name:
             return served
         versions = _parse_name(name)
-        if versions is None or (len(versions) > 1 and not any(v is not None for v in versions)):
+        if versions is None:
             raise UnknownVersion(f"{name[:40]!r} is not a version of {self.pipeline.name}")
-        if len(versions) == 1:
-            return self._load_part(versions[0] or 0, 0)
         parts = {
             partition: self._load_part(version, partition)
             for partition, version in enumerate(versions)
             if version is not None
         }
-        return self._merge(parts, len(versions))
+        return parts[0] if len(versions) == 1 else self._merge(parts, len(versions))
 
     def _load_part(self, version: int, partition: int) -> Served:
         lineage = self.lineage
@@ -351,13 +349,13 @@ class ModelCache:
 
 
 def _parse_name(name: str) -> list[int | None] | None:
-    """Return the versions that a name is made of; None if it is no name of a version.
+    """Return the versions that a name is made of, at least one; None if it is no name of a version.
 
-    >>> _parse_name("41"), _parse_name("120.-.95"), _parse_name("-"), _parse_name("1.x")
+    >>> _parse_name("41"), _parse_name("120.-.95"), _parse_name("-.-"), _parse_name("1.x")
     ([41], [120, None, 95], None, None)
     """
     words = name.split(".")
-    if not all(_NUMBER.fullmatch(word) or (word == "-" and len(words) > 1) for word in words):
+    if not all(_NUMBER.fullmatch(word) or word == "-" for word in words) or {*words} == {"-"}:
         return None
     return [None if word == "-" else int(word) for word in words]
 

@@ -59,7 +59,7 @@ class KafkaStream:
 
     def journal(self, lineage: str, start: int) -> AbstractContextManager[kafka_journal.KafkaJournal]:
         """Open the journal of a lineage, at the answers to the records from `start` on."""
-        order = LineageRegister(self._broker, self._pipeline).order()
+        order = LineageRegister(self._broker, self._pipeline).number_lineages()
         return kafka_journal.open_journal(
             self._broker, self._pipeline, lineage, order, start, self._partition
         )

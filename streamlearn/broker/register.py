@@ -8,6 +8,7 @@ stands first in the topic has it, the other is refused.
 """
 
 import uuid
+from collections.abc import Sequence
 
 import msgspec
 
@@ -34,17 +35,17 @@ class LineageRegister:
 
     def current(self) -> Lineage | None:
         """Return the pipeline's newest lineage, open or ended; None if there has been none."""
-        # Of the entries with the highest epoch, the one that took it first.
+        # `max` returns the first of equals: the submission that stands first in the topic won the epoch.
         return max(self._entries(), key=lambda entry: entry.epoch, default=None)
 
-    def order(self) -> dict[str, int]:
+    def number_lineages(self) -> dict[str, int]:
         """Return the pipeline's lineages, numbered as they came."""
         return {id_: number for number, id_ in enumerate(dict.fromkeys(e.id for e in self._entries()))}
 
     def claim(self, *, fresh: bool = False, accept_edits: bool = False) -> Lineage:
         """Take the next epoch of the open lineage, or open a new one.
 
-        A new one begins, in each partition, behind the last record that an earlier lineage has answered,
+        A new one begins, in each partition, after the last record that an earlier lineage has answered,
         else at the oldest record. Partitions that the topic did not have before are learned from their
         oldest record on. `fresh` ends the open lineage first; `accept_edits` goes on although code that
         decides predictions has been edited.
@@ -55,7 +56,7 @@ class LineageRegister:
             The pipeline is not what its lineage began with, or another submission was quicker.
         """
         last = self.current()
-        claim, pipeline = uuid.uuid4().hex, self._pipeline
+        claim_id, pipeline = uuid.uuid4().hex, self._pipeline
         if last is None or last.ended or fresh:
             starts = [self._start_after(last, partition) for partition in self._topic_partitions()]
             entry = Lineage(
@@ -66,16 +67,16 @@ class LineageRegister:
                 definition=pipeline.definition,
                 start=starts[0],
                 epoch=1 if last is None else last.epoch + 1,
-                claim=claim,
+                claim=claim_id,
             ).add_partitions(starts[1:])
         else:
-            self._check_same(last, accept_edits=accept_edits)
+            self._check_can_continue(last, accept_edits=accept_edits)
             entry = msgspec.structs.replace(
                 last,
                 reference=pipeline.reference,
                 definition=carry_on(last.definition, pipeline.going_on_from(last.definition).definition),
                 epoch=last.epoch + 1,
-                claim=claim,
+                claim=claim_id,
             ).add_partitions(self._find_starts_of_new_partitions(last))
         return self._append(entry)
 
@@ -94,14 +95,14 @@ class LineageRegister:
             return 0
         return max(0, len(self._topic_partitions()) - len(last.partitions))
 
-    def grown_at(self, lineage: Lineage) -> int:
+    def epoch_of_newest_partition(self, lineage: Lineage) -> int:
         """Return the epoch since which a lineage has had all of its partitions; 0 if it has only one."""
         if len(lineage.partitions) == 1:
             return 0
         same = (entry for entry in self._entries() if entry.id == lineage.id)
         return min(entry.epoch for entry in same if entry.partitions == lineage.partitions)
 
-    def check_same(self, *, accept_edits: bool = False) -> None:
+    def check_can_continue(self, *, accept_edits: bool = False) -> None:
         """Make sure that the open lineage, if there is one, can go on; see `claim`.
 
         Raises
@@ -111,9 +112,9 @@ class LineageRegister:
         """
         last = self.current()
         if last is not None and not last.ended:
-            self._check_same(last, accept_edits=accept_edits)
+            self._check_can_continue(last, accept_edits=accept_edits)
 
-    def check_open(self, lineage: Lineage) -> None:
+    def check_newest(self, lineage: Lineage) -> None:
         """Make sure that a submission is the newest; Redis knows as well, unless it was emptied.
 
         Raises
@@ -154,7 +155,7 @@ class LineageRegister:
         last, name, topic = self.current(), self._pipeline.name, self._pipeline.topic
         if last is None or last.ended:
             raise LineageError(f"{name} has no open lineage: `streamlearn train {name}` begins one")
-        if offset < self.resume_at(last, partition):
+        if offset < self.first_unanswered(last, partition):
             raise LineageError(
                 f"the record at offset {offset} is answered already; `streamlearn models {name} rollback`"
                 " goes back to a version that has not learned it"
@@ -175,13 +176,21 @@ class LineageRegister:
         last = self.check_skippable(offset, partition).skip(offset, partition)
         return self._append(msgspec.structs.replace(last, epoch=last.epoch + 1, claim=uuid.uuid4().hex))
 
-    def resume_at(self, lineage: Lineage, partition: int = 0) -> int:
+    def first_unanswered(self, lineage: Lineage, partition: int = 0) -> int:
         """Return the offset of the first record of a partition without a committed answer of a lineage."""
         start = lineage.in_partition(partition).start
         answered = kafka_journal.last_answered(self._broker, self._pipeline, lineage.id, partition)
         return start if answered is None else max(start, answered + 1)
 
-    def _check_same(self, last: Lineage, *, accept_edits: bool) -> None:
+    def is_answered(self, lineage: Lineage, ends: Sequence[int]) -> bool:
+        """Return whether every record of a lineage below the end of its partition has a committed answer."""
+        topic = self._pipeline.topic
+        return all(
+            self._broker.is_hole(topic, self.first_unanswered(lineage, partition), end, partition)
+            for partition, end in enumerate(ends)
+        )
+
+    def _check_can_continue(self, last: Lineage, *, accept_edits: bool) -> None:
         """Make sure that a learner can go on: nothing that it is fixed to has changed."""
         name, changes = self._pipeline.name, self._pipeline.changes_since(last.definition)
         edits = {part for part, (before, now) in changes.items() if is_edit(part, before, now)}
@@ -198,7 +207,7 @@ class LineageRegister:
         advice = f"`streamlearn train {name} --fresh` opens a new one"
         if edits == set(changes):
             advice += (
-                f"; if the edit changes no prediction (`streamlearn verify {name}` tells),"
+                f"; if the edit changes no prediction (check with `streamlearn verify {name}`),"
                 f" `streamlearn train {name} --accept-edits` goes on"
             )
         raise LineageError(f"{name} is not what its lineage {last.id} began with: {differences}. {advice}")

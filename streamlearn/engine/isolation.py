@@ -114,12 +114,8 @@ class Isolation:
         remaining, passing = list(range(len(records))), 0
         results: list[Result] | None = None
         while results is None:
-            known, (passing, error) = (
-                passing,
-                self._find_first_failing(
-                    before, [records[number] for number in remaining], passing, attempt, error
-                ),
-            )
+            known, rest = passing, [records[number] for number in remaining]
+            passing, error = self._find_first_failing(before, rest, known, attempt, error)
             self._count(error, follows_good=passing > known)
             reasons[remaining.pop(passing)] = BadRecord(describe(error))
             learner, rest = self._copy(before), [records[number] for number in remaining]

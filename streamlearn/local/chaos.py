@@ -22,7 +22,6 @@ from functools import partial
 import psutil
 
 from streamlearn.broker.broker import Broker
-from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister
 from streamlearn.engine.check import sample
 from streamlearn.engine.odd_records import make_odd_records
@@ -137,13 +136,13 @@ def run_chaos(
         with Broker(settings) as broker:
             partitions = range(broker.count_partitions(pipeline.topic))
             reports = verification.verify_lineage(broker, pipeline)
-        store = Store.of(settings)
-        outcome.restores[pipeline.name] = [
-            restore
-            for partition in partitions
-            for restore in store.restores(pipeline.name, partition)
-            if restore.time_s >= start_time_s
-        ]
+        with Store.of(settings) as store:
+            outcome.restores[pipeline.name] = [
+                restore
+                for partition in partitions
+                for restore in store.restores(pipeline.name, partition)
+                if restore.time_s >= start_time_s
+            ]
         outcome.reports[pipeline.name] = reports
         for line in verification.format_reports(reports, time.monotonic() - start):
             echo(line)
@@ -170,10 +169,10 @@ def draw_kill(rng: random.Random, parts: list[str]) -> tuple[float, list[str], b
 
 def _wait_for_work(settings: Settings, pipelines: list[Pipeline]) -> None:
     """Return when every pipeline has new committed answers, or after a while."""
-    starts = {pipeline.name: health.count_predictions(settings, pipeline) for pipeline in pipelines}
+    starts = {pipeline.name: health.sum_prediction_ends(settings, pipeline) for pipeline in pipelines}
     deadline = time.monotonic() + _CALM_S
     while time.monotonic() < deadline:
-        if all(health.count_predictions(settings, p) > starts[p.name] > 0 for p in pipelines):
+        if all(health.sum_prediction_ends(settings, p) > starts[p.name] > 0 for p in pipelines):
             return
         time.sleep(_POLL_S)
 
@@ -220,17 +219,11 @@ def is_caught_up(settings: Settings, pipeline: Pipeline, ends: Sequence[int] | N
                 return False
             if len(lineage.partitions) < broker.count_partitions(pipeline.topic):
                 return False
-            streams = [KafkaStream(broker, pipeline, partition) for partition in lineage.partitions]
-            ends = [stream.end() for stream in streams] if ends is None else ends
-            answered = [register.resume_at(lineage, partition) for partition in lineage.partitions]
-            return all(map(_is_hole, streams, answered, ends))
+            if ends is None:
+                ends = [broker.stable_end(pipeline.topic, partition) for partition in lineage.partitions]
+            return register.is_answered(lineage, ends)
     except StreamlearnError:
         return False
-
-
-def _is_hole(stream: KafkaStream, start: int, end: int) -> bool:
-    """Return whether no record stands between two offsets."""
-    return start >= end or stream.is_hole(start, end)
 
 
 @contextmanager
@@ -284,9 +277,9 @@ def _odd_records(settings: Settings, pipeline: Pipeline, rate: float, seed: int)
 
 def _stop_replay(process: "subprocess.Popen[bytes]") -> None:
     """End a replay, which first flushes what it has sent."""
-    for number, patience_s in ((signal.SIGINT, 60.0), (signal.SIGKILL, 10.0)):
+    for signal_, patience_s in ((signal.SIGINT, 60.0), (signal.SIGKILL, 10.0)):
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+            os.killpg(process.pid, signal_)
         with suppress(subprocess.TimeoutExpired):
             process.wait(patience_s)
             return

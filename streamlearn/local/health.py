@@ -85,7 +85,7 @@ def count_failed_commits(settings: Settings, pipeline: str) -> int:
     )
 
 
-def count_predictions(settings: Settings, pipeline: Pipeline) -> int:
+def sum_prediction_ends(settings: Settings, pipeline: Pipeline) -> int:
     """Return how far predictions are committed, over all partitions; 0 if the broker does not answer."""
     try:
         with Broker(settings) as broker:

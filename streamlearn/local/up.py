@@ -169,7 +169,7 @@ def _describe_position(settings: Settings, pipeline: Pipeline) -> str:
     with suppress(StreamlearnError), Broker(settings) as broker:
         register = LineageRegister(broker, pipeline)
         if lineage := register.current():
-            last = [register.resume_at(lineage, partition) - 1 for partition in lineage.partitions]
+            last = [register.first_unanswered(lineage, partition) - 1 for partition in lineage.partitions]
             word = "offset" if len(last) == 1 else "the offsets"
             return f"; answered up to {word} {', '.join(map(str, last))}"
     return ""
@@ -201,7 +201,7 @@ def _list_steps(settings: Settings, replayed: set[str]) -> Iterator[Step]:
     for pipeline in pipelines:
         name, replay = pipeline.name, replays.get(pipeline.topic)
         if replay in replayed:
-            written = partial(health.count_predictions, settings, pipeline)
+            written = partial(health.sum_prediction_ends, settings, pipeline)
             yield Step(f"{name}: predictions are written", written, replay)
             yield Step(f"{name} is served", partial(health.is_model_ready, settings, name), "server")
 

@@ -4,7 +4,7 @@ import base64
 import math
 import time
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -33,7 +33,7 @@ _PREVIEW_BYTES = 400
 _LONGEST_VALUE = 2048
 
 
-class DeadLetter(msgspec.Struct):
+class DeadLetterPreview(msgspec.Struct):
     """A dead letter; of its bytes the beginning is kept, as text."""
 
     offset: int
@@ -42,6 +42,14 @@ class DeadLetter(msgspec.Struct):
     partition: int = 0
     time_s: float = 0.0
     """When it was written, in seconds since 1970."""
+
+
+class SetAside(NamedTuple):
+    """Dead letters among the newest records, records looked at, and the newest reason."""
+
+    dead_letters: int
+    records: int
+    reason: str
 
 
 class _Place(msgspec.Struct):
@@ -79,7 +87,7 @@ class Flow:
         self.pipeline = pipeline
         self.answers: deque[dict[str, Any]] = deque(maxlen=look_back)
         self.values: deque[bytes | None] = deque(maxlen=look_back)
-        self.dead_letters: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS)
+        self.dead_letters: deque[DeadLetterPreview] = deque(maxlen=DEAD_LETTERS)
         self.more_dead_letters = False
         self.ends: list[int] = []
         self.answered: dict[int, int] = {}
@@ -90,7 +98,7 @@ class Flow:
         self._waiting: deque[tuple[float, int]] = deque()
 
     @property
-    def topics(self) -> dict[str, int]:
+    def look_back_by_topic(self) -> dict[str, int]:
         """How many offsets of each topic are read back; 0: only its end."""
         return {
             self.pipeline.topic: 0,
@@ -121,7 +129,7 @@ class Flow:
             self.values.append(record.value if len(record.value) <= _LONGEST_VALUE else None)
 
     def _add_dead_letters(self, records: list[Any]) -> None:
-        decode = msgspec.json.Decoder(DeadLetter).decode
+        decode = msgspec.json.Decoder(DeadLetterPreview).decode
         for record in records:
             letter = decode(record.value)
             letter.reason = explain_reason(letter.reason, letter.value)
@@ -143,7 +151,7 @@ class Flow:
 
     def _note_moments(self, moments: list[float], ends: list[int], topic: str) -> None:
         """Note when answers were written, and since when all of them are known."""
-        if moments and topic not in self._noted and any(end > self.topics[topic] for end in ends):
+        if moments and topic not in self._noted and any(end > self.look_back_by_topic[topic] for end in ends):
             self._known_since = max(self._known_since, min(moments))
         self._noted.add(topic)
         self._moments.extend(moments)
@@ -167,8 +175,8 @@ class Flow:
         return None
 
     @property
-    def newest_set_aside(self) -> tuple[int, int, str] | None:
-        """How many of how many newest records became dead letters, and why the last did; None if none did."""
+    def newest_set_aside(self) -> SetAside | None:
+        """Dead letters among the newest records; None if there are none."""
         newest = [
             letter
             for letter in list(self.dead_letters)
@@ -177,7 +185,7 @@ class Flow:
         if not newest:
             return None
         of = sum(min(_NEWEST, answered_to + 1) for answered_to in list(self.answered.values()))
-        return len(newest), of, newest[-1].reason
+        return SetAside(len(newest), of, newest[-1].reason)
 
     def quiet_s(self, now_s: float) -> float | None:
         """Return the seconds since the newest answer was written; None where there is none."""
@@ -204,7 +212,7 @@ class Flow:
 
     @property
     def catching_up(self) -> float | None:
-        """By how many a second the unanswered become fewer, over ten seconds; None until that is known."""
+        """How fast the backlog shrinks, in records a second, over ten seconds; None until that is known."""
         if len(self._waiting) < 2:
             return None
         (then_s, before), (now_s, waiting) = self._waiting[0], self._waiting[-1]

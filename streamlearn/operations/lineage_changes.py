@@ -54,7 +54,7 @@ def roll_back(
     Raises
     ------
     LineageError
-        There is no such version, partition or no open lineage, or the job has refused.
+        There is no such version, partition or no open lineage, or the job refused.
     BadSetting
         There is no key to sign with.
     """
@@ -84,7 +84,7 @@ def use_lags(
     BadLags
         The pipeline cannot use these lags.
     LineageError
-        There is no open lineage, or the job has refused.
+        There is no open lineage, or the job refused.
     BadSetting
         There is no key to sign with.
     """
@@ -119,10 +119,10 @@ def newest_learner(settings: Settings, pipeline: Pipeline) -> Learner:
     """
     with Broker(settings) as broker:
         lineage = _open_lineage(broker, pipeline)
-    store = Store.of(settings)
-    for version in reversed(list(store.versions(pipeline.name, lineage.id))):
-        if data := store.snapshot(pipeline.name, lineage.id, version):
-            return snapshot.loads(data, pipeline, lineage.id, settings.checkpoint_key)
+    with Store.of(settings) as store:
+        for version in reversed(list(store.versions(pipeline.name, lineage.id))):
+            if data := store.snapshot(pipeline.name, lineage.id, version):
+                return snapshot.loads(data, pipeline, lineage.id, settings.checkpoint_key)
     raise NoModel(f"Redis keeps no version of {pipeline.name} yet")
 
 
@@ -132,7 +132,7 @@ def _choose_partition(lineage: Lineage, partition: int | None) -> int:
         if len(lineage.partitions) > 1:
             raise LineageError(
                 f"{lineage.pipeline} learns from {len(lineage.partitions)} partitions, each with versions of"
-                " its own: say which by --partition"
+                " its own: name one with --partition"
             )
         return 0
     lineage.in_partition(partition)
@@ -160,7 +160,7 @@ def _wait_until_obeyed(
         answer = journal.take(offset, wait_s)
     if answer is not None and answer.output.topic != pipeline.control_topic:
         reason = msgspec.json.decode(answer.output.value)["reason"]
-        raise LineageError(f"the job of {pipeline.name} has refused: {reason}")
+        raise LineageError(f"the job of {pipeline.name} refused: {reason}")
     return answer is not None
 
 
@@ -174,16 +174,16 @@ def _check_version_exists(
     settings, stream = broker.settings, KafkaStream(broker, pipeline, partition)
     if version > (end := stream.end()):
         raise LineageError(f"version {version} is not there yet: {pipeline.topic} ends at offset {end}")
-    snapshots = _StoredSnapshots(Store.of(settings), pipeline.name, lineage.id, partition)
-    recovery = Recovery(
-        pipeline,
-        lineage.in_partition(partition),
-        snapshots,
-        stream,
-        key=settings.checkpoint_key,
-        wait_s=settings.journal_wait_s,
-    )
-    try:
-        recovery.state_at(version)
-    except LineageError as error:
-        raise LineageError(f"version {version} cannot be rebuilt: {error}") from error
+    with Store.of(settings) as store:
+        recovery = Recovery(
+            pipeline,
+            lineage.in_partition(partition),
+            _StoredSnapshots(store, pipeline.name, lineage.id, partition),
+            stream,
+            key=settings.checkpoint_key,
+            wait_s=settings.journal_wait_s,
+        )
+        try:
+            recovery.state_at(version)
+        except LineageError as error:
+            raise LineageError(f"version {version} cannot be rebuilt: {error}") from error

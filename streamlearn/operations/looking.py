@@ -66,7 +66,7 @@ class _Look:
 
         def open_tail() -> None:
             broker = opened.enter_context(Broker(self.settings, connect_ms=_CONNECT_MS))
-            self._tail = Tail(broker, self.flow.topics)
+            self._tail = Tail(broker, self.flow.look_back_by_topic)
             opened.callback(_close, self._tail)
 
         self._ask("Kafka", open_tail)
@@ -87,13 +87,10 @@ class _Look:
             self.away.add(part)
 
     def _ask_redis(self) -> None:
-        store = Store.of(self.settings)
-        try:
+        with Store.of(self.settings) as store:
             self.progress = store.recovery_progress(self.pipeline.name)
             served = store.served(self.pipeline.name)
             self.head = served[0] if served else None
-        finally:
-            store.close()
 
     def _ask_flink(self) -> None:
         job = flink_api.newest_job(self.settings, job_name(self.pipeline.name))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Union
 
-from streamlearn.operations.flow import Flow
+from streamlearn.operations.flow import Flow, SetAside
 from streamlearn.operations.job_state import JobTrouble
 from streamlearn.operations.recent_score import RecentScore
 
@@ -152,7 +152,7 @@ class Facts:
     serving: Serving | None = None
     serving_trouble: str = ""
     """Why the newest version cannot be served."""
-    set_aside: tuple[int, int, str] | None = None
+    set_aside: SetAside | None = None
     """How many of how many newest records became dead letters, and why the last did."""
     has_dataset: bool = False
 
@@ -197,8 +197,7 @@ def judge(facts: Facts) -> Verdict:
 
 def _judge_parts(facts: Facts) -> Verdict | None:
     """Say which part is away, on which all else depends."""
-    needed = [part for part in facts.away if part != "Flink"]
-    if needed:
+    if set(facts.away) - {"Flink"}:
         clauses = [Clause("away", {"parts": ", ".join(facts.away)})]
     elif facts.away:
         clauses = [Clause("flink_away")]
@@ -211,19 +210,21 @@ def _judge_parts(facts: Facts) -> Verdict | None:
 
 def _judge_job(facts: Facts) -> Verdict | None:
     """Say why the job does not learn."""
-    job, name = facts.job, {"pipeline": facts.pipeline}
+    job, for_pipeline = facts.job, {"pipeline": facts.pipeline}
     if job is not None and job.lasts:
         where = _describe_place(facts)
         if job.kind == "missing":
-            return Verdict("down", (Clause("missing"),), Clause("submit", name))
+            return Verdict("down", (Clause("missing"),), Clause("submit", for_pipeline))
         if job.kind == "ended_by_hand":
             clause = Clause("ended_by_hand_at", {"where": where}) if where else Clause("ended_by_hand")
-            return Verdict("down", (clause,), Clause("resume", name))
+            return Verdict("down", (clause,), Clause("resume", for_pipeline))
         if job.kind == "not_started":
             return Verdict("wait", (Clause("not_started", {"state": job.state}),))
-        reason = {"reason": shorten_reason(job.reason, place_is_told=where is not None)}
-        clause = Clause("stopped_at", {"where": where, **reason}) if where else Clause("stopped", reason)
-        return Verdict("down", (clause,), Clause("mend" if job.kind == "restarts" else "resume", name))
+        values = {"reason": shorten_reason(job.reason, place_is_told=where is not None)}
+        clause = Clause("stopped_at", {"where": where, **values}) if where else Clause("stopped", values)
+        return Verdict(
+            "down", (clause,), Clause("mend" if job.kind == "restarts" else "resume", for_pipeline)
+        )
     if facts.progress:
         return Verdict("wait", (Clause("recovering", {"progress": facts.progress}),))
     return None
@@ -261,12 +262,12 @@ def _judge_waiting(facts: Facts) -> Verdict | None:
         return Verdict("wait", (*restarted, Clause("first", {"count": f"{facts.records:,}"})))
     if not is_behind(facts):
         return None
-    count = {"count": f"{facts.unanswered:,}"}
+    waiting = {"count": f"{facts.unanswered:,}"}
     if facts.rate == 0 and (facts.quiet_s or 0) > _STALLED_S:
         time = describe_duration(facts.quiet_s or 0)
-        return Verdict("down", (*restarted, Clause("stalled", {**count, "time": time})))
+        return Verdict("down", (*restarted, Clause("stalled", {**waiting, "time": time})))
     trend = _describe_trend(facts)
-    return Verdict("wait", (*restarted, Clause("behind", count), *trend, *_describe_flow(facts)))
+    return Verdict("wait", (*restarted, Clause("behind", waiting), *trend, *_describe_flow(facts)))
 
 
 def _describe_restart(facts: Facts) -> tuple[Clause, ...]:
@@ -287,8 +288,9 @@ def _describe_trend(facts: Facts) -> tuple[Clause, ...]:
     if facts.catching_up <= 0:
         return (Clause("falling_behind"),)
     left_s = (facts.unanswered or 0) / facts.catching_up
-    return (Clause("catching_up_in", {"time": describe_duration(left_s)}) if left_s > 5
-            else Clause("catching_up"),)  # fmt: skip
+    if left_s > 5:
+        return (Clause("catching_up_in", {"time": describe_duration(left_s)}),)
+    return (Clause("catching_up"),)
 
 
 def _describe_flow(facts: Facts) -> tuple[Clause, ...]:
@@ -320,18 +322,19 @@ def _find_remarks(facts: Facts) -> list[Clause]:
         value = format_score(score.figure, score.baseline_value, facts.unit)
         remarks.append(Clause("worse", {"baseline": Clause(score.baseline), "value": value}))
     if facts.set_aside is not None:
-        count, of, reason = facts.set_aside
-        if count > _SHARE_SET_ASIDE * of:
-            remarks.append(Clause("set_aside", {"count": f"{count:,}", "of": f"{of:,}", "reason": reason}))
+        letters, records, reason = facts.set_aside
+        if letters > _SHARE_SET_ASIDE * records:
+            values = {"count": f"{letters:,}", "of": f"{records:,}", "reason": reason}
+            remarks.append(Clause("set_aside", values))
     return remarks
 
 
 def describe_score(score: RecentScore, unit: str, step_unit: str) -> Clause:
     """Return a recent score as a clause, with its horizon and its unit."""
-    value = {"value": format_score(score.figure, score.value, unit)}
+    values = {"value": format_score(score.figure, score.value, unit)}
     if score.horizon is None:
-        return Clause(score.figure, value)
-    return Clause("rmse_ahead", {**value, "ahead": f"{score.horizon} {step_unit}".strip()})
+        return Clause(score.figure, values)
+    return Clause("rmse_ahead", {**values, "ahead": f"{score.horizon} {step_unit}".strip()})
 
 
 def format_score(figure: str, value: float, unit: str) -> str:

@@ -147,7 +147,7 @@ def _read_committed(
     broker: Broker, pipeline: Pipeline, lineage: Lineage, last: int | None, partition: int
 ) -> list[Entry]:
     """Return a partition's answers, the newest `last` of them or all, in order."""
-    order = LineageRegister(broker, pipeline).order()
+    order = LineageRegister(broker, pipeline).number_lineages()
     with broker.consumer() as client:
         part = Part(client, pipeline.prediction_topic, partition)
         if last is not None:
