@@ -13,7 +13,7 @@ from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.learning.merging import merge_models
 from streamlearn.pipelines import pm25
 from streamlearn.pipelines.digits import pipeline
-from streamlearn.storage import snapshot
+from streamlearn.storage import bundle, snapshot
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import VersionInfo
 
@@ -112,11 +112,34 @@ def test_versions_are_listed_and_have_learned_by_partition(client: FlaskClient) 
         assert (told["learned"], told["version"]) == (learned, "120.300.-.60" if learned else None)
 
 
-def test_what_is_made_of_several_is_neither_pinned_nor_downloaded(client: FlaskClient) -> None:
-    for method, path in (("post", "pin"), ("get", "file")):
-        answer = getattr(client, method)(f"/v2/models/digits/versions/120.300.-.60/{path}")
-        assert answer.status_code == 400
-        assert "made of those of several partitions" in answer.get_json()["error"]
+def test_what_is_made_of_several_is_pinned_as_it_is(client: FlaskClient, store: Store) -> None:
+    before = probabilities(infer(client))
+    pinned = client.post("/v2/models/digits/versions/120.300.-.60/pin").get_json()
+    assert (pinned["version"], pinned["pinned"]) == ("120.300.-.60", True)
+    write(store, 1, 400)
+    write(store, 2, 50)
+    for told in (cache(client), ModelCache(store, pipeline, 60)):
+        told.refresh()
+        assert (told.current().head.name, told.current().head.pinned) == ("120.300.-.60", True)
+        told.stop()
+    assert probabilities(infer(client)) == before
+    listed = client.get("/v2/models/digits/versions").get_json()["versions"]
+    assert [(v["partition"], v["version"]) for v in listed if v["pinned"]] == [(0, 120), (1, 300), (3, 60)]
+    assert [v["version"] for v in listed if not v["served"]] == [400, 50]
+    assert client.delete("/v2/models/digits/pin").get_json()["version"] == "120.400.50.60"
+    assert probabilities(infer(client)) != before
+
+
+def test_a_pin_of_several_partitions_needs_all_of_them(client: FlaskClient) -> None:
+    assert client.post("/v2/models/digits/versions/120.300.-.61/pin").status_code == 404
+    assert not cache(client).current().head.pinned
+
+
+def test_what_is_made_of_several_is_downloaded_in_one_file(client: FlaskClient) -> None:
+    path = "/v2/models/digits/versions/120.300.-.60/file"
+    snapshots = bundle.unpack(client.get(path).data)
+    versions = [part and snapshot.loads(part, pipeline, "aaaa").version for part in snapshots]
+    assert versions == [120, 300, None, 60]
 
 
 def test_a_model_stays_while_redis_is_emptied_and_a_new_lineage_begins(

@@ -2,8 +2,10 @@
 
 import uuid
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from helpers import inputs
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.structs import TopicPartition
 from reading import commit_offset, create_topic
@@ -14,10 +16,15 @@ from streamlearn.broker.broker import Broker
 from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister, group_id
 from streamlearn.broker.topics import LINEAGES
-from streamlearn.errors import LineageError
+from streamlearn.errors import LineageError, SnapshotRefused, UnknownVersion
+from streamlearn.learning.learner import predict_then_learn
+from streamlearn.operations import model_versions
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
+from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
+from streamlearn.storage.versions import VersionInfo
 from streamlearn.stream.ports import Input
 
 THREE = range(3)
@@ -146,3 +153,43 @@ def test_each_partition_has_a_stream_and_a_journal(broker: Settings, pipeline: P
         last = kafka_journal.last_answered(client, pipeline, lineage.id, partition)
         assert last == partition
     client.close()
+
+
+def test_a_version_of_several_partitions_is_pinned_exported_and_imported(
+    broker: Settings, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    lineage = LineageRegister(Broker(broker), pipeline).claim()
+    with Store.of(broker) as store:
+        admission = store.admit(pipeline.name, lineage.id, lineage.epoch)
+        for partition, count in ((0, 40), (2, 20)):
+            learner = pipeline.new_learner()
+            rows = inputs(count, seed=partition)
+            predict_then_learn(learner, [pipeline.codec.decode(row.value or b"") for row in rows], count)
+            data = snapshot.dumps(learner, pipeline, lineage.id, broker.checkpoint_key)
+            info = VersionInfo(snapshot.digest(data), learner.score.samples, {}, 0)
+            admission.take_partition(partition, alone=False).save(count, data, info)
+
+        def list_served() -> list[tuple[int, int, bool]]:
+            kept = model_versions.list_versions(broker, pipeline)
+            return [
+                (version.partition, version.version, version.pinned) for version in kept if version.served
+            ]
+
+        assert list_served() == [(0, 40, False), (2, 20, False)]
+        with pytest.raises(UnknownVersion, match=r"version 40\.-\.21 of"):
+            list(model_versions.pin_version(broker, pipeline, "40.-.21"))
+        file = tmp_path / "digits.slsnap"
+        (line,) = model_versions.export_version(broker, pipeline, "40.-.20", file)
+        (message,) = model_versions.pin_version(broker, pipeline, "40.-.20")
+        assert message.startswith("version 40.-.20 of")
+        served, _ = store.served(pipeline.name) or (None, None)
+        assert served is not None
+        assert (served.name, served.version, served.pinned) == ("40.-.20", 60, True)
+        assert line.endswith(f"digest {served.digest}")
+        assert list_served() == [(0, 40, True), (2, 20, True)]
+        list(model_versions.unpin_version(broker, pipeline))
+        list(model_versions.import_version(broker, pipeline, file))
+        assert list_served() == [(0, 40, True), (2, 20, True)]
+        file.write_bytes(file.read_bytes()[:-1])
+        with pytest.raises(SnapshotRefused):
+            list(model_versions.import_version(broker, pipeline, file))

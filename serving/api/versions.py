@@ -100,14 +100,14 @@ def _list_versions(cache: ModelCache) -> list[Version]:
     if head.parts:
         return [
             Version(
-                head.lineage,
+                cache.lineage,
                 version,
                 info.time_s,
                 info.samples,
                 info.score,
                 info.digest,
-                served=version == part,
-                pinned=False,
+                served=(is_served := (cache.lineage, version) == (head.lineage, part)),
+                pinned=head.pinned and is_served,
                 partition=partition,
             )
             for partition, part in enumerate(head.parts)
@@ -140,7 +140,7 @@ def pin(name: str, version: str) -> Response:
     if not served.head.pinned:
         _store().pin(name, served.head, _read_snapshot(name, served.head))
         find_cache(name).refresh()
-    return json_response(Pinned(name, served.head.lineage, served.head.version, True))
+    return json_response(Pinned(name, served.head.lineage, served.head.label, True))
 
 
 @blueprint.delete("/pin")
@@ -166,24 +166,20 @@ def download(name: str, version: str) -> Response:
 
 
 def _read_snapshot(name: str, head: Head) -> bytes:
-    """Return a version's bytes; a pinned one's from its copy.
+    """Return a version's bytes; a pinned one's from its copy, those of several partitions as a bundle.
 
     Raises
     ------
-    BadRequest
-        It was made of several, and is no snapshot.
     UnknownVersion
         It is not kept.
     """
-    if head.parts:
-        raise BadRequest(
-            f"version {head.name} of {name} is made of those of several partitions, and is no snapshot:"
-            " it can be asked by its name, but neither pinned nor downloaded"
-        )
     store = _store()
-    data = store.pinned_snapshot(name) if head.pinned else store.snapshot(name, head.lineage, head.version)
+    if head.pinned:
+        data = store.pinned_snapshot(name)
+    else:
+        data = store.named_snapshot(name, head.lineage, head.parts or (head.version,))
     if data is None:
-        raise UnknownVersion(f"version {head.version} of {name} is not kept")
+        raise UnknownVersion(f"version {head.name} of {name} is not kept")
     return data
 
 

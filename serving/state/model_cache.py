@@ -10,9 +10,7 @@ Where the topic has several partitions, one model is made of the newest version 
 kind of learning says. Its version names those that it is made of, so it can be made again.
 """
 
-import hashlib
 import logging
-import re
 import threading
 import time
 from collections import OrderedDict
@@ -24,9 +22,9 @@ from streamlearn.errors import NoModel, SnapshotRefused, StoreUnavailable, Unkno
 from streamlearn.learning.by_key import LearnersByKey
 from streamlearn.learning.learner import Learner
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.storage import snapshot
+from streamlearn.storage import bundle, snapshot
 from streamlearn.storage.store import Store
-from streamlearn.storage.versions import Head, VersionInfo
+from streamlearn.storage.versions import Head, VersionInfo, merge_heads, parse_name
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +36,6 @@ _LEAST_PAUSE_S = 0.1
 
 _PAUSES_A_LOAD = 4
 """Loading takes at most this share of the time, one in so many."""
-
-_NUMBER = re.compile(r"[0-9]{1,18}")
 
 _MAX_OTHERS = 8
 """How many versions beside the served one stay in memory."""
@@ -110,7 +106,7 @@ class ModelCache:
         served = self.current()
         if served.head.name == name:
             return served
-        versions = _parse_name(name)
+        versions = parse_name(name)
         if versions is None:
             raise UnknownVersion(f"{name[:40]!r} is not a version of {self.pipeline.name}")
         parts = {
@@ -145,15 +141,7 @@ class ModelCache:
 
     def _merge(self, parts: Mapping[int, Served], count: int) -> Served:
         """Return the one model that is made of those of some of `count` partitions."""
-        heads = [part.head for part in parts.values()]
-        head = Head(
-            heads[0].lineage,
-            sum(head.version for head in heads),
-            hashlib.sha256("".join(head.digest for head in heads).encode()).hexdigest(),
-            sum(head.samples for head in heads),
-            max(head.time_s for head in heads),
-            parts=tuple(parts[k].head.version if k in parts else None for k in range(count)),
-        )
+        head = merge_heads({k: part.head for k, part in parts.items()}, count)
         learning, learners = self.pipeline.learning, {k: part.learner for k, part in parts.items()}
         if learning.merges_by_key:
             return Served(head, self._ask_by_key(learners, count))
@@ -290,9 +278,24 @@ class ModelCache:
         return True
 
     def _load(self, head: Head, data: bytes) -> None:
+        if bundle.is_bundle(data):
+            self._load_bundle(head, data)
+            return
         learner = snapshot.loads(data, self.pipeline, head.lineage, self._key)
         if learner.trained:
             self._swap(Served(head, learner))
+
+    def _load_bundle(self, head: Head, data: bytes) -> None:
+        """Serve what the pinned snapshots of several partitions make together."""
+        snapshots = bundle.unpack(data)
+        parts = {}
+        for partition, part in enumerate(snapshots):
+            if part is not None:
+                learner = snapshot.loads(part, self.pipeline, head.lineage, self._key)
+                version, samples = learner.version, learner.score.samples
+                part_head = Head(head.lineage, version, snapshot.digest(part), samples, head.time_s)
+                parts[partition] = Served(part_head, learner)
+        self._swap(Served(head, self._merge(parts, len(snapshots)).learner))
 
     def _update_pin(self, head: Head) -> None:
         """Note whether the version in memory has been pinned or unpinned since."""
@@ -346,18 +349,6 @@ class ModelCache:
                 self._store.wait_for_head(self.pipeline.name, self._poll_s)
             except StoreUnavailable:
                 self._stopped.wait(self._poll_s)
-
-
-def _parse_name(name: str) -> list[int | None] | None:
-    """Return the versions that a name is made of, at least one; None if it is no name of a version.
-
-    >>> _parse_name("41"), _parse_name("120.-.95"), _parse_name("-.-"), _parse_name("1.x")
-    ([41], [120, None, 95], None, None)
-    """
-    words = name.split(".")
-    if not all(_NUMBER.fullmatch(word) or word == "-" for word in words) or {*words} == {"-"}:
-        return None
-    return [None if word == "-" else int(word) for word in words]
 
 
 def _make_head(lineage: str, version: int, info: VersionInfo) -> Head:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
+from streamlearn.storage.versions import parse_name
 
 _wait = click.option(
     "--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait for the job to do it."
@@ -32,7 +34,18 @@ class _Version(click.ParamType[int]):
         return "say which: `streamlearn models PIPELINE list` names those that are kept"
 
 
+class _VersionName(_Version):
+    """A version's number as text, or the name of one that is made of several partitions."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, or refuse the text."""
+        if parse_name(value) is None:
+            self.fail(f"{value!r} is not a version: a number, or a name such as 120.-.95", param, ctx)
+        return value
+
+
 _version = click.argument("version", type=_Version())
+_version_name = click.argument("version", type=_VersionName())
 
 
 @click.group(invoke_without_command=True, no_args_is_help=True, subcommand_metavar="COMMAND [ARGS]...")
@@ -90,10 +103,12 @@ def list_command(pipeline: str, as_json: bool) -> None:
 
 
 @models.command()
-@_version
+@_version_name
 @click.pass_obj
-def pin(pipeline: str, version: int) -> None:
+def pin(pipeline: str, version: str) -> None:
     """Serve VERSION until you unpin it, whatever is learned meanwhile.
+
+    Where the topic has several partitions, VERSION names one of each, as the server does: 120.300.-.60.
 
     Example: streamlearn models digits pin 1200
     """
@@ -134,7 +149,7 @@ def rollback(pipeline: str, version: int, partition: int | None, wait_s: float) 
 
 
 @models.command()
-@_version
+@_version_name
 @click.option(
     "-o",
     "--output",
@@ -142,7 +157,7 @@ def rollback(pipeline: str, version: int, partition: int | None, wait_s: float) 
     help="The file to write.  [default: PIPELINE-VERSION.slsnap]",
 )
 @click.pass_obj
-def export(pipeline: str, version: int, output: Path | None) -> None:
+def export(pipeline: str, version: str, output: Path | None) -> None:
     """Write VERSION into a file.
 
     Example: streamlearn models digits export 1200 -o digits.slsnap

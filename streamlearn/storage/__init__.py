@@ -3,6 +3,7 @@
 snapshot.py        learner ⇄ bytes, signed, without pickle
 archive.py         the state in them: the same bytes in any process
 direct_archive.py  the same, many times faster, for most states
+bundle.py          the snapshots of several partitions in one piece
 versions.py        what describes a version
 keys.py            the names of the keys in Redis
 redis_client.py    the connection to Redis, in our own errors

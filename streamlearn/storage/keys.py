@@ -18,8 +18,8 @@ besides, `streamlearn:{pipeline}:p{k}:fence`, also partition 0 (see `writer.py`)
 PREFIX = "streamlearn:"
 """Every key of ours begins so."""
 
-HEAD_FIELDS = ("lineage", "version", "digest", "samples", "time")
-"""The fields of a head; a pin has them, too."""
+HEAD_FIELDS = ("lineage", "version", "digest", "samples", "time", "parts")
+"""The fields of a head; a pin has them, too. `parts` names what is made of several partitions."""
 
 
 class Keys:

@@ -6,15 +6,17 @@ unpinned.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Self
 
 import msgspec
 
 from streamlearn.errors import Fenced
 from streamlearn.settings import Settings
+from streamlearn.storage import bundle
 from streamlearn.storage.keys import HEAD_FIELDS, PREFIX, Keys
 from streamlearn.storage.redis_client import FAILURES, connect, map_exceptions
-from streamlearn.storage.versions import Head, Restore, VersionInfo
+from streamlearn.storage.versions import Head, Restore, VersionInfo, parse_name
 from streamlearn.storage.writer import EPOCH_BITS, Writer
 
 _ADMIT = """
@@ -33,12 +35,12 @@ end
 local head, pinned = of(KEYS[1]), 1
 if not head[1] then head, pinned = of(KEYS[2]), 0 end
 if not head[1] then return false end
-head[6] = pinned
+head[{len(HEAD_FIELDS) + 1}] = pinned
 if head[1] == ARGV[1] and head[3] == ARGV[2] then return head end
 if pinned == 1 then
-  head[7] = redis.call('HGET', KEYS[1], 'data')
+  head[{len(HEAD_FIELDS) + 2}] = redis.call('HGET', KEYS[1], 'data')
 else
-  head[7] = redis.call('GET', KEYS[3] .. head[1] .. ':' .. head[2])
+  head[{len(HEAD_FIELDS) + 2}] = redis.call('GET', KEYS[3] .. head[1] .. ':' .. head[2])
 end
 return head
 """
@@ -109,8 +111,9 @@ class Store:
             )
         if not reply:
             return None
-        *fields, pinned = reply[:6]
-        return _read_head(fields, pinned=bool(pinned)), reply[6] if len(reply) > 6 else None
+        count = len(HEAD_FIELDS)
+        head = _read_head(reply[:count], pinned=bool(reply[count]))
+        return head, reply[count + 1] if len(reply) > count + 1 else None
 
     def partitions(self, pipeline: str) -> list[int]:
         """Return the partitions other than 0 that there are to learn, ascending."""
@@ -137,7 +140,8 @@ class Store:
     def pin(self, pipeline: str, head: Head, data: bytes) -> None:
         """Serve this version, whatever is learned meanwhile."""
         keys = Keys(pipeline)
-        values = (head.lineage, head.version, head.digest, head.samples, head.time_s)
+        parts = head.name if head.parts else ""
+        values = (head.lineage, head.version, head.digest, head.samples, head.time_s, parts)
         fields = {**dict(zip(HEAD_FIELDS, values, strict=True)), "data": data}
         with map_exceptions(), self._redis.pipeline(transaction=True) as transaction:
             transaction.delete(keys.pin)
@@ -194,6 +198,16 @@ class Store:
             data: bytes | None = self._redis.get(Keys(pipeline, partition).snapshot(lineage, version))
             return data
 
+    def named_snapshot(self, pipeline: str, lineage: str, versions: Sequence[int | None]) -> bytes | None:
+        """Return the bytes of a version, those of several partitions as a bundle; None if any is not kept."""
+        parts = [
+            None if version is None else self.snapshot(pipeline, lineage, version, partition)
+            for partition, version in enumerate(versions)
+        ]
+        if any(part is None and version is not None for part, version in zip(parts, versions, strict=True)):
+            return None
+        return parts[0] if len(parts) == 1 else bundle.pack(parts)
+
     def restores(self, pipeline: str, partition: int = 0) -> list[Restore]:
         """Return what every start of a partition's worker found, the newest last."""
         with map_exceptions():
@@ -232,7 +246,8 @@ def _escape(name: str) -> str:
     return re.sub(r"[*?\[\]\\]", r"\\\g<0>", name)
 
 
-def _read_head(fields: list[bytes], *, pinned: bool = False) -> Head:
+def _read_head(fields: list[bytes | None], *, pinned: bool = False) -> Head:
     """Read what stands in the hash of a head or a pin."""
-    lineage, version, digest, samples, time_s = fields
-    return Head(lineage.decode(), int(version), digest.decode(), int(samples), int(time_s), pinned=pinned)
+    lineage, version, digest, samples, time_s, parts = ((field or b"").decode() for field in fields)
+    versions = tuple(parse_name(parts) or ()) if parts else ()
+    return Head(lineage, int(version), digest, int(samples), int(time_s), pinned, versions)

@@ -1,8 +1,13 @@
 """Model versions described: which is served, what is known of each, what a worker found as it started."""
 
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Restore(msgspec.Struct):
@@ -70,3 +75,32 @@ class VersionInfo(msgspec.Struct):
     """When it was written, in seconds since 1970, by Redis' clock."""
     failed_in_a_row: int = 0
     """On how many records before it, in a row, the pipeline's own code has failed."""
+
+
+def parse_name(name: str) -> list[int | None] | None:
+    """Return the versions that a name is made of, at least one; None if it is no name of a version.
+
+    >>> parse_name("41"), parse_name("120.-.95"), parse_name("-.-"), parse_name("1.x")
+    ([41], [120, None, 95], None, None)
+    """
+    words = name.split(".")
+    if not all(_NUMBER.fullmatch(word) or word == "-" for word in words) or {*words} == {"-"}:
+        return None
+    return [None if word == "-" else int(word) for word in words]
+
+
+def merge_heads(heads: Mapping[int, Head], count: int) -> Head:
+    """Describe the one model that is made of the versions of some of `count` partitions."""
+    return Head(
+        next(iter(heads.values())).lineage,
+        sum(head.version for head in heads.values()),
+        merge_digests([head.digest for head in heads.values()]),
+        sum(head.samples for head in heads.values()),
+        max(head.time_s for head in heads.values()),
+        parts=tuple(heads[k].version if k in heads else None for k in range(count)),
+    )
+
+
+def merge_digests(digests: Sequence[str]) -> str:
+    """Return the digest of what is made of several versions, by theirs."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
