@@ -40,7 +40,8 @@ def end_lineage(settings: Settings, pipeline: Pipeline, *, force: bool, echo: Ca
             ensure_topics(broker, pipeline)
             lineage = LineageRegister(broker, pipeline).end()
         echo(f"lineage {lineage.id} ended" if lineage else f"{pipeline.name} has no open lineage")
-        echo(f"{Store.of(settings).clear(pipeline.name)} keys deleted")
+        with Store.of(settings) as store:
+            echo(f"{store.clear(pipeline.name)} keys deleted")
 
 
 def cancel_live_job(settings: Settings, pipeline: Pipeline, *, force: bool) -> bool:

@@ -144,8 +144,8 @@ def list_urls(settings: Settings) -> list[tuple[str, str]]:
 def _report_troubles(settings: Settings, pipeline: Pipeline) -> Iterator[PartStatus]:
     """Yield what keeps a pipeline from learning; what cannot be asked is reported as not answering."""
     name = f"{pipeline.name}: learn"
-    with suppress(StreamlearnError):
-        if progress := Store.of(settings).recovery_progress(pipeline.name):
+    with suppress(StreamlearnError), Store.of(settings) as store:
+        if progress := store.recovery_progress(pipeline.name):
             yield PartStatus(name, "waits", progress)
     with suppress(StreamlearnError):
         if trouble := describe_trouble(settings, pipeline.name):

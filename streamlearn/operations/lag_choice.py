@@ -11,6 +11,7 @@ from streamlearn.lags.lag_sets import LagSet
 from streamlearn.learning.learner import Learner, SeriesSpec
 from streamlearn.learning.metrics import Score
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.stream.control import Lags
 
 LagsBySeries = dict[str, list[int]]
 
@@ -90,7 +91,7 @@ def evaluate_with_lags(
         return evaluate(pipeline, passes=passes, skip=skip)
 
     def use_lags(learner: Learner) -> None:
-        learner.change_setting("lags", parse_choice(pipeline, lags, lambda: learner))
+        learner.change_setting(Lags.setting, parse_choice(pipeline, lags, lambda: learner))
 
     if lags != "chosen":
         return evaluate(pipeline, passes=passes, skip=skip, at_start=use_lags)

@@ -81,7 +81,9 @@ def pin_version(settings: Settings, pipeline: Pipeline, version: str) -> Iterato
 
 def unpin_version(settings: Settings, pipeline: Pipeline) -> Iterator[str]:
     """Serve the newest version again; yield lines about what was done."""
-    if Store.of(settings).unpin(pipeline.name):
+    with Store.of(settings) as store:
+        was_pinned = store.unpin(pipeline.name)
+    if was_pinned:
         yield f"the newest version of {pipeline.name} is served again"
     else:
         yield f"no version of {pipeline.name} was pinned"

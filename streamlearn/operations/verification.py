@@ -37,7 +37,7 @@ def verify_lineage(
     """Verify each partition of the newest lineage, one after the other; return a report of each.
 
     `last` counts records of each partition. `report_progress` is called with the partition, the offset
-    reached and the one to reach.
+    reached and the last offset.
 
     Raises
     ------
@@ -83,14 +83,11 @@ def require_lineage(broker: Broker, pipeline: Pipeline) -> Lineage:
 
 def collect(broker: Broker, pipeline: Pipeline, lineage: Lineage, partition: int) -> Subject:
     """Return what of one partition is compared."""
-    store = Store.of(broker.settings)
     snapshots = {}
-    try:
+    with Store.of(broker.settings) as store:
         for version in store.versions(pipeline.name, lineage.id, partition):
             if (data := store.snapshot(pipeline.name, lineage.id, version, partition)) is not None:
                 snapshots[version] = data
-    finally:
-        store.close()
     return Subject(lineage.in_partition(partition), snapshots, KafkaStream(broker, pipeline, partition))
 
 
