@@ -29,13 +29,14 @@ class PartitionMetrics:
 
     def __init__(self, group: Any, pipeline: Pipeline, partitions: Partitions, lineage: Lineage) -> None:
         self._group = group.add_group("online_ml")
-        # The score of a lineage that began with an earlier pipeline has that one's figures.
+        # A lineage that began with an earlier pipeline keeps that pipeline's score.
         self._pipeline = pipeline.with_parameters(lineage.parameters)
         self._partitions = partitions
         self._metrics: dict[int, LearningMetrics] = {}
         self._has_several = len(lineage.partitions) > 1
         if not self._has_several:
-            # All are there from the start; those of one of several show when its first record comes.
+            # The only partition's metrics exist from the start; with several, each appears with its first
+            # record.
             self._metrics[0] = LearningMetrics(self._group, self._pipeline, partitions.worker(0))
 
     def observe(self) -> None:

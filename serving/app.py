@@ -84,7 +84,7 @@ def create_worker_app() -> Flask:
 
 
 class _Application(Flask):
-    """Flask without coroutines: it would look in each request whether one of a dozen functions is one."""
+    """Flask without coroutine support: it would otherwise check about a dozen functions in each request."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is."""

@@ -2,7 +2,7 @@
 
 {"error": "the drawing is empty", "code": "bad_drawing", "field": "imgStr"}
 
-Only a browser that looks for a page which is not there is shown one that says so.
+Only a browser that asks for a missing page gets an HTML error page.
 """
 
 from functools import partial

@@ -36,7 +36,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(ge=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Seconds = NonNegative
 Address = Annotated[str, Meta(pattern=r"^[^:/\s]+:\d+$")]
 
 
@@ -88,8 +89,8 @@ class Settings:
     )
     set_aside_in_a_row: Count = _option(
         100,
-        "on so many records in a row a pipeline's own code may fail, each kept as a dead letter; one more"
-        " stops the job",
+        "most records in a row on which a pipeline's own code may fail, each kept as a dead letter; the next"
+        " failure stops the job",
     )
     lost_input: Literal["stop", "continue"] = _option(
         "stop",
@@ -173,7 +174,9 @@ class Settings:
     stations_csv: str = _option(
         "", "the folder of the files that the pipeline `stations` replays, or one file; none is downloaded"
     )
-    replay_rate: Seconds = _option(10.0, "records a second of `streamlearn replay`; 0: as fast as possible")
+    replay_rate: NonNegative = _option(
+        10.0, "records a second of `streamlearn replay`; 0: as fast as possible"
+    )
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":

@@ -66,7 +66,7 @@ def compute_angles(t: int) -> np.ndarray:
 
 
 def scale_weather(record: dict[str, Any]) -> list[float]:
-    """Return the hour's weather in numbers of about one."""
+    """Return the hour's weather, scaled to about ±1."""
     numbers = [record["dew"] / 10, record["temp"] / 10, (record["press"] - 1016) / 10]
     numbers += [np.log1p(record["wnd_spd"]) / 3, np.log1p(record["snow"]), np.log1p(record["rain"])]
     return [*numbers, *(float(record["wnd_dir"] == wind) for wind in WINDS)]

@@ -148,7 +148,7 @@ def own_wind(record: dict[str, Any], before: dict[str, Any]) -> float:
 
 
 def scale_weather(record: dict[str, Any]) -> list[float]:
-    """Return the hour's weather in numbers of about one."""
+    """Return the hour's weather, scaled to about ±1."""
     numbers = [record["dew"] / 10, record["temp"] / 10, (record["press"] - 1016) / 10]
     numbers += [math.log1p(record["wnd_spd"]) / 3, math.log1p(record["snow"]), math.log1p(record["rain"])]
     return [*numbers, *(float(record["wnd_dir"] == wind) for wind in WINDS)]

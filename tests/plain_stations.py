@@ -58,6 +58,6 @@ def make_features(hours: dict[int, dict[str, Any]], t: int) -> tuple[np.ndarray,
 
 
 def scale(record: dict[str, Any], name: str) -> float:
-    """Return a column's value in numbers of about one; NaN where it is missing."""
+    """Return a column's value, scaled to about ±1; NaN where it is missing."""
     typical, spread = SCALES[name]
     return math.nan if record[name] is None else (record[name] - typical) / spread

@@ -181,7 +181,7 @@ def spoil(row: int, column: int, value: str) -> list[list[str]]:
         (NOISE, ["--max-lag", "31"], "a lag of 31 is too large for 60 steps: at most 30"),
         (NOISE, ["--figure", "f.jpg"], "f.jpg: a figure is a .png, .svg, .pdf file, or a folder"),
         (NOISE, ["--x", "ts", "--figure", "f.png"], "name a folder"),
-        ([], [], "there is not one row of data"),
+        ([], [], "there are no rows of data"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(

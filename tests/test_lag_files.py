@@ -302,7 +302,7 @@ def test_a_table_is_read_however_it_is_stored(tmp_path: Path, text: str | bytes)
             join_lines((f'{t},"x\ny"' for t in ISO), "time,n,a,b") + "1,2\n",
             "line 122 of .* has 2 fields and the header 4",
         ),
-        ("time,a,b\n", "there is not one row of data"),
+        ("time,a,b\n", "there are no rows of data"),
         ("\n \n", "is empty"),
         (
             join_lines(ISO, "time,é,b").encode("latin-1"),

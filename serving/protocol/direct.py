@@ -1,8 +1,8 @@
 """Answers plain inference requests without Flask, whose share of a small prediction is as large as its own.
 
-Only a request that nothing is wrong with is answered here: one of another kind, from a browser's page, or one
-that fails in whatever way goes on to Flask, as if nobody had looked at it. So every check, every error and
-every route stands in one place, and an answer has the same bytes on both ways; a test compares them.
+Only valid, plain requests are answered here; every other goes on to Flask unchanged. So every check, every
+error and every route stands in one place, and an answer has the same bytes on both ways; a test compares
+them.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""How the pipelines' jobs fare in Flink: asked in the background, for as long as somebody wants to know."""
+"""The state of the pipelines' jobs in Flink, polled in the background while somebody wants to know."""
 
 import threading
 import time

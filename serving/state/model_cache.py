@@ -32,10 +32,10 @@ _FIRST_REFRESH_S = 2.0
 """How long a server that starts waits for its first model before it answers that it has none."""
 
 _LEAST_PAUSE_S = 0.1
-"""No version is loaded sooner after the one before."""
+"""Least seconds between the starts of two loads."""
 
 _PAUSES_A_LOAD = 4
-"""Loading takes at most this share of the time, one in so many."""
+"""Loading takes at most a quarter of the time."""
 
 _MAX_OTHERS = 8
 """How many versions beside the served one stay in memory."""
@@ -140,7 +140,7 @@ class ModelCache:
         return loaded
 
     def _merge(self, parts: Mapping[int, Served], count: int) -> Served:
-        """Return the one model that is made of those of some of `count` partitions."""
+        """Merge the models of some of `count` partitions."""
         head = merge_heads({k: part.head for k, part in parts.items()}, count)
         learning, learners = self.pipeline.learning, {k: part.learner for k, part in parts.items()}
         if learning.merges_by_key:

@@ -119,7 +119,7 @@ class KafkaJournal:
 
     @property
     def ahead(self) -> bool:
-        """Whether later answers than the one that was last asked for are known."""
+        """Whether an answer after the last one taken is already known."""
         return any(part.waiting for part in self._parts)
 
     def take(self, offset: int, wait_s: float) -> Entry | None:

@@ -34,7 +34,7 @@ class Answering:
     predict
         What calls `learner.predict`; for those who look at what that call does.
     max_in_a_row
-        On how many records in a row the pipeline's code may fail; see `isolation.py`.
+        Most records in a row on which the pipeline's code may fail; see `isolation.py`.
     skipped
         Offsets of records that are set aside unread.
     whole_numbers

@@ -31,7 +31,8 @@ Attempt = Callable[[Learner, Sequence[Any]], list[Result]]
 """Predicts and learns records of one chunk, and moves the learner on; returns a result for each record."""
 
 _COPY_EVERY_ROWS = 2048
-"""So many records are learned again, at most, when one fails; a copy of a learner takes as long as some."""
+"""At most this many records are relearned after a failure; copying a learner costs about as much as learning
+a few."""
 
 _REASON_CHARS = 300
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
@@ -47,14 +48,14 @@ class Isolation:
     Parameters
     ----------
     max_in_a_row
-        On how many records in a row code may fail; None: any number, where the journal tells that it did.
+        Most failed records in a row; None: no limit, for passes that repeat a journal.
     """
 
     def __init__(self, pipeline: Pipeline, max_in_a_row: int | None = None) -> None:
         self._pipeline = pipeline
         self._max_in_a_row = max_in_a_row
         self.in_a_row = 0
-        """On how many records code has failed since the last one that went well."""
+        """Failed records since the last good one."""
         self._base: Learner | None = None
         self._since: list[Callable[[Learner], object]] = []
         self._rows_since = 0

@@ -101,7 +101,7 @@ class Recovery:
 
     @property
     def failed_in_a_row(self) -> int:
-        """On how many records in a row, the last that were learned again, the pipeline's code has failed."""
+        """How many of the last relearned records, in a row, the pipeline's code failed on."""
         return self._answering.isolation.in_a_row
 
     def restore_before(self, offset: int) -> Learner:

@@ -56,7 +56,7 @@ def verify(
     wait_s
         How long to wait for the answers that Flink has counted as committed, in seconds.
     report_progress
-        Called with the offset reached and the one to reach.
+        Called with the offset reached and the last offset.
 
     Raises
     ------
@@ -170,7 +170,10 @@ class _Pass:
             report.add_difference(row.offset, kind, _describe_difference(entry.output, expected))
 
     def _count_strays(self, journal: Journal, *, at_end: bool = False) -> None:
-        """Count answers that no record asked for; unless `at_end`, those ahead of the pass wait."""
+        """Report answers that belong to no record.
+
+        Those ahead of the pass are kept for later, or dropped if `at_end`.
+        """
         ahead = []
         for stray in journal.strays:
             if stray.offset >= self._report.end and not at_end:
@@ -296,7 +299,7 @@ def _pair_with_answers(
 ) -> Iterator[AnsweredRecord]:
     """Pair records with their answers, up to the last one that is committed.
 
-    Having waited once for nothing, it waits no more: then answers are missing, not late.
+    After one wait without an answer it stops waiting: later gaps are missing answers, not late ones.
     """
     settle_s = _SETTLE_S
     for row in rows:

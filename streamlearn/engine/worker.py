@@ -110,7 +110,8 @@ class Worker:
         Raises
         ------
         LineageError
-            At the first call: the model that should go on here cannot be had. Later: Kafka has lost records.
+            At the first call: the model that should go on here cannot be rebuilt. Later: Kafka has lost
+            records.
         PipelineFails
             The pipeline's own code fails on more records in a row than the settings allow.
         Fenced
@@ -135,7 +136,7 @@ class Worker:
         return outputs
 
     def admit(self) -> Writer:
-        """Become the one writer, once and for all: asking again could shut out whoever came since."""
+        """Register as the writer, once only: registering again could shut out a newer worker."""
         if self._writer is None:
             name, lineage = self._pipeline.name, self._lineage
             self._writer = self._retry(lambda: self._store.admit(name, lineage.id, lineage.epoch))
@@ -166,7 +167,7 @@ class Worker:
         return learner
 
     def _read_failures(self, recovery: Recovery, version: int) -> int:
-        """Return on how many records before a version, in a row, the pipeline's code has failed."""
+        """Return how many records in a row, just before a version, the pipeline's code failed on."""
         if recovery.relearned:
             return recovery.failed_in_a_row
         info = self._store.version_info(self._pipeline.name, self._lineage.id, version, self._partition)
@@ -187,7 +188,7 @@ class Worker:
         return self._retry(lambda: self._recovery().state_at(version))
 
     def _report_progress(self, progress: Progress, learner: Learner) -> None:
-        """Show how far learning again has come, and store what it has: it may itself be broken off."""
+        """Publish the progress of relearning and save a snapshot: relearning can itself be interrupted."""
         _log.warning("%s: %s", self._pipeline.name, progress)
         try:
             self._write(learner, head=False)

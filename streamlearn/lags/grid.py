@@ -107,7 +107,7 @@ def to_utc(time: datetime) -> datetime:
 
 
 def _drop_zones(times: Sequence[datetime]) -> list[datetime]:
-    """Return the times in UTC, but as they are on the wall where that is one hour: that of days or months."""
+    """Return the times in UTC; local times if all share one time of day (daily or monthly data)."""
     local = [time.replace(tzinfo=None) for time in times]
     return local if len({time.time() for time in local}) == 1 else [to_utc(time) for time in times]
 
@@ -162,7 +162,7 @@ def _make_monthly_grid(times: Sequence[datetime]) -> Grid:
 
 
 def _are_weekdays(times: Sequence[datetime]) -> bool:
-    """Tell whether daily times go over weekends, and none is on one."""
+    """Tell whether daily times span a weekend but never fall on it."""
     days = {time.weekday() for time in times}
     return days <= set(range(5)) and (max(times) - min(times)).days >= 7 and {0, 4} <= days
 

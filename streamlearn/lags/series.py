@@ -67,7 +67,7 @@ def arrange(
         There are no rows, or the times are repeated with other values, mixed or not on a grid.
     """
     if not where:
-        raise BadSeries("there is not one row of data")
+        raise BadSeries("there are no rows of data")
     if times is None:
         by_name = {series.name: series for series in columns}
         note = "no times: each row is one step, the first row the oldest"

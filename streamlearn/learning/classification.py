@@ -2,7 +2,8 @@
 
 scikit-learn's `predict` and `predict_proba` each check their input and compute the same scores anew: 300 µs
 for one row, of which the scores are 2. For the logistic `SGDClassifier` both are computed from the scores
-here, by the same operations in the same order. A derived class may predict otherwise, so it is asked itself.
+here, by the same operations in the same order. A derived class may predict otherwise, so its own methods
+are called.
 """
 
 from typing import Any

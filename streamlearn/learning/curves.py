@@ -32,8 +32,8 @@ class Series:
 def choose_key(keys: Iterable[Any]) -> Any:
     """Return the key that stands for a stream of several series, where only one can be shown.
 
-    Of those with at least half as many records as the one with most it is the first as text: the same one as
-    records come.
+    Among keys with at least half as many records as the most frequent, the first in text order, so that the
+    choice stays stable as records come.
 
     >>> choose_key(["b", "c", "b", "c", "c", "a"])
     'b'
@@ -48,7 +48,7 @@ def collect_series(
     horizons: Sequence[int],
     step: Callable[[Any], int],
     value: str,
-    longest_gap: int,
+    window_length: int,
 ) -> Series | None:
     """Return the newest run of answers in which time runs forward; steps left out in it are missing.
 
@@ -62,13 +62,13 @@ def collect_series(
         A record → the number of its step. It gets the answer's own fields.
     value
         The field that is forecast.
-    longest_gap
-        A jump by more steps than this begins another run.
+    window_length
+        Steps in the window that a forecast is made from; a jump by more begins another run.
     """
     rows = [(step(SimpleNamespace(**answer)), answer) for answer in answers]
     begin = 0
     for number in range(1, len(rows)):
-        if not 0 < rows[number][0] - rows[number - 1][0] <= longest_gap:
+        if not 0 < rows[number][0] - rows[number - 1][0] <= window_length:
             begin = number
     if not rows:
         return None

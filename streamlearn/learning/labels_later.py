@@ -86,7 +86,7 @@ class WaitingRecords:
     Attributes
     ----------
     let_go
-        How many were let go since the lineage began.
+        How many were evicted since the lineage began.
     """
 
     def __init__(self, most: int, waiting: dict[Any, Waiting] | None = None, let_go: int = 0) -> None:

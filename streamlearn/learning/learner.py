@@ -119,7 +119,7 @@ class Learning(ABC):
 
     It is immutable, makes learners, and declares what the rest of the program may do with them. What a kind
     does not have stays as it is here: None, or empty. Pages, server, reports and checks ask for these
-    attributes only, never for the class, so a kind of your own is treated like those that come along.
+    attributes only, never for the class, so a kind of your own is treated like those built in.
     """
 
     kind: ClassVar[str]

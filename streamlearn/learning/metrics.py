@@ -174,7 +174,7 @@ class Errors(_NumericScore):
 
 
 class RangedErrors(Errors):
-    """The same for forecasts that have ranges: how many held the truth, and how good they are.
+    """Errors of forecasts that have ranges: also how many ranges held the truth, and how good they are.
 
     >>> score = RangedErrors()
     >>> score.add_ranges([True, False], 2.5)
@@ -203,7 +203,7 @@ class RangedErrors(Errors):
         return self.inside[number] / self.ranged if self.ranged else None
 
     def summary(self) -> dict[str, float | None]:
-        """Return also the interval score, in the label's unit."""
+        """Return the figures of the errors and the interval score, in the label's unit."""
         return {**Errors.summary(self), "interval_score": self.interval_score}
 
 
@@ -227,7 +227,7 @@ class HorizonErrors(_NumericScore):
         return self._prefix_by_horizon(lambda errors: errors.summary())
 
     def gauges(self) -> dict[str, int]:
-        """Return the same in thousandths of the unit."""
+        """Return each horizon's figures in thousandths of the unit."""
         return self._prefix_by_horizon(lambda errors: errors.gauges())
 
     def counts(self) -> dict[str, int]:
@@ -243,7 +243,7 @@ class HorizonErrors(_NumericScore):
 
 
 class RangedHorizonErrors(HorizonErrors):
-    """The same for forecasts that have ranges."""
+    """Sum errors for each horizon of forecasts that have ranges."""
 
     horizons: dict[str, RangedErrors]  # type: ignore[assignment]
 

@@ -38,7 +38,7 @@ class OpenClasses:
         return tuple(self._slot_of)
 
     def rejection_reason(self, label: Any) -> str | None:
-        """Return why a label can be none of the classes, now or as the next one."""
+        """Return why a label is neither a known class nor allowed as a new one."""
         try:
             if label in self._slot_of:
                 return None

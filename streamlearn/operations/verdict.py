@@ -68,8 +68,10 @@ BASELINES = ("the commonest label", "the last value", "persistence")
 """What a score may stand beside; texts of their own."""
 
 _SLACK_S = 3.0
+"""What comes in so many seconds waits for the next checkpoint: that is not behind."""
+
 _SLACK = 10
-"""So many records, or what comes in so many seconds, wait for the next checkpoint: that is not behind."""
+"""Nor are so many records."""
 
 _SHARE_SET_ASIDE = 0.05
 _STALLED_S = 15.0

@@ -32,7 +32,7 @@ class Announcement(msgspec.Struct, frozen=True):
 
 
 def announce(settings: Settings, pipeline: Pipeline) -> None:
-    """Tell the stack's server of a pipeline; of one that is installed it knows by itself."""
+    """Tell the stack's server of a pipeline; it already knows those that are installed."""
     files = find_user_code(pipeline)
     if not files:
         return

@@ -19,7 +19,7 @@ from streamlearn.settings import Settings
 GROUP = "streamlearn.pipelines"
 
 ONLY_BY_NAME = ("pm25_gru", "stations")
-"""Pipelines that come along, but that a stack runs only where they are named."""
+"""Built-in pipelines that a stack runs only where they are named."""
 
 
 def registered_names() -> list[str]:
@@ -33,7 +33,7 @@ def load_all(settings: Settings) -> list[Pipeline]:
 
 
 def load(reference: str) -> Pipeline:
-    """Load a pipeline: one that comes along or is registered by its name, others as `package.module:object`.
+    """Load a pipeline: one that is built in or registered by its name, others as `package.module:object`.
 
     One that the settings name, or that is called `pipeline` in a module of its own name, goes by its name
     too. Modules are looked for where Python does, in the current folder, and beside the stack's home.

@@ -92,7 +92,7 @@ def step(record: Hour) -> int:
 
 
 def reading(record: Hour) -> NDArray[np.float64]:
-    """The hour as numbers in the order of SERIES; PM2.5 is in µg/m³, the others are about one around 0.
+    """The hour as numbers in the order of SERIES; PM2.5 is in µg/m³, the others are scaled to about ±1.
 
     What is missing is NaN. A direction that is missing is none of them, as calm air.
     """

@@ -8,8 +8,8 @@
     32 bytes  HMAC-SHA256 of everything before it with STREAMLEARN_CHECKPOINT_KEY, or zeros without that key
     32 bytes  SHA-256 of everything before it, the snapshot's digest
 
-Until format 3 estimators of streamlearn's own are named by their modules' paths, since then by `streamlearn`
-and their class: both are found by the class's name, so code can be moved. In format 2 a forecast's state
+Formats 1 to 3 name estimators of streamlearn's own by their modules' paths, format 4 by `streamlearn` and
+their class: both are found by the class's name, so code can be moved. In format 2 a forecast's state
 lacks lags and correlations: it goes on with its pipeline's lags, and its correlations begin there. Format 1
 also lacks the HMAC. With a key set, what is not signed with it is refused.
 

@@ -74,7 +74,7 @@ class VersionInfo(msgspec.Struct):
     time_s: int = 0
     """When it was written, in seconds since 1970, by Redis' clock."""
     failed_in_a_row: int = 0
-    """On how many records before it, in a row, the pipeline's own code has failed."""
+    """How many records in a row, just before it, the pipeline's code failed on."""
 
 
 def parse_name(name: str) -> list[int | None] | None:

@@ -44,13 +44,16 @@ class Journal(Protocol):
     """The committed answers to one partition of a lineage, taken in the order of their records."""
 
     strays: list[Entry]
-    """Answers that were skipped: nobody asked for them, or not again. The caller empties it."""
+    """Answers that `take` passed over: their record does not exist, or already had an answer.
+
+    The caller empties the list.
+    """
     cut_off: bool
     """Whether Kafka may have dropped answers that belong to its beginning."""
 
     @property
     def ahead(self) -> bool:
-        """Whether later answers than the one that was last asked for are known."""
+        """Whether an answer after the last one taken is already known."""
         ...
 
     def take(self, offset: int, wait_s: float) -> Entry | None:

@@ -22,7 +22,7 @@ def parse_table(table: RawTable, names: Sequence[str], options: ReadingOptions) 
         repeated or not on a grid.
     """
     if not table.rows:
-        raise BadSeries(f"{table.source}: there is not one row of data")
+        raise BadSeries(f"{table.source}: there are no rows of data")
     columns = {name: table.find_column(name) for name in names}
     if len(set(columns.values())) < len(columns):
         raise BadSeries(

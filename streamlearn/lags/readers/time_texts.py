@@ -82,7 +82,7 @@ def read_text(text: str) -> Reading:
 
 
 def is_in_range(time: datetime) -> bool:
-    """Tell whether a time is one in every zone: Python's end at the years 1 and 9999."""
+    """Tell whether a time exists in every zone: Python's times end at the years 1 and 9999."""
     return datetime(1, 1, 2) < time.replace(tzinfo=None) < datetime(9999, 12, 31)
 
 
@@ -198,7 +198,7 @@ def _read_clock(parts: Parts) -> timedelta:
 
 
 def _read_zone(text: str | None) -> timezone | None:
-    """Return a time zone, or None where none is said. Raises `ValueError` where it is not known."""
+    """Return a time zone, or None if the text names none. Raises `ValueError` where it is not known."""
     if text is None:
         return None
     text = text.removeprefix("utc").removeprefix("gmt") or "utc"

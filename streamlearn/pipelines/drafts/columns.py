@@ -54,7 +54,7 @@ class Column:
     wire_types: tuple[str, ...] = ()
     """The types that its values have in a topic, where they are not those of the kind."""
     reader: str = ""
-    """The function of `datasets.values` that makes a value of what the topic has; empty: it is one."""
+    """The function of `datasets.values` that converts what the topic holds; empty: none is needed."""
     attribute: str = ""
     """What features are made of: the field, or the property that reads it."""
 

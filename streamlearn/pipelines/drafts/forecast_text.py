@@ -64,7 +64,7 @@ def _write_head(name: str, inference: Inference, series: Series, time: Column) -
     if time.kind == "time":
         yield f"STEP = timedelta(seconds={series.step_s})"
     yield f"SCALES = {format_value(dict(series.scales), 0, 9)}"
-    yield '"""About the mean and the standard deviation of each number: features are then of about one."""'
+    yield '"""About the mean and standard deviation of each number: features are then scaled to about ±1."""'
     yield ""
     yield ""
 
