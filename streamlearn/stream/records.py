@@ -131,6 +131,7 @@ class Codec:
         try:
             if self._decode_answered is not None and _ANSWER_GIVEN in value:
                 # If the record does not fit, the field is another program's: decode it as an ordinary record.
+                # Lineages without `whole_numbers` began before there were answered records and late labels.
                 with suppress(msgspec.ValidationError):
                     return decode_whole_numbers(value, self._decode_answered)
             try:
