@@ -8,6 +8,7 @@ placement.py      the partition that a record goes to
 answer_keys.py    the key that brings an answer into the partition of its record's number
 kafka_journal.py  the answers of one lineage, in the order of its records
 kafka_stream.py   a pipeline's records and journal: the ports of `stream/ports.py`
+description.py    what Kafka says of topics: shape, size, rate, who is behind in reading
 tail.py           the newest records of some topics, for those who watch
 rows.py           a topic's records as rows, for those who look for lags
 """

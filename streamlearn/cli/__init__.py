@@ -12,5 +12,6 @@ verify.py    `verify`: repeat the learning offline, and compare
 offline.py   `init`, `check`, `evaluate`: without Kafka, Flink and Redis
 lags.py      `lags`: which series leads which
 report.py    `report`: a page about a pipeline's answers
+warehouse/   `topics`: the catalogue of topics
 baseline.py  `baseline`: the LSTM that pm25 is compared with
 """

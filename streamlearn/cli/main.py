@@ -15,7 +15,9 @@ from streamlearn.extras import describe_missing
 
 GROUP = "streamlearn.commands"
 
-_ASKS_A_STACK = frozenset({"status", "train", "reset", "replay", "verify", "models", "report", "lags"})
+_ASKS_A_STACK = frozenset(
+    {"status", "train", "reset", "replay", "verify", "models", "report", "lags", "topics"}
+)
 """Commands that look for a stack which runs elsewhere."""
 
 

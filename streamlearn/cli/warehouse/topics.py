@@ -1,0 +1,187 @@
+"""`streamlearn topics`: the catalogue of topics, beside what the broker says of them."""
+
+import sys
+import time
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from streamlearn.errors import StreamlearnError
+from streamlearn.pipelines.registry import load_all
+from streamlearn.settings import Settings
+from streamlearn.warehouse.catalogue import LAYERS, Topic, find_topic, load_catalogue
+
+_UNITS = ("B", "KB", "MB", "GB", "TB")
+_HEADINGS = ("topic", "records", "size", "a second", "newest", "lag", "owner")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def topics(context: click.Context) -> None:
+    """Show which topics there are, layer by layer, and what each holds and costs.
+
+    What they mean stands in docs/warehouse.md. Without a command it lists them.
+
+    \b
+    streamlearn topics
+    streamlearn topics show pm25
+    streamlearn topics check
+    """  # noqa: D301 (click wants the character)
+    if context.invoked_subcommand is None:
+        context.invoke(list_topics)
+
+
+@topics.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def list_topics(as_json: bool = False) -> None:
+    """List every topic with its records, bytes, rate, age of the newest record, and lag.
+
+    The lag is that of the consumer group that is furthest behind; `show` has each. A topic without figures
+    does not exist yet.
+
+    Example: streamlearn topics list
+    """
+    from streamlearn.broker.broker import Broker
+    from streamlearn.warehouse.inspection import inspect_topics
+
+    settings = Settings.load()
+    catalogue = _load(settings)
+    with Broker(settings) as broker:
+        states = inspect_topics(broker, catalogue)
+    if as_json:
+        entries = [{"topic": topic, "state": states.get(topic.name)} for topic in catalogue]
+        click.echo(msgspec.json.encode(entries))
+        return
+    now_s = time.time()
+    rows: dict[str, list[Sequence[str]]] = {layer: [] for layer in LAYERS}
+    for topic in catalogue:
+        state = states.get(topic.name)
+        figures: Sequence[str] = ("-", "", "", "", "")
+        if state:
+            figures = (
+                str(state.records),
+                format_bytes(state.bytes),
+                f"{state.rate:.1f}",
+                format_age(state.newest_s, now_s),
+                str(max(state.lags.values())) if state.lags else "",
+            )
+        rows[topic.layer].append((topic.name, *figures, topic.owner))
+    _echo_table(rows)
+
+
+def _echo_table(rows: dict[str, list[Sequence[str]]]) -> None:
+    """Print the rows of each layer; numbers stand at the right of their columns."""
+    everything = [_HEADINGS, *(row for layer in rows.values() for row in layer)]
+    widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
+    for layer, own in rows.items():
+        if own:
+            click.echo(_format_row((layer, *_HEADINGS[1:]), widths))
+        for row in own:
+            click.echo(_format_row((f"  {row[0]}", *row[1:]), widths))
+
+
+def _format_row(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *numbers, last = row
+    padded = (text.rjust(width) for text, width in zip(numbers, widths[1:-1], strict=True))
+    return "  ".join((first.ljust(widths[0] + 2), *padded, last)).rstrip()
+
+
+@topics.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Show one topic: what its records hold, how it is kept, who writes and who reads it.
+
+    Example: streamlearn topics show pm25_forecast
+    """
+    from streamlearn.broker.broker import Broker
+    from streamlearn.warehouse.inspection import format_retention, inspect_topics
+
+    settings = Settings.load()
+    topic = find_topic(_load(settings), name)
+    click.echo(f"{topic.name}: {topic.description}")
+    click.echo(f"  layer      {topic.layer}")
+    click.echo(f"  written by {topic.owner}")
+    click.echo(f"  key        {', '.join(topic.key) or 'none that means anything'}")
+    click.echo(f"  kept       {topic.retention}, cleanup.policy={topic.cleanup}")
+    width = max(len(column.name) for column in topic.columns)
+    for column in topic.columns:
+        unit = f" [{column.unit}]" if column.unit else ""
+        line = f"  {column.name:{width}}  {column.type}{unit}  {column.description}"
+        click.echo(line.rstrip())
+    with Broker(settings) as broker:
+        state = inspect_topics(broker, [topic]).get(name)
+    if state is None:
+        click.echo("It does not exist yet.")
+        return
+    click.echo(
+        f"It has {state.records} records in {state.partitions} partitions, {format_bytes(state.bytes)},"
+        f" {state.rate:.1f} a second; the newest is {format_age(state.newest_s, time.time()) or 'none'} old;"
+        f" kept {format_retention(state.retention_ms)}, cleanup.policy={state.cleanup}."
+    )
+    for group, lag in state.lags.items():
+        click.echo(f"  {group} is {lag} behind")
+
+
+@topics.command()
+def check() -> None:
+    """Compare the topics with the catalogue: partitions, retention, cleanup policy.
+
+    Exit 0: they are as it says. Exit 1: something differs. Exit 2: no topic exists, or Kafka does not answer.
+
+    Example: streamlearn topics check
+    """
+    from streamlearn.broker.broker import Broker
+    from streamlearn.warehouse.inspection import compare_topics, inspect_topics
+
+    settings = Settings.load()
+    try:
+        catalogue = _load(settings)
+        with Broker(settings) as broker:
+            states = inspect_topics(broker, catalogue)
+        differences = compare_topics(catalogue, states)
+    except StreamlearnError as error:
+        click.echo(f"streamlearn: {error}", err=True)
+        sys.exit(2)
+    for difference in differences:
+        click.echo(str(difference))
+    missing = [topic.name for topic in catalogue if topic.name not in states]
+    if missing:
+        click.echo(f"not there yet: {', '.join(missing)}")
+    if not differences:
+        click.echo(f"{len(states)} topics are as the catalogue says")
+    sys.exit(1 if differences else 0)
+
+
+def _load(settings: Settings) -> list[Topic]:
+    return load_catalogue(load_all(settings))
+
+
+def format_bytes(count: int) -> str:
+    """Return a number of bytes for people.
+
+    >>> format_bytes(999), format_bytes(1_250_000)
+    ('999 B', '1.2 MB')
+    """
+    size, unit = float(count), 0
+    while size >= 1000 and unit < len(_UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.1f} {_UNITS[unit]}" if unit else f"{count} B"
+
+
+def format_age(newest_s: float | None, now_s: float) -> str:
+    """Return how long ago a time is, for people; empty for None.
+
+    >>> format_age(100.0, 102.5), format_age(0.0, 7200.0), format_age(None, 1.0)
+    ('2 s', '2 h', '')
+    """
+    if newest_s is None:
+        return ""
+    age_s = max(0.0, now_s - newest_s)
+    for unit, size_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if age_s >= 2 * size_s:
+            return f"{age_s / size_s:.0f} {unit}"
+    return f"{age_s:.0f} s"
+
+
+commands = [topics]
