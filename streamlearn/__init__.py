@@ -16,6 +16,7 @@ pipelines/     a pipeline: its topics, its type of record, its learning
 storage/       model versions, as snapshots in Redis
 broker/        Kafka: topics, records, the register of lineages
 engine/        learning a stream, in a job and offline; restarts; verification
+warehouse/     the catalogue of topics, compared with the broker
 operations/    what you may do to a model: list, pin, roll back, change lags, verify
 reports/       a page of figures about a pipeline's answers
 local/         the whole stack on one machine
