@@ -11,6 +11,7 @@ import msgspec
 from flask import Flask
 from flask.testing import FlaskClient
 
+from streamlearn.broker.broker import Broker
 from streamlearn.datasets import digits
 from streamlearn.engine.worker import Worker
 from streamlearn.learning.learner import Learner, predict_then_learn
@@ -150,6 +151,13 @@ def commit(stream: ListStream, worker: Worker, rows: list[Input], *cuts: int) ->
         outputs += worker.answer(call)
     stream.answers += outputs
     return [json.loads(output.value) for output in outputs]
+
+
+def append(broker: Broker, values: Iterable[tuple[str, bytes, int]]) -> None:
+    """Append many values, each to a partition of a topic."""
+    with broker.bulk_writer(2 << 20) as writer:
+        for topic, value, partition in values:
+            writer.send(topic, value, lambda error: None, partition)
 
 
 def read_snapshots(store: Store, pipeline: str, partition: int = 0) -> dict[int, bytes]:

@@ -4,8 +4,9 @@ import sys
 import time
 from typing import Self
 
+import click
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 _LINE_S = 10.0
 
@@ -47,3 +48,23 @@ class ProgressDisplay:
             return False
         self._shown = now
         return True
+
+
+class OffsetProgress(ProgressDisplay):
+    """A bar of the offset reached, out of the last one."""
+
+    def __init__(self, title: str) -> None:
+        offsets = TextColumn("{task.fields[where]}offset {task.completed:.0f} of {task.total:.0f}")
+        super().__init__(TextColumn(title), BarColumn(), offsets, every_s=0.5)
+        self._title = title
+        self._task = self.bar.add_task("", total=1, where="")
+
+    def show(self, partition: int, offset: int, end: int) -> None:
+        """Show all three, twice a second at most; partition 0 goes without saying."""
+        if not self.due():
+            return
+        where = f"partition {partition}, " if partition else ""
+        if self.live:
+            self.bar.update(self._task, completed=offset, total=end, where=where)
+        else:
+            click.echo(f"{self._title}: {where}offset {offset} of {end}", err=True)

@@ -75,7 +75,7 @@ def replay(
     """  # noqa: D301 (click wants the character)
     settings = Settings.load()
     if file is not None:
-        pipeline = replace(pipeline, dataset=_read_as(pipeline, file))
+        pipeline = replace(pipeline, dataset=pipeline.read_file(file))
     dataset = pipeline.dataset
     bad = dataset.bad_rows if isinstance(dataset, Table) else []
     rows = f"{len(bad)} of {dataset.size + len(bad)} rows" if dataset is not None and bad else ""
@@ -102,13 +102,6 @@ def replay(
         options = {"--seed": seed, "--skip": done, "--limit": rest}
         flags = ["--loop"] * loop + ["--strict"] * strict
         click.echo(f"go on with: {_format_command(pipeline, file, options, flags)}")
-
-
-def _read_as(pipeline: Pipeline, file: Path) -> Table:
-    """Return a file's rows as the pipeline's records, by the rules of its own table if it has one."""
-    if isinstance(pipeline.dataset, Table):
-        return pipeline.dataset.at(file)
-    return Table(file.absolute(), pipeline.record)
 
 
 def _format_command(

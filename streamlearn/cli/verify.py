@@ -5,9 +5,8 @@ import time
 
 import click
 import msgspec
-from rich.progress import BarColumn, TextColumn
 
-from streamlearn.cli.progress import ProgressDisplay
+from streamlearn.cli.progress import OffsetProgress
 from streamlearn.cli.targets import takes_pipeline
 from streamlearn.errors import StreamlearnError
 from streamlearn.pipelines.base import Pipeline
@@ -40,7 +39,7 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
     settings = Settings.load()
     start = time.monotonic()
     try:
-        with _OffsetProgress(f"verifying {pipeline.name}") as progress, Broker(settings) as broker:
+        with OffsetProgress(f"verifying {pipeline.name}") as progress, Broker(settings) as broker:
             reports = verification.verify_lineage(broker, pipeline, last=last, report_progress=progress.show)
     except StreamlearnError as error:
         if as_json:
@@ -54,26 +53,6 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
         for line in verification.format_reports(reports, time.monotonic() - start):
             click.echo(line)
     sys.exit(exit_code)
-
-
-class _OffsetProgress(ProgressDisplay):
-    """A bar of the offset reached, out of the last one."""
-
-    def __init__(self, title: str) -> None:
-        offsets = TextColumn("{task.fields[where]}offset {task.completed:.0f} of {task.total:.0f}")
-        super().__init__(TextColumn(title), BarColumn(), offsets, every_s=0.5)
-        self._title = title
-        self._task = self.bar.add_task("", total=1, where="")
-
-    def show(self, partition: int, offset: int, end: int) -> None:
-        """Show all three, twice a second at most; partition 0 goes without saying."""
-        if not self.due():
-            return
-        where = f"partition {partition}, " if partition else ""
-        if self.live:
-            self.bar.update(self._task, completed=offset, total=end, where=where)
-        else:
-            click.echo(f"{self._title}: {where}offset {offset} of {end}", err=True)
 
 
 commands = [verify]

@@ -10,6 +10,7 @@ verify.py      the fold once more, compared with the stream's answers and versio
 verification_report.py   what was compared, and how it came out
 offline.py     the fold of a data set, with no stream
 evaluate.py    its prequential score
+backtest.py    other parameters over the same records, side by side
 check.py       whether a pipeline of one's own keeps its promises
 odd_records.py   records that a stream brings sooner or later, made for `check.py`
 """

@@ -101,7 +101,7 @@ class _Pass:
         self._snapshots = snapshots
         self._key = key
         self._report = report
-        self._rollback_targets = {version for _, version in _rollbacks(stream, lineage)}
+        self._rollback_targets = {version for _, version in find_rollbacks(stream, lineage)}
         self._kinds = {
             pipeline.prediction_topic: "prediction",
             pipeline.dead_letter_topic: "dead letter",
@@ -254,7 +254,7 @@ def _find_beginning(
     oldest = stream.oldest()
     below = sorted((v for v in snapshots if lineage.start < v <= wanted), reverse=True)
     above = sorted(v for v in snapshots if v > max(wanted, lineage.start))
-    rollbacks = _rollbacks(stream, lineage)
+    rollbacks = find_rollbacks(stream, lineage)
     for version in [*below, lineage.start, *above]:
         lost = [
             target for offset, target in rollbacks if offset >= version > target and target not in snapshots
@@ -285,7 +285,7 @@ def _find_beginning(
     raise NothingToCompare("; ".join(notes) or "there is nothing to begin from")
 
 
-def _rollbacks(stream: Stream, lineage: Lineage) -> list[tuple[int, int]]:
+def find_rollbacks(stream: Stream, lineage: Lineage) -> list[tuple[int, int]]:
     """Return where control records went back, and to which version."""
     return [
         (obeyed.offset, obeyed.control.version)

@@ -283,3 +283,26 @@ def _add(counts: Sequence[Any]) -> Any:
         return sum(counts)
     keys = dict.fromkeys(key for by_key in counts for key in by_key)
     return {key: _add([by_key[key] for by_key in counts if key in by_key]) for key in keys}
+
+
+def subtract_scores(later: Any, earlier: Any | None) -> Any:
+    """Return the score of the predictions that `later` has counted and `earlier`, of the same learner, not.
+
+    With None for `earlier`, that is a copy.
+
+    >>> subtract_scores(Accuracy(5, 3, {"3": 4, "5": 1}), Accuracy(2, 1, {"3": 2}))
+    Accuracy(samples=3, right=2, labels={'3': 2, '5': 1})
+    """
+    before = None if earlier is None else msgspec.to_builtins(earlier)
+    return msgspec.convert(_subtract(msgspec.to_builtins(later), before), type(later))
+
+
+def _subtract(later: Any, earlier: Any) -> Any:
+    """Subtract numbers; of dicts and lists what stands in the same place, where there was something yet."""
+    if not earlier:
+        return later
+    if isinstance(later, dict):
+        return {key: _subtract(value, earlier.get(key)) for key, value in later.items()}
+    if isinstance(later, list):
+        return [_subtract(value, before) for value, before in zip(later, earlier, strict=True)]
+    return later - earlier

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -178,6 +179,12 @@ class Pipeline:
             replace(self, learning=p.learning, parameters=p.parameters, revision=p.revision, earlier=())
             for p in self.earlier
         ]
+
+    def read_file(self, file: Path) -> Table:
+        """Return a file's rows as this pipeline's records, by the rules of its own table if it has one."""
+        if isinstance(self.dataset, Table):
+            return self.dataset.at(file)
+        return Table(file.absolute(), self.record)
 
     def chunk_limit(self, limit: int) -> int:
         """Return how many records are predicted and learned in one step, if the settings allow `limit`."""

@@ -13,9 +13,8 @@ from streamlearn.lags.analysis import Pair
 from streamlearn.lags.correlations import Correlations
 from streamlearn.lags.series import Series, Table
 from streamlearn.lags.summary import describe_lead
-from streamlearn.reports.figures.style import BLUE, GREY, ORANGE, save_figure, summarize_blocks
+from streamlearn.reports.figures.style import BLUE, GREY, ORANGE, SUFFIXES, save_figure, summarize_blocks
 
-_SUFFIXES = (".png", ".svg", ".pdf")
 _SIZE = (9.0, 9.0)
 """Width and height in inches."""
 _MAX_POINTS = 1000
@@ -37,8 +36,8 @@ def prepare_files(target: Path, pairs: Sequence[tuple[str, str]]) -> list[Path]:
     with require_extra("lags"):
         import matplotlib  # noqa: F401
     is_folder = not target.suffix or target.is_dir()
-    if not is_folder and target.suffix not in _SUFFIXES:
-        raise FileError(f"{target}: a figure is a {', '.join(_SUFFIXES)} file, or a folder")
+    if not is_folder and target.suffix not in SUFFIXES:
+        raise FileError(f"{target}: a figure is a {', '.join(SUFFIXES)} file, or a folder")
     if not is_folder and len(pairs) > 1:
         raise FileError(f"{target} can hold one pair and there are {len(pairs)}: name a folder")
     folder = target if is_folder else target.parent

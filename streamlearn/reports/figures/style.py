@@ -59,6 +59,8 @@ _RC_PARAMS = {
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _DPI = 150
 """Resolution of the images inside a figure."""
+SUFFIXES = (".png", ".svg", ".pdf")
+"""What the name of a figure's file may end with."""
 
 _LONG_DECIMALS = re.compile(r"-?\d+\.\d{3,}")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
