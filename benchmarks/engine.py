@@ -108,6 +108,10 @@ class MemoryStream:
         """Yield the records from `start` to `end`."""
         return iter(self._rows[start:end])
 
+    def rows_of(self, topic: str, start: int, end: int) -> Iterator[Input]:
+        """Yield nothing: there is no other topic."""
+        return iter(())
+
     def obeyed_controls(self, lineage: str) -> list[Obeyed]:
         """Return none."""
         return []

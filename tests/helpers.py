@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from streamlearn.broker.broker import Broker
 from streamlearn.datasets import digits
 from streamlearn.engine.worker import Worker
+from streamlearn.errors import LineageError
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.digits import Digit, pipeline
@@ -105,6 +106,8 @@ class ListStream:
         self.first_answered = 0
         """The first record whose answer Kafka still holds."""
         self.commit: int | None = None
+        self.others: dict[str, list[Input]] = {}
+        """The records of other topics."""
 
     def oldest(self) -> int:
         return self.first
@@ -123,6 +126,12 @@ class ListStream:
 
     def rows(self, start: int, end: int) -> Iterator[Input]:
         yield from (row for row in self.records if max(start, self.first) <= row.offset < end)
+
+    def rows_of(self, topic: str, start: int, end: int) -> Iterator[Input]:
+        rows = [row for row in self.others.get(topic, ()) if start <= row.offset < end]
+        if start < end and (not rows or rows[0].offset > start):
+            raise LineageError(f"Kafka has no topic {topic} any more")
+        yield from rows
 
     def obeyed_controls(self, lineage: str) -> list[Obeyed]:
         controls = [

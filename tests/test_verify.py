@@ -250,7 +250,7 @@ def test_a_snapshot_that_other_libraries_wrote_is_equal_where_its_state_is(
     assert data is not None
     learner = snapshot.loads(data, pipeline, "aaaa", KEY)
     with monkeypatch.context() as earlier, redis.Redis.from_url(redis_url) as client:
-        earlier.setattr(snapshot, "_libraries", lambda: {"numpy": "1.26.0"})
+        earlier.setattr(snapshot, "installed_libraries", lambda: {"numpy": "1.26.0"})
         other = snapshot.dumps(learner, pipeline, "aaaa", KEY)
         client.set("streamlearn:digits:snapshot:aaaa:500", other)
     assert other != data

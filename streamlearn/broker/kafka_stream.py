@@ -8,6 +8,7 @@ import msgspec
 from streamlearn.broker import kafka_journal
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister, group_id
+from streamlearn.errors import LineageError
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream.control import Obeyed
 from streamlearn.stream.ports import Input
@@ -47,6 +48,26 @@ class KafkaStream:
         """Yield the records with start ≤ offset < end that Kafka holds."""
         topic, partition = self._pipeline.topic, self._partition
         for offset, value in self._broker.read_many(topic, max(start, self.oldest()), end, partition):
+            yield Input(partition, offset, value)
+
+    def rows_of(self, topic: str, start: int, end: int) -> Iterator[Input]:
+        """Yield the records with start ≤ offset < end of the same partition of another topic.
+
+        Raises
+        ------
+        LineageError
+            There is no such topic, or it no longer holds all of them.
+        """
+        broker, partition = self._broker, self._partition
+        if partition not in broker.partitions(topic):
+            raise LineageError(f"Kafka has no topic {topic} any more")
+        oldest, last = broker.oldest(topic, partition), broker.stable_end(topic, partition)
+        if start < end and (oldest > start or last < end):
+            raise LineageError(
+                f"Kafka no longer holds all records of {topic} from offset {start} to {end}: it has"
+                f" {oldest} to {last}"
+            )
+        for offset, value in broker.read_many(topic, start, end, partition):
             yield Input(partition, offset, value)
 
     def obeyed_controls(self, lineage: str) -> list[Obeyed]:

@@ -18,7 +18,7 @@ from streamlearn.broker.topics import LINEAGES
 from streamlearn.errors import Fenced, LineageError
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.definition import carry_on, is_edit
-from streamlearn.stream.lineage import Lineage
+from streamlearn.stream.lineage import Lineage, Origin
 
 
 def group_id(pipeline: Pipeline) -> str:
@@ -42,18 +42,21 @@ class LineageRegister:
         """Return the pipeline's lineages, numbered as they came."""
         return {id_: number for number, id_ in enumerate(dict.fromkeys(e.id for e in self._entries()))}
 
-    def claim(self, *, fresh: bool = False, accept_edits: bool = False) -> Lineage:
+    def claim(
+        self, *, fresh: bool = False, accept_edits: bool = False, origin: Origin | None = None
+    ) -> Lineage:
         """Take the next epoch of the open lineage, or open a new one.
 
         A new one begins, in each partition, after the last record that an earlier lineage has answered,
         else at the oldest record. Partitions that the topic did not have before are learned from their
         oldest record on. `fresh` ends the open lineage first; `accept_edits` goes on although code that
-        decides predictions has been edited.
+        decides predictions has been edited. `origin` is what a new lineage begins from, in place of nothing.
 
         Raises
         ------
         LineageError
-            The pipeline is not what its lineage began with, or another submission was quicker.
+            The pipeline is not what its lineage began with, or another submission was quicker; or there is an
+            open lineage, which began from something else than `origin`.
         """
         last = self.current()
         claim_id, pipeline = uuid.uuid4().hex, self._pipeline
@@ -68,7 +71,13 @@ class LineageRegister:
                 start=starts[0],
                 epoch=1 if last is None else last.epoch + 1,
                 claim=claim_id,
-            ).add_partitions(starts[1:])
+            )
+            entry = entry.begin_from(origin).add_partitions(starts[1:])
+        elif origin is not None:
+            raise LineageError(
+                f"{pipeline.name} has the open lineage {last.id}, which has begun already; another beginning"
+                " is another lineage"
+            )
         else:
             self._check_can_continue(last, accept_edits=accept_edits)
             entry = msgspec.structs.replace(

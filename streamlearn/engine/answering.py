@@ -4,7 +4,7 @@ The job answers records as they come (`worker.py`); recovery and `verify` answer
 journal says. All three do it here, so the same records, cut at the same places, have the same answers.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Any
 
@@ -163,7 +163,7 @@ class Answering:
         return records.Stamp(row.partition, row.offset, version, self._lineage)
 
 
-def cut_into_chunks(rows: Sequence[Input], max_rows: int) -> Iterator[list[Input]]:
+def cut_into_chunks(rows: Iterable[Input], max_rows: int) -> Iterator[list[Input]]:
     """Cut records into chunks of at most `max_rows`; a control record is a chunk of its own."""
     for controls, run in groupby(rows, key=lambda row: control.is_control(row.value)):
         while chunk := list(islice(run, 1 if controls else max_rows)):

@@ -7,6 +7,7 @@ Nothing is written anywhere.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage import snapshot
 from streamlearn.stream.journal import AnsweredRecord
 from streamlearn.stream.lineage import Lineage
+from streamlearn.stream.ports import Input
 
 _MARKS = 100
 """At so many places along the records the score is noted, for a curve."""
@@ -44,6 +46,8 @@ class Part:
     """The offset after the last one."""
     chunks: Iterable[Sequence[AnsweredRecord]]
     """The records, with the answers that tell of control records, in the chunks in which they are learned."""
+    origin_chunks: Iterable[Sequence[Input]] = ()
+    """The records of what the lineage begins from, in chunks; empty where it begins from nothing."""
     rollback_targets: frozenset[int] = frozenset()
     """The versions that control records among them go back to."""
 
@@ -110,16 +114,29 @@ def backtest(
             name: _Trial(pipeline, parameters, part, key=key, skip=skip, max_in_a_row=max_in_a_row)
             for name, parameters in variants.items()
         }
+        for origin_chunk in part.origin_chunks:
+            for name, trial in running.items():
+                with _naming(name):
+                    trial.learn_origin(origin_chunk)
+        for trial in running.values():
+            trial.begin()
         for chunk in part.chunks:
             for name, trial in running.items():
-                try:
+                with _naming(name):
                     trial.learn(chunk)
-                except PipelineFails as error:
-                    raise PipelineFails(f"with {name}: {error}") from error
             show_progress(part.partition, chunk[-1][0].offset + 1, part.end)
         for name, trial in running.items():
             trials[name].append(trial)
     return [_sum_up(name, by_part) for name, by_part in trials.items() if by_part]
+
+
+@contextmanager
+def _naming(variant: str) -> Iterator[None]:
+    """Name the variant in what the pipeline's code is said to fail on."""
+    try:
+        yield
+    except PipelineFails as error:
+        raise PipelineFails(f"with {variant}: {error}") from error
 
 
 class _Trial:
@@ -147,12 +164,30 @@ class _Trial:
             skipped=part.lineage.skipped,
             whole_numbers=part.lineage.takes_whole_numbers,
         )
+        self._origin_answering = Answering(
+            self._pipeline,
+            "",
+            "",
+            self._state_at,
+            max_in_a_row=max_in_a_row,
+            whole_numbers=part.lineage.takes_whole_numbers,
+        )
         self._kept: dict[int, bytes] = {}
-        self.learner = self._pipeline.new_learner(version=part.start)
+        origin = part.lineage.origin if part.start == part.lineage.start else None
+        self.learner = self._pipeline.new_learner(version=origin.starts[0] if origin else part.start)
         self.records = self.set_aside = 0
         self.seconds = 0.0
         self.marks: dict[int, tuple[int, Any]] = {}
         """Number of the mark → how many records had come by then, and the score."""
+
+    def learn_origin(self, chunk: Sequence[Input]) -> None:
+        """Predict, then learn records that the lineage begins from."""
+        self.learner, _ = self._origin_answering.answer(self.learner, chunk)
+
+    def begin(self) -> None:
+        """Come to the first record of the lineage."""
+        self.learner.version = self._part.start
+        self._keep_target()
 
     def learn(self, chunk: Sequence[AnsweredRecord]) -> None:
         """Predict, then learn records of the lineage."""
@@ -161,15 +196,19 @@ class _Trial:
         self.seconds += time.process_time() - start
         self.records += len(chunk)
         self.set_aside += sum(output.topic == self._pipeline.dead_letter_topic for output in outputs)
+        self._keep_target()
         version = self.learner.version
-        if version in self._part.rollback_targets:
-            self._kept[version] = snapshot.dumps(self.learner, self._pipeline, self._part.lineage.id)
         if self._scored_from is not None and version >= self._scored_from:
             self._scored_from = None
             self.learner.score = self._pipeline.new_learner().score
         if self._scored_from is None:
             done = (version - self._part.start) / max(1, self._part.end - self._part.start)
             self.marks.setdefault(int(done * _MARKS), (self.records, _copy_score(self.learner.score)))
+
+    def _keep_target(self) -> None:
+        version = self.learner.version
+        if version in self._part.rollback_targets:
+            self._kept[version] = snapshot.dumps(self.learner, self._pipeline, self._part.lineage.id)
 
     def _state_at(self, version: int) -> Learner:
         if version not in self._kept:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streamlearn.engine.answering import Answering
-from streamlearn.engine.relearning import relearn
+from streamlearn.engine.relearning import learn_origin, relearn
 from streamlearn.errors import LineageError, SnapshotRefused
 from streamlearn.learning.learner import Learner
 from streamlearn.pipelines.base import Pipeline
@@ -45,7 +45,10 @@ class Progress:
 
     start: int
     end: int
-    report: Callable[["Progress", Learner], None]
+    report: Callable[["Progress", Learner | None], None]
+    """Also called with the learner, if it is a version of the lineage."""
+    origin: str = ""
+    """The topic of what the lineage begins from, where that is learned again."""
     records: int = 0
     at: int = 0
     _reported: float = 0.0
@@ -56,11 +59,14 @@ class Progress:
         self.at = learner.version
         if time.monotonic() - self._reported > _PROGRESS_INTERVAL_S:
             self._reported = time.monotonic()
-            self.report(self, learner)
+            self.report(self, None if self.origin else learner)
 
     def __str__(self) -> str:
         share = 100 * (self.at - self.start) / max(1, self.end - self.start)
-        return f"learning again from Kafka: offset {self.at} of {self.start} to {self.end}, {share:.0f} %"
+        what = f" {self.origin}, which the lineage begins from," if self.origin else ""
+        return (
+            f"learning{what} again from Kafka: offset {self.at} of {self.start} to {self.end}, {share:.0f} %"
+        )
 
 
 class Recovery:
@@ -75,7 +81,7 @@ class Recovery:
         *,
         key: str = "",
         wait_s: float,
-        report_progress: Callable[[Progress, Learner], None] = lambda progress, learner: None,
+        report_progress: Callable[[Progress, Learner | None], None] = lambda progress, learner: None,
     ) -> None:
         self._pipeline = pipeline
         self._lineage = lineage
@@ -176,7 +182,7 @@ class Recovery:
             return entry is not None and entry.version == version
 
     def _newest(self, offset: int) -> tuple[Learner, int | None]:
-        """Return the newest readable snapshot at or below an offset, else a learner that knows nothing."""
+        """Return the newest readable snapshot at or below an offset, else what the lineage begins with."""
         for version in reversed([version for version in self._snapshots.versions() if version <= offset]):
             data = self._snapshots.read(version)
             try:
@@ -190,4 +196,25 @@ class Recovery:
                 _log.error("%s: version %d is refused: %s", self._pipeline.name, version, error)
                 continue
             return learner, version
-        return self._pipeline.new_learner(self._lineage.parameters, self._lineage.start), None
+        return self._begin(), None
+
+    def _begin(self) -> Learner:
+        """Return the learner before the lineage's first record; learn again what it begins from."""
+        pipeline, lineage, origin = self._pipeline, self._lineage, self._lineage.origin
+        topic, start, end = (origin.topic, origin.starts[0], origin.ends[0]) if origin else ("", 0, 0)
+        progress = Progress(start, end, self._report_progress, topic)
+        try:
+            learner, objection = learn_origin(
+                pipeline, lineage, self._stream, lambda learner, _: progress.count(learner)
+            )
+        except LineageError as error:
+            objection = str(error)
+        if objection:
+            raise LineageError(
+                f"what lineage {lineage.id} of {pipeline.name} begins from cannot be learned again:"
+                f" {objection}; `streamlearn train {pipeline.name} --fresh` begins a new one, from nothing"
+            )
+        if origin:
+            self.relearned += progress.records
+            self._report_progress(progress, learner)
+        return learner

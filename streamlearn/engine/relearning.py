@@ -1,12 +1,92 @@
-"""Learning again what a snapshot lacks: a lineage's records, cut into the very chunks of the first time."""
+"""Learning again what a snapshot lacks: a lineage's records, cut into the very chunks of the first time.
 
-from collections.abc import Callable, Iterable
+Before them comes what the lineage began from: nothing, or the fold of another topic (`stream/lineage.py`).
+"""
 
-from streamlearn.engine.answering import Answering
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from streamlearn.engine.answering import Answering, cut_into_chunks
 from streamlearn.errors import LineageError
 from streamlearn.learning.learner import Learner
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.storage import snapshot
 from streamlearn.stream.journal import journaled_chunks
-from streamlearn.stream.ports import Input, Journal
+from streamlearn.stream.lineage import Lineage
+from streamlearn.stream.ports import Input, Journal, Output, Stream
+
+_log = logging.getLogger(__name__)
+
+SeeChunk = Callable[[Learner, Sequence[Output]], None]
+"""Called with the learner after each chunk, and with what the chunk's records were answered."""
+
+
+def learn_origin(
+    pipeline: Pipeline, lineage: Lineage, stream: Stream, see_chunk: SeeChunk = lambda learner, outputs: None
+) -> tuple[Learner, str | None]:
+    """Return what the lineage of one partition begins with, and why that is not the registered learner.
+
+    The reason is None where it is.
+
+    Raises
+    ------
+    LineageError
+        Kafka no longer holds what the lineage began from.
+    """
+    origin = lineage.origin
+    if origin is None:
+        return pipeline.new_learner(lineage.parameters, lineage.start), None
+    start, end = origin.starts[0], origin.ends[0]
+    learner = pipeline.new_learner(lineage.parameters, start)
+    rows = stream.rows_of(origin.topic, start, end)
+    learner = fold(
+        pipeline, learner, rows, origin.chunk_rows, lineage.takes_whole_numbers, see_chunk=see_chunk
+    )
+    digest = digest_learner(pipeline, learner)
+    learner.version = lineage.start
+    if digest == origin.digests[0]:
+        return learner, None
+    objection = (
+        f"the records of {origin.topic} from offset {start} to {end} now make the model {digest[:12]}; the"
+        f" lineage began from {origin.digests[0][:12]}"
+    )
+    if origin.libraries != snapshot.installed_libraries():
+        # The same state may be in other bytes: this alone is no proof of another model.
+        _log.warning("%s: %s; but other libraries wrote that one", pipeline.name, objection)
+        return learner, None
+    return learner, objection
+
+
+def fold(
+    pipeline: Pipeline,
+    learner: Learner,
+    rows: Iterable[Input],
+    chunk_rows: int,
+    whole_numbers: bool,
+    *,
+    max_in_a_row: int | None = None,
+    see_chunk: SeeChunk = lambda learner, outputs: None,
+) -> Learner:
+    """Predict, then learn the records of an origin, cut as `Origin` says; return the learner after the last.
+
+    `max_in_a_row` is on how many records in a row the pipeline's code may fail; None: on any number.
+    """
+    answering = Answering(
+        pipeline, "", "", _refuse_version, max_in_a_row=max_in_a_row, whole_numbers=whole_numbers
+    )
+    for chunk in cut_into_chunks(rows, chunk_rows):
+        learner, outputs = answering.answer(learner, chunk)
+        see_chunk(learner, outputs)
+    return learner
+
+
+def digest_learner(pipeline: Pipeline, learner: Learner) -> str:
+    """Return by what the learner that an origin makes is known again."""
+    return snapshot.digest(snapshot.dumps(learner, pipeline, ""))
+
+
+def _refuse_version(version: int) -> Learner:
+    raise LineageError(f"there is no version {version} in what a lineage begins from")
 
 
 def relearn(

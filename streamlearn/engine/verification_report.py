@@ -13,7 +13,7 @@ class Difference(msgspec.Struct):
     offset: int
     """Of the record; of a snapshot, its version."""
     kind: str
-    """missing, doubled, version, prediction, dead letter, control, snapshot, learner"""
+    """missing, doubled, version, prediction, dead letter, control, snapshot, learner, origin"""
     detail: str
 
 
@@ -30,6 +30,8 @@ class Report(msgspec.Struct, kw_only=True):
     """The offset after the last one compared."""
     begun_from: int | None = None
     """The version of the snapshot that the pass began from; None: the lineage's start."""
+    origin: str | msgspec.UnsetType = msgspec.UNSET
+    """What was learned again before the lineage's start, in words; unset where it begins from nothing."""
     predictions: int = 0
     dead_letters: int = 0
     controls: int = 0

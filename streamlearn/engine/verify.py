@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from streamlearn.engine.answering import Answering
+from streamlearn.engine.relearning import learn_origin
 from streamlearn.engine.verification_report import Report
 from streamlearn.errors import LineageError, NothingToCompare, SnapshotRefused
 from streamlearn.learning.learner import Answer, Learner
@@ -68,7 +69,9 @@ def verify(
     end = stream.end()
     with ExitStack() as journals:
         wanted = _choose_beginning(lineage, snapshots, committed if committed > lineage.start else end, last)
-        learner, journal, notes = _find_beginning(pipeline, lineage, stream, snapshots, key, wanted, journals)
+        learner, journal, notes, objection = _find_beginning(
+            pipeline, lineage, stream, snapshots, key, wanted, journals
+        )
         report = Report(
             pipeline=pipeline.name,
             lineage=lineage.id,
@@ -77,6 +80,12 @@ def verify(
             begun_from=learner.version if learner.version > lineage.start else None,
             notes=notes,
         )
+        if objection:
+            report.add_difference(lineage.start, "origin", objection)
+        if lineage.origin and learner.version == lineage.start:
+            report.origin = (
+                f"{lineage.origin.topic}, offsets {lineage.origin.starts[0]} to {lineage.origin.ends[0]}"
+            )
         offline_pass = _Pass(pipeline, lineage, stream, snapshots, key, report)
         answered = _pair_with_answers(stream.rows(learner.version, end), journal, committed, wait_s)
         offline_pass.run(learner, answered, journal, lambda at: report_progress(at, end))
@@ -194,7 +203,8 @@ class _Pass:
         data = snapshot.dumps(learner, self._pipeline, self._lineage.id, self._key)
         if version in self._rollback_targets:
             self._own_snapshots[version] = data
-        if stored is not None and version > self._report.start:
+        # What a pass begins from was read from there, but for the fold of an origin.
+        if stored is not None and (version > self._report.start or self._report.origin):
             self._reached.add(version)
             self._report.snapshots += 1
             if stored != data:
@@ -248,8 +258,11 @@ def _find_beginning(
     key: str,
     wanted: int,
     journals: ExitStack,
-) -> tuple[Learner, Journal, list[str]]:
-    """Return the learner to begin with, at most at `wanted` where that can be, and the journal from there."""
+) -> tuple[Learner, Journal, list[str], str | None]:
+    """Return the learner to begin with, at most at `wanted` where that can be, and the journal from there.
+
+    Also notes, and what is wrong with that learner: the lineage's origin may no longer make it.
+    """
     notes: list[str] = []
     oldest = stream.oldest()
     below = sorted((v for v in snapshots if lineage.start < v <= wanted), reverse=True)
@@ -268,20 +281,20 @@ def _find_beginning(
         if version < oldest and not stream.is_hole(version, oldest):
             notes.append(f"Kafka no longer holds what follows on version {version}")
             continue
+        objection = None
         try:
-            learner = (
-                pipeline.new_learner(lineage.parameters, version)
-                if version == lineage.start
-                else snapshot.loads(snapshots[version], pipeline, lineage.id, key)
-            )
-        except SnapshotRefused as error:
+            if version == lineage.start:
+                learner, objection = learn_origin(pipeline, lineage, stream)
+            else:
+                learner = snapshot.loads(snapshots[version], pipeline, lineage.id, key)
+        except (LineageError, SnapshotRefused) as error:
             notes.append(f"version {version} cannot be begun from: {error}")
             continue
         journal = journals.enter_context(stream.journal(lineage.id, version))
         if journal.cut_off:
             notes.append(f"Kafka no longer holds the answers that follow on version {version}")
             continue
-        return learner, journal, notes
+        return learner, journal, notes, objection
     raise NothingToCompare("; ".join(notes) or "there is nothing to begin from")
 
 

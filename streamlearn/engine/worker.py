@@ -187,11 +187,12 @@ class Worker:
     def _state_at(self, version: int) -> Learner:
         return self._retry(lambda: self._recovery().state_at(version))
 
-    def _report_progress(self, progress: Progress, learner: Learner) -> None:
+    def _report_progress(self, progress: Progress, learner: Learner | None) -> None:
         """Publish the progress of relearning and save a snapshot: relearning can itself be interrupted."""
         _log.warning("%s: %s", self._pipeline.name, progress)
         try:
-            self._write(learner, head=False)
+            if learner is not None:
+                self._write(learner, head=False)
             self.admit().show_progress(str(progress))
         except StoreUnavailable as error:
             _log.warning("%s: %s", self._pipeline.name, error)

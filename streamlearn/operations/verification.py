@@ -156,6 +156,8 @@ def _format_comparisons(report: Report) -> Iterator[str]:
     where = "" if report.partition is msgspec.UNSET else f"partition {report.partition}, "
     offsets = f"offsets {report.start} to {report.end}"
     yield f"{report.pipeline}: lineage {report.lineage}, {where}{offsets}, from {begun}"
+    if report.origin:
+        yield f"  begins from {report.origin}: learned again first"
     for note in report.notes:
         yield f"  note: {note}"
     yield f"  records     {report.records} answered: {report.predictions} predictions, " + (

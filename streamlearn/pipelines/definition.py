@@ -9,7 +9,7 @@ of the same definition. It names no module's path, so code can be moved:
   where the pipeline has a `revision`, by that alone.
 
 How numbers are read (`whole_numbers`) is fixed as well, but only with the lineage, not with the pipeline: one
-that began without goes on without.
+that began without goes on without. So is what a lineage began from (`origin`), where that is not nothing.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,13 @@ import msgspec
 
 from streamlearn.learning.learner import Learning
 from streamlearn.pipelines.fingerprint import fingerprint, stable_name
-from streamlearn.stream.lineage import WHOLE_NUMBERS
+from streamlearn.stream.lineage import ORIGIN, WHOLE_NUMBERS
 
 _FORMAT = 2
 _CODE = "code "
 """What stands before a fingerprint."""
+_OF_THE_LINEAGE = frozenset({WHOLE_NUMBERS, ORIGIN})
+"""What is fixed with a lineage alone."""
 _FIRST_KINDS = {"streamlearn.learner.Rows": "tabular", "streamlearn.forecast.Forecast": "forecast"}
 """What kinds of learning are called in definitions of format 1."""
 
@@ -58,8 +60,8 @@ def find_changes(
     `learning` and `record` are those that `now` describes. A definition of format 1 named functions by their
     modules' paths, which tells nothing of an edit: of those only the names are compared.
     """
-    now = {name: part for name, part in now.items() if name != WHOLE_NUMBERS}
-    before = {name: part for name, part in before.items() if name != WHOLE_NUMBERS}
+    now = {name: part for name, part in now.items() if name not in _OF_THE_LINEAGE}
+    before = {name: part for name, part in before.items() if name not in _OF_THE_LINEAGE}
     if "definition_format" in before:
         before, now = _flatten(before), _flatten(now)
     else:
@@ -72,8 +74,12 @@ def find_changes(
 
 
 def carry_on(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the definition with which a lineage goes on: as it is now, but numbers are read as they were."""
-    return {**now, WHOLE_NUMBERS: bool(before.get(WHOLE_NUMBERS))}
+    """Return the definition with which a lineage goes on: as it is now, but for what is fixed with it alone.
+
+    That is how numbers are read, and what it began from.
+    """
+    origin = {ORIGIN: before[ORIGIN]} if ORIGIN in before else {}
+    return {**now, WHOLE_NUMBERS: bool(before.get(WHOLE_NUMBERS)), **origin}
 
 
 def _flatten(definition: Mapping[str, Any]) -> dict[str, Any]:

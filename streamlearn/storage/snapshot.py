@@ -67,7 +67,7 @@ def dumps(learner: Learner, pipeline: Pipeline, lineage: str, key: str = "") -> 
             version=learner.version,
             parameters=learner.parameters,
             score=msgspec.to_builtins(learner.score),
-            libraries=_libraries(),
+            libraries=installed_libraries(),
         ),
         order="sorted",
     )
@@ -114,9 +114,9 @@ def loads(data: bytes, pipeline: Pipeline, lineage: str, key: str = "") -> Learn
 def _describe_other_libraries(header: Header) -> str:
     """Name the libraries that wrote a snapshot, where they are not those installed."""
     return "".join(
-        f", written by {name} {version} (installed is {_libraries().get(name, 'none')})"
+        f", written by {name} {version} (installed is {installed_libraries().get(name, 'none')})"
         for name, version in header.libraries.items()
-        if version != _libraries().get(name)
+        if version != installed_libraries().get(name)
     )
 
 
@@ -177,7 +177,8 @@ def _trusted_types(pipeline: Pipeline) -> list[str]:
 
 
 @cache
-def _libraries() -> dict[str, str]:
+def installed_libraries() -> dict[str, str]:
+    """Return the versions of the libraries that write a state."""
     return {name: installed(name) for name in ("numpy", "scikit-learn", "skops")}
 
 

@@ -91,6 +91,16 @@ class Stream(Protocol):
         """Yield the records with start ≤ offset < end that Kafka holds."""
         ...
 
+    def rows_of(self, topic: str, start: int, end: int) -> Iterator[Input]:
+        """Yield the records with start ≤ offset < end of the same partition of another topic.
+
+        Raises
+        ------
+        LineageError
+            There is no such topic, or it no longer holds all of them.
+        """
+        ...
+
     def obeyed_controls(self, lineage: str) -> list[Obeyed]:
         """Return the control records that a lineage has obeyed."""
         ...

@@ -14,6 +14,7 @@ import msgspec
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister
+from streamlearn.engine.answering import cut_into_chunks
 from streamlearn.engine.backtest import Part
 from streamlearn.engine.verify import find_rollbacks
 from streamlearn.errors import ConfigurationError, DataUnavailable, NothingToCompare
@@ -179,4 +180,8 @@ def read_part(
     # Answers may be gone before their records are: nobody knows any more how those were cut.
     known = dropwhile(lambda pair: pair[1] is None, answered)
     targets = frozenset(version for _, version in find_rollbacks(stream, lineage))
-    return Part(lineage, partition, start, end, journaled_chunks(known, start), targets)
+    chunks, origin_chunks = journaled_chunks(known, start), iter(list[list[Input]]())
+    if (origin := lineage.origin) and start == lineage.start:
+        rows = stream.rows_of(origin.topic, origin.starts[0], origin.ends[0])
+        origin_chunks = cut_into_chunks(rows, origin.chunk_rows)
+    return Part(lineage, partition, start, end, chunks, origin_chunks, targets)
