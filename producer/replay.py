@@ -97,26 +97,61 @@ def replay(
     pipeline.dataset.prepare()
     records, total = _select_records(pipeline.dataset, limit=limit, loop=loop, seed=seed, skip=skip)
     progress = ReplayProgress(total, show)
-    broker = Broker(settings)
-    with broker:
+    with Broker(settings) as broker, _catch_interrupts() as is_interrupted:
         placement = Placement(pipeline, ensure_topics(broker, pipeline), first=skip)
-        with broker.bulk_writer(2 * MAX_RECORD_BYTES) as writer, _catch_interrupts() as is_interrupted:
-            for record in _pace(records, rate, is_interrupted):
-                value, partition = check_size(encode(record)), placement.place(record)
-                writer.send(pipeline.topic, value, progress.count_delivery, partition)
-                progress.sent += 1
-                progress.show()
-                if progress.sent - progress.acknowledged > _UNACKNOWLEDGED:
-                    writer.flush()
-                if progress.error:
-                    break
-    progress.show()
+        _send(broker, pipeline.topic, placement, _pace(records, rate, is_interrupted), progress)
     if progress.error:
         raise BrokerUnavailable(
             f"Kafka at {settings.kafka} did not take a record: {progress.error}; it has taken"
             f" {progress.acknowledged}: go on with --skip {skip + progress.acknowledged}"
         ) from progress.error
     return progress
+
+
+def send_history(
+    broker: Broker,
+    pipeline: Pipeline,
+    dataset: DataSet | Table,
+    topic: str,
+    partitions: int,
+    show: Callable[[ReplayProgress], None] = lambda progress: None,
+) -> None:
+    """Send one pass of a data set of a pipeline's records into another topic than its own, without a pause.
+
+    Raises
+    ------
+    DataUnavailable, BadRecord
+        As `replay` does.
+    BrokerUnavailable
+        Kafka does not answer, or did not acknowledge a record; what is there now is a part only.
+    """
+    progress = ReplayProgress(dataset.size, show)
+    _send(broker, topic, Placement(pipeline, partitions), dataset.records(seed=0, passes=1), progress)
+    if progress.error:
+        raise BrokerUnavailable(
+            f"Kafka at {broker.settings.kafka} did not take a record: {progress.error}"
+        ) from progress.error
+
+
+def _send(
+    broker: Broker,
+    topic: str,
+    placement: Placement,
+    records: Iterator[dict[str, Any]],
+    progress: ReplayProgress,
+) -> None:
+    """Append records, each to its partition, until all are acknowledged or one is not."""
+    with broker.bulk_writer(2 * MAX_RECORD_BYTES) as writer:
+        for record in records:
+            value, partition = check_size(encode(record)), placement.place(record)
+            writer.send(topic, value, progress.count_delivery, partition)
+            progress.sent += 1
+            progress.show()
+            if progress.sent - progress.acknowledged > _UNACKNOWLEDGED:
+                writer.flush()
+            if progress.error:
+                break
+    progress.show()
 
 
 def _select_records(

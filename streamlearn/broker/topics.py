@@ -4,6 +4,8 @@ Those of answers have as many partitions as the input, since each partition has 
 its journal. A dead letter wraps its record in base64, so its topic takes values larger than the input's.
 """
 
+import uuid
+
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import InvalidPartitionsError, TopicAlreadyExistsError
@@ -54,6 +56,26 @@ def _ensure(client: KafkaAdminClient, pipeline: Pipeline, partitions: int) -> in
                 f" one: give {pipeline.topic} as many, or delete {topic} if nobody needs what is in it"
             )
     return count
+
+
+def create_history_topic(broker: Broker, pipeline: Pipeline, partitions: int) -> str:
+    """Create a topic for records from which a lineage is to begin, and return its name.
+
+    It is kept for ever: a rebuild begins there. It has as many partitions as the pipeline's input.
+    """
+    name = f"{pipeline.topic}.history.{uuid.uuid4().hex[:8]}"
+    config = {
+        "max.message.bytes": str(MAX_RECORD_BYTES + 4096),
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+    }
+    broker.ask_admin(lambda admin: _create(admin, name, partitions, {"cleanup.policy": "delete", **config}))
+    return name
+
+
+def delete_topic(broker: Broker, name: str) -> None:
+    """Delete a topic that nothing has begun from."""
+    broker.ask_admin(lambda admin: admin.delete_topics([name]))
 
 
 def _count_partitions(client: KafkaAdminClient, topics: list[str]) -> dict[str, int]:

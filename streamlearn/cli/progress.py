@@ -2,11 +2,19 @@
 
 import sys
 import time
-from typing import Self
+from typing import Protocol, Self
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 _LINE_S = 10.0
 
@@ -68,3 +76,36 @@ class OffsetProgress(ProgressDisplay):
             self.bar.update(self._task, completed=offset, total=end, where=where)
         else:
             click.echo(f"{self._title}: {where}offset {offset} of {end}", err=True)
+
+
+class Acknowledged(Protocol):
+    """How far sending has come; `producer/replay.py` counts it."""
+
+    total: int | None
+    acknowledged: int
+
+
+class AcknowledgedProgress(ProgressDisplay):
+    """A bar of the acknowledged records, and their rate."""
+
+    def __init__(self, title: str) -> None:
+        rate = TextColumn("{task.fields[rate]:.0f} records/s")
+        super().__init__(TextColumn(title), BarColumn(), MofNCompleteColumn(), rate)
+        self._task: TaskID | None = None
+        self._start = time.monotonic()
+
+    def show(self, progress: Acknowledged) -> None:
+        """Show how far sending has come, at most a few times a second."""
+        if not self.due(always=progress.acknowledged == progress.total):
+            return
+        rate = progress.acknowledged / max(time.monotonic() - self._start, 1e-9)
+        if not self.live:
+            click.echo(
+                f"{progress.acknowledged} of {progress.total or '∞'} acknowledged, {rate:.0f}/s", err=True
+            )
+        elif self._task is None:
+            self._task = self.bar.add_task(
+                "", total=progress.total, completed=progress.acknowledged, rate=rate
+            )
+        else:
+            self.bar.update(self._task, completed=progress.acknowledged, rate=rate)

@@ -1,17 +1,14 @@
 """`streamlearn replay`."""
 
 import shlex
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 
-from producer.replay import ReplayProgress
 from producer.replay import replay as send_dataset
-from streamlearn.cli.progress import ProgressDisplay
+from streamlearn.cli.progress import AcknowledgedProgress
 from streamlearn.cli.targets import takes_pipeline
 from streamlearn.datasets.table import Table
 from streamlearn.errors import DataError, NotSupported
@@ -83,7 +80,7 @@ def replay(
         raise DataError(f"{rows} do not fit, so nothing is sent: {bad[0].where}: {bad[0].reason}")
     if dataset is not None and limit is None and not loop and skip and skip % dataset.size == 0:
         raise NotSupported(f"--skip {skip} leaves nothing to send: there are {dataset.size} records")
-    with _AcknowledgedProgress(pipeline.name) as progress:
+    with AcknowledgedProgress(pipeline.name) as progress:
         result = send_dataset(
             settings,
             pipeline,
@@ -114,32 +111,6 @@ def _format_command(
     words += [] if file is None else ["--file", str(file)]
     words += [text for option, number in options.items() if number for text in (option, str(number))]
     return shlex.join(["streamlearn", "replay", *words, *flags])
-
-
-class _AcknowledgedProgress(ProgressDisplay):
-    """A bar of the acknowledged records, and their rate."""
-
-    def __init__(self, title: str) -> None:
-        rate = TextColumn("{task.fields[rate]:.0f} records/s")
-        super().__init__(TextColumn(title), BarColumn(), MofNCompleteColumn(), rate)
-        self._task: TaskID | None = None
-        self._start = time.monotonic()
-
-    def show(self, progress: ReplayProgress) -> None:
-        """Show how far the replay has come, at most a few times a second."""
-        if not self.due(always=progress.acknowledged == progress.total):
-            return
-        rate = progress.acknowledged / max(time.monotonic() - self._start, 1e-9)
-        if not self.live:
-            click.echo(
-                f"{progress.acknowledged} of {progress.total or '∞'} acknowledged, {rate:.0f}/s", err=True
-            )
-        elif self._task is None:
-            self._task = self.bar.add_task(
-                "", total=progress.total, completed=progress.acknowledged, rate=rate
-            )
-        else:
-            self.bar.update(self._task, completed=progress.acknowledged, rate=rate)
 
 
 commands = [replay]

@@ -69,7 +69,7 @@ def train(
         raise click.UsageError(
             "--keep submits again and again: use --fresh, --rebuild and --accept-edits without it, once"
         )
-    settings = _load_settings(waits=keep)
+    settings = load_client_settings(waits=keep)
     if keep:
         keep_running(settings, [pipeline], click.echo)
     submit(
@@ -121,10 +121,10 @@ def skip(pipeline: Pipeline, offset: int, partition: int) -> None:
     """
     from flink_jobs.skip import skip_record
 
-    skip_record(_load_settings(), pipeline, offset, partition, wait_s=_WAIT_S, echo=click.echo)
+    skip_record(load_client_settings(), pipeline, offset, partition, wait_s=_WAIT_S, echo=click.echo)
 
 
-def _load_settings(*, waits: bool = False) -> Settings:
+def load_client_settings(*, waits: bool = False) -> Settings:
     """Load the settings; where Flink is elsewhere, see to what a stack would have written here.
 
     That may be hundreds of megabytes, so Flink has to answer first, unless the command `waits` for it anyway.

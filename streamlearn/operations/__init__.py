@@ -11,6 +11,6 @@ flow.py             what flows through a pipeline, as its topics show
 recent_score.py     how good the newest answers were
 verdict.py          how a pipeline fares, in words
 looking.py          one look at all that verdicts are made from
-history/            what is done with records that are there already: other parameters tried on them
+history/            what is done with records that are there already: learned with other parameters, or first
 verification.py     what `streamlearn verify` reads, and its report
 """

@@ -1,4 +1,5 @@
 """Commands for records that are there already.
 
 backtest.py   `backtest`: other parameters over the same records
+backfill.py   `backfill`: begin with what a history teaches
 """

@@ -1,4 +1,5 @@
 """What is done with records that are there already.
 
+backfill.py   a history learned, and a lineage begun from it
 backtest.py   the records of a lineage, for other parameters to be tried on
 """
