@@ -58,12 +58,13 @@ def _ensure(client: KafkaAdminClient, pipeline: Pipeline, partitions: int) -> in
     return count
 
 
-def create_history_topic(broker: Broker, pipeline: Pipeline, partitions: int) -> str:
+def create_history_topic(broker: Broker, pipeline: Pipeline, partitions: int, kind: str = "history") -> str:
     """Create a topic for records from which a lineage is to begin, and return its name.
 
-    It is kept for ever: a rebuild begins there. It has as many partitions as the pipeline's input.
+    It is kept for ever: a rebuild begins there. It has as many partitions as the pipeline's input. `kind` is
+    the part of its name that tells where the records come from.
     """
-    name = f"{pipeline.topic}.history.{uuid.uuid4().hex[:8]}"
+    name = f"{pipeline.topic}.{kind}.{uuid.uuid4().hex[:8]}"
     config = {
         "max.message.bytes": str(MAX_RECORD_BYTES + 4096),
         "retention.ms": "-1",

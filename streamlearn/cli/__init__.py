@@ -10,7 +10,7 @@ serve.py     `serve`: the models over HTTP
 models.py    `models`: versions, pins, rollbacks, lags
 verify.py    `verify`: repeat the learning offline, and compare
 offline.py   `init`, `check`, `evaluate`: without Kafka, Flink and Redis
-history/     `backtest`, `backfill`: other parameters over the same records; begin with a history
+history/     `backtest`, `backfill`, `repair`: records that are there, learned in another way
 lags.py      `lags`: which series leads which
 report.py    `report`: a page about a pipeline's answers
 warehouse/   `topics`: the catalogue of topics

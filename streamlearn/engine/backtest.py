@@ -73,6 +73,8 @@ class Outcome:
     seconds: float
     """How long predicting and learning took, in seconds of this machine's CPU."""
     curve: list[Point] = field(default_factory=list)
+    learners: list[Learner] = field(default_factory=list)
+    """The learner of each partition, after its last record."""
 
     @property
     def cost_us(self) -> float:
@@ -229,6 +231,7 @@ def _sum_up(name: str, trials: Sequence[_Trial]) -> Outcome:
         sum(trial.set_aside for trial in trials),
         sum(trial.seconds for trial in trials),
         list(_draw_curve(trials)),
+        [trial.learner for trial in trials],
     )
 
 

@@ -1,0 +1,222 @@
+"""A span of a stream that was wrong, learned again as it should have been, and taken over."""
+
+import csv
+import json
+import re
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from helpers import append
+from reading import send
+from stacks import ROOT, Stack, open_topics, running_trial
+
+from streamlearn.broker.broker import Broker
+from streamlearn.broker.kafka_stream import KafkaStream
+from streamlearn.broker.register import LineageRegister
+from streamlearn.broker.topics import ensure_topics
+from streamlearn.cli.main import main
+from streamlearn.datasets import digits, pm25
+from streamlearn.datasets.table import Table
+from streamlearn.engine.partitions import Partitions
+from streamlearn.errors import DataError, LineageError
+from streamlearn.learning.learner import predict_then_learn
+from streamlearn.operations.history import repair
+from streamlearn.operations.history.backfill import begin_lineage, learn_history
+from streamlearn.operations.history.repair import Span
+from streamlearn.operations.verification import verify_lineage
+from streamlearn.pipelines import digits as digits_pipeline
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.settings import Settings
+from streamlearn.storage import snapshot
+from streamlearn.storage.store import Store
+from streamlearn.stream import control
+from streamlearn.stream.lineage import Lineage
+from streamlearn.stream.ports import Input
+from streamlearn.stream.records import encode
+
+RECORDS = 600
+FIRST, BEHIND = 200, 300
+"""The numbers of the first record of the span that is wrong, and of the first behind it."""
+
+
+def list_records() -> list[dict[str, Any]]:
+    """Return digits, one a minute."""
+    records = islice(digits.records(seed=4), RECORDS)
+    return [{**one, "ts": f"2026-01-01 {n // 60:02}:{n % 60:02}:00"} for n, one in enumerate(records)]
+
+
+def spoil(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**one, "actual_y": (one["actual_y"] + 1) % 10} if FIRST <= number < BEHIND else one
+        for number, one in enumerate(records)
+    ]
+
+
+@pytest.fixture
+def own(broker: Settings) -> Pipeline:
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    return replace(digits_pipeline.pipeline, name=name, topic=name, prediction_topic=f"{name}-predictions")
+
+
+@pytest.fixture
+def client(broker: Settings) -> Iterator[Broker]:
+    with Broker(broker) as client:
+        yield client
+
+
+@pytest.fixture
+def span() -> Span:
+    return Span("ts", datetime(2026, 1, 1, 3, 20), datetime(2026, 1, 1, 5, 0))
+
+
+def answer(client: Broker, pipeline: Pipeline, lineage: Lineage, store: Store) -> None:
+    """Let a worker answer all records that have no answer yet, and commit the answers."""
+    start = LineageRegister(client, pipeline).first_unanswered(lineage)
+    job = Partitions(
+        pipeline,
+        lineage,
+        client.settings,
+        store=store,
+        open_stream=lambda partition: KafkaStream(client, pipeline, partition),
+        committed=lambda partition: None,
+        alone=True,
+    )
+    job.admit()
+    rows = [Input(0, record.offset, record.value) for record in client.read(pipeline.topic, start)]
+    for call in (rows[:70], rows[70:]):
+        outputs = job.answer(call) if call else []
+        append(client, [(output.topic, output.value, 0) for output in outputs])
+
+
+def learn_live(client: Broker, pipeline: Pipeline, store: Store) -> Lineage:
+    """Let a lineage learn the records with the span that is wrong."""
+    ensure_topics(client, pipeline)
+    append(client, [(pipeline.topic, encode(record), 0) for record in spoil(list_records())])
+    lineage = LineageRegister(client, pipeline).claim()
+    answer(client, pipeline, lineage, store)
+    return lineage
+
+
+def test_a_span_is_replaced_compared_and_taken_over(
+    client: Broker, own: Pipeline, span: Span, store: Store, tmp_path: Path
+) -> None:
+    lineage = learn_live(client, own, store)
+    file = tmp_path / "right.jsonl"
+    file.write_text("\n".join(map(json.dumps, list_records()[FIRST:BEHIND])))
+    correction = repair.read_correction(own, own.read_file(file), span)
+    repair.check_repairable(client, own, lineage)
+    copy = repair.write_copy(client, own, lineage, span, correction)
+    assert (copy.records, copy.removed, copy.corrected, copy.reached) == (RECORDS, 100, 100, [RECORDS])
+    live, repaired = repair.compare(client, own, lineage, copy, lambda partition, at, end: None)
+    assert repaired.score.right > live.score.right
+    assert any("state.model" in line for line in repair.describe_parameters(live, repaired))
+    # What comes meanwhile is learned by the live model, and by the repaired one.
+    append(client, [(own.topic, encode(record), 0) for record in list_records()[:50]])
+    answer(client, own, lineage, store)
+    assert repair.catch_up(client, own, lineage, copy) == 50
+    history = learn_history(client, own, copy.topic, 1)
+    new = begin_lineage(client, own, history, fresh=True)
+    assert (new.start, new.id != lineage.id) == (RECORDS + 50, True)
+    # The repaired model is that of a stream that was right all along.
+    records, plain = [*list_records(), *list_records()[:50]], own.new_learner()
+    for start, end in pairwise([0, 256, 512, RECORDS + 50]):
+        predict_then_learn(plain, [own.codec.decode(encode(one)) for one in records[start:end]], end)
+    assert new.origin is not None
+    assert new.origin.digests == (snapshot.digest(snapshot.dumps(plain, own, "")),)
+    append(client, [(own.topic, encode(record), 0) for record in list_records()[:90]])
+    store.clear()
+    answer(client, own, new, store)
+    (report,) = verify_lineage(client, own)
+    assert (report.exit_code, report.differences, report.records) == (0, [], 90)
+    # A lineage that begins from something is repaired with that.
+    again = repair.write_copy(client, own, new, span, correction)
+    assert (again.records, again.removed) == (RECORDS + 50 + 90, 100)
+
+
+def test_what_a_copy_would_not_have_is_refused(client: Broker, own: Pipeline, store: Store) -> None:
+    lineage = learn_live(client, own, store)
+    order = control.Rollback(lineage.id, 0)
+    obeyed = control.Obeyed(order, 0, RECORDS, RECORDS, lineage.id)
+    send(client.settings.kafka, own.control_topic, [encode(obeyed)])
+    with pytest.raises(LineageError, match="has obeyed control records"):
+        repair.check_repairable(client, own, lineage)
+
+
+def test_a_correction_of_another_time_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "right.jsonl"
+    file.write_text("\n".join(map(json.dumps, list_records()[190:BEHIND])))
+    table = Table(file, digits_pipeline.pipeline.record)
+    span = Span("ts", datetime(2026, 1, 1, 3, 20), datetime(2026, 1, 1, 5, 0))
+    with pytest.raises(DataError, match="has a record that is not of the time from 2026-01-01 03:20"):
+        repair.read_correction(digits_pipeline.pipeline, table, span)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "error"),
+    [("2026-01-02", "2026-01-01", "is empty"), ("yesterday", "2026-01-01", "is no time such as 2014-03-01")],
+)
+def test_a_span_that_is_none_is_refused(begin: str, end: str, error: str, tmp_path: Path) -> None:
+    arguments = ["repair", "digits", "--from", begin, "--to", end, "--file", str(tmp_path)]
+    done = CliRunner().invoke(main, arguments)
+    assert (done.exit_code, error in done.stderr) == (2, True)
+
+
+def test_a_month_is_repaired_while_hours_flow(stack: Stack, tmp_path: Path) -> None:
+    hours = [*islice(pm25.records(passes=1), 2000)]
+    month = [hour for hour in hours if hour["ts"].startswith("2010-02")]
+    wrong = [{**hour, "pollution": 10.0} if hour in month else hour for hour in hours]
+    with (tmp_path / "march.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(month[0]))
+        writer.writeheader()
+        writer.writerows(month)
+    # As the page says, of another month.
+    page = (ROOT / "docs" / "repair.md").read_text()
+    look, switch = re.findall(r"^streamlearn repair pm25 (.*)$", page, re.MULTILINE)
+    days = {"2014-03-01": "2010-02-01", "2014-04-01": "2010-03-01"}
+    files = {name: str(tmp_path / name) for name in ("march.csv", "march.svg")}
+    look, switch = ([{**days, **files}.get(word, word) for word in line.split()] for line in (look, switch))
+    with running_trial(stack, "copies:mended") as trial, open_topics(trial) as topics:
+        register = LineageRegister(Broker(trial.settings), trial.pipeline)
+        topics.send(*map(encode, wrong[:1800]))
+        topics.settle()
+        before = register.current()
+        done = trial.streamlearn("repair", *look)
+        assert f"{len(month)} records replaced by {len(month)}; 1800 in all" in done.stdout
+        assert "nothing live has changed" in done.stdout
+        assert (tmp_path / "march.svg").exists()
+        assert register.current() == before
+        rest, is_done = iter(wrong[1800:1950]), threading.Event()
+
+        def send_on() -> None:
+            while not is_done.wait(0.2) and (hour := next(rest, None)):
+                topics.send(encode(hour))
+
+        sender = threading.Thread(target=send_on)
+        sender.start()
+        try:
+            done = trial.streamlearn("repair", *switch)
+        finally:
+            is_done.set()
+            sender.join()
+        assert "learn submitted" in done.stdout
+        after = register.current()
+        assert before is not None
+        assert after is not None
+        assert after.id != before.id
+        topics.send(*map(encode, [*rest, *wrong[1950:]]))
+        report = trial.verify()
+        assert ".repair." in report["origin"]
+        # No record was missed, and none answered twice, over both lineages.
+        topics.settle()
+        answered = [
+            one["offset"] for topic in (topics.predictions, topics.dead) for one in topic.read().json()
+        ]
+        assert sorted(answered) == topics.records.read().offsets
