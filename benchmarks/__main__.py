@@ -13,6 +13,7 @@ COMMANDS = {
     "partitions": "studies.partitions:main",
     "stations": "studies.stations:main",
     "estimators": "studies.estimators:main",
+    "corrections": "studies.corrections:main",
     "learn": "learn:main",
     "verify": "verifying:main",
     "serve": "serving:main",

@@ -7,6 +7,7 @@ either_task.py     the base class of the two that classify or regress, as what i
 standardized.py    another estimator, with inputs standardised by what has been learned so far
 river_model.py     a model of the library River
 river_objects.py   … and how that is stored
+random_feature_softmax.py  softmax regression on random features, with a temperature
 
 For several outputs, whose labels may come later than their row:
 
@@ -22,6 +23,7 @@ from streamlearn.estimators.expert_weights import ExpertWeights
 from streamlearn.estimators.gru import GatedRecurrentUnit
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
 from streamlearn.estimators.random_feature_mixture import RandomFeatureMixture, Sight
+from streamlearn.estimators.random_feature_softmax import RandomFeatureSoftmax
 from streamlearn.estimators.random_features import RandomFeatures
 from streamlearn.estimators.river_model import River
 from streamlearn.estimators.shared_least_squares import SharedLeastSquares
@@ -36,6 +38,7 @@ KNOWN: dict[str, type] = {
         River,
         SharedLeastSquares,
         RandomFeatureMixture,
+        RandomFeatureSoftmax,
         RandomFeatures,
         ExpertWeights,
         Sight,
@@ -48,6 +51,7 @@ __all__ = [
     "ExpertWeights",
     "GatedRecurrentUnit",
     "RandomFeatureMixture",
+    "RandomFeatureSoftmax",
     "RandomFeatures",
     "RecursiveLeastSquares",
     "River",

@@ -2,8 +2,8 @@
 
 scikit-learn's `predict` and `predict_proba` each check their input and compute the same scores anew: 300 µs
 for one row, of which the scores are 2. For the logistic `SGDClassifier` both are computed from the scores
-here, by the same operations in the same order. A derived class may predict otherwise, so its own methods
-are called.
+here, by the same operations in the same order; `RandomFeatureSoftmax` does it itself. A derived class may
+predict otherwise, so its own methods are called.
 """
 
 from typing import Any
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import SGDClassifier
+
+from streamlearn.estimators.random_feature_softmax import RandomFeatureSoftmax
 
 Array = NDArray[Any]
 
@@ -29,6 +31,9 @@ def classify(model: Any, x: Array) -> tuple[Array, Array | None]:
     if _is_logistic(model) and _is_plain(x, model.n_features_in_):
         scores = x @ model.coef_.T + model.intercept_
         return _choose_labels(model, scores), _normalize_scores(scores)
+    if type(model) is RandomFeatureSoftmax and _is_plain(x, model.n_features_in_):
+        probabilities = model.estimate(x)
+        return model.classes_.take(probabilities.argmax(axis=1)), probabilities
     labels = np.asarray(model.predict(x))
     has_probabilities = hasattr(model, "predict_proba")
     return labels, np.asarray(model.predict_proba(x)) if has_probabilities else None
