@@ -1,5 +1,7 @@
 """The command line itself: help, and what is missing."""
 
+import io
+import os
 import re
 import subprocess
 import sys
@@ -7,12 +9,21 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
+from streamlearn.cli import models
 from streamlearn.cli.main import _make_placeholder, main
+from streamlearn.cli.targets import takes_pipeline
+from streamlearn.cli.terminal import progress
 from streamlearn.errors import UnknownPipeline
 from streamlearn.extras import describe_missing
+from streamlearn.operations.lag_choice import evaluate_with_lags
+from streamlearn.operations.model_versions import KeptVersion
+from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
+from streamlearn.storage.versions import VersionInfo
+from tests.helpers import wait_until
 
 
 @pytest.mark.parametrize("command", ["list", "digits"])
@@ -94,3 +105,123 @@ def test_train_without_a_stack_says_where_one_was_looked_for(
     status = CliRunner().invoke(main, ["status"])
     assert status.exit_code == 1
     assert f"looked in {tmp_path}" in status.stdout
+
+
+@pytest.mark.parametrize("group", ["", "models", "baseline"])
+def test_help_names_every_command_by_its_whole_sentence(group: str) -> None:
+    command = main.commands[group] if group else main
+    assert isinstance(command, click.Group)
+    result = CliRunner().invoke(main, [*group.split(), "--help"], terminal_width=80)
+    assert "..." not in re.sub(r"\[ARGS\]\.\.\.", "", result.output)
+    assert max(map(len, result.output.splitlines())) <= 80
+    words = " ".join(re.sub(r"-\n +", "-", result.output).split())
+    for name, listed in command.commands.items():
+        if not listed.hidden:
+            sentence = (listed.help or "").split("\n\n")[0].partition(". ")[0].rstrip(".")
+            assert f" {name} {' '.join(sentence.split())}" in words, name
+
+
+def test_help_imports_nothing_that_only_work_needs() -> None:
+    """Numpy, scikit-learn, Kafka's client and rich take seconds where a disk is slow."""
+    code = "import sys, streamlearn.cli.main; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "click" in loaded
+    assert not loaded & {"numpy", "sklearn", "kafka", "confluent_kafka", "rich", "flask", "pyflink", "redis"}
+
+
+@click.command()
+@takes_pipeline
+def name_it(pipeline: Pipeline) -> None:
+    """Print the pipeline's name."""
+    click.echo(pipeline.name)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["digits"],
+        ["streamlearn.pipelines.digits:pipeline"],
+        ["--pipeline", "digits"],
+        ["--pipeline=streamlearn.pipelines.digits:pipeline"],
+    ],
+)
+def test_a_pipeline_is_named_alike_everywhere(words: list[str]) -> None:
+    assert CliRunner().invoke(name_it, words).output == "digits\n"
+    # `lags` takes files, too; this pipeline has no series, and `models` lacks a command.
+    done = CliRunner().invoke(main, ["models", *words])
+    assert f"streamlearn models {words[-1].removeprefix('--pipeline=')} list" in done.output
+
+
+@pytest.mark.parametrize("words", [[], ["digits", "--pipeline", "pm25"]])
+def test_no_pipeline_and_two_are_refused_with_how_to_name_one(words: list[str]) -> None:
+    done = CliRunner().invoke(name_it, words, prog_name="streamlearn train")
+    assert done.exit_code == 2
+    assert "streamlearn train PIPELINE. PIPELINE is digits, pm25" in done.output
+
+
+def complete(words: list[str], begun: str) -> list[str]:
+    shell = ShellComplete(main, {}, "streamlearn", "_STREAMLEARN_COMPLETE")
+    return [item.value for item in shell.get_completions(words, begun) if item.type == "plain"]
+
+
+def test_a_shell_completes_commands_and_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "flowers.py").write_text('"""Mine."""\npipeline: Pipeline = Pipeline()\n')
+    (tmp_path / "flows.py").write_text("no_pipeline = 3\n")
+    monkeypatch.chdir(tmp_path)
+    assert complete([], "ver") == ["verify"]
+    assert complete(["train"], "dig") == ["digits"]
+    assert complete(["verify"], "flow") == ["flowers"]
+    assert complete(["models"], "pm25") == ["pm25", "pm25_gru"]
+    assert complete(["models", "pm25"], "un") == ["unpin"]
+    assert complete(["lags"], "fl") == ["flowers"]
+
+
+def test_bash_takes_the_completion() -> None:
+    """Bash itself asks the command, as it does when somebody presses Tab."""
+    program = Path(sys.executable).parent / "streamlearn"
+    script = f"""
+    eval "$({program} completion bash)"
+    complete -p streamlearn
+    COMP_WORDS=({program} verify pm25_) COMP_CWORD=2
+    _streamlearn_completion {program}
+    echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=os.environ)
+    assert "_streamlearn_completion streamlearn" in done.stdout
+    assert done.stdout.splitlines()[-1] == "pm25_gru"
+
+
+def test_versions_are_a_table_with_headings_the_newest_first() -> None:
+    def keep(version: int, accuracy: float | None, **others: bool) -> KeptVersion:
+        info = VersionInfo("d", version - 1, {"accuracy": accuracy}, 0)
+        return KeptVersion("abc", version, info, **{"served": False, "pinned": False, **others})
+
+    listed = [keep(9, None), keep(120, 0.5, served=True, pinned=True)]
+    heading, newest, oldest = models._format_versions(listed)
+    assert heading.split() == ["VERSION", "SCORED", "ACCURACY", "WRITTEN", "LINEAGE"]
+    assert newest.split()[:3] == ["120", "119", "0.5"]
+    assert newest.endswith("abc      ← served (pinned)")
+    assert oldest.split()[:2] == ["9", "8"]
+    assert heading.index("VERSION") + len("VERSION") == newest.index("120") + 3
+    several = list(models._format_versions([*listed, KeptVersion("abc", 7, listed[0].about, True, False, 1)]))
+    assert [line.split()[:2] for line in several[1:]] == [["0", "120"], ["0", "9"], ["1", "7"]]
+
+
+def test_a_command_that_waits_says_so_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", lines)
+    monkeypatch.setattr(progress, "_FIRST_LINE_S", 0.001)
+    monkeypatch.setattr(progress, "_LINE_S", 0.001)
+    with progress.Activity("submitting digits") as activity:
+        wait_until(lambda: "submitting digits: for 0 s" in lines.getvalue(), 10, "a line")
+        activity.describe("waiting for digits")
+        wait_until(lambda: "waiting for digits: for 0 s" in lines.getvalue(), 10, "another line")
+    assert not activity._thread.is_alive()
+
+
+def test_an_evaluation_tells_how_far_it_is() -> None:
+    calls: list[tuple[int, int]] = []
+    evaluate_with_lags(load("digits"), show_progress=lambda at, end: calls.append((at, end)))
+    assert calls[0] == (256, 1797)
+    assert calls[-1] == (1797, 1797)

@@ -32,7 +32,7 @@ COMMANDS: list[str] = [
 
 def find_command(word: str) -> list[str]:
     """Return the page's first command line of this word on the tumours, without the program."""
-    program, *words = next(line for line in COMMANDS if f" {word} --pipeline tumours" in line).split()
+    program, *words = next(line for line in COMMANDS if f" {word} tumours:pipeline" in line).split()
     assert program == ".venv/bin/streamlearn"
     return words
 

@@ -82,4 +82,4 @@ def test_the_command_that_goes_on_is_one_to_paste() -> None:
     own = replace(pipeline, name="mine", reference="mine:pipeline")
     assert _format_command(own, None, {"--skip": 4}, []) == "streamlearn replay mine --skip 4"
     other = replace(own, reference="package.mine:other")
-    assert _format_command(other, None, {}, []) == "streamlearn replay --pipeline package.mine:other"
+    assert _format_command(other, None, {}, []) == "streamlearn replay package.mine:other"

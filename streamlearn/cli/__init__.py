@@ -2,7 +2,7 @@
 
 main.py      the group, which collects the commands of the modules below
 targets.py   what a command is about: the pipeline, the stack
-progress.py  a progress bar on a terminal, lines elsewhere
+terminal/    help, tables, progress and completion
 stack.py     `up`, `down`, `status`, `chaos`; `container` for docker-compose.yml
 replay.py    `replay`: send a data set into its topic
 train.py     `train`, `reset`: begin, continue or end learning

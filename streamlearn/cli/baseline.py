@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from streamlearn.cli.terminal.groups import CommandGroup
 from streamlearn.errors import MissingExtra
 
 _seed = click.option(
@@ -20,7 +21,7 @@ _seed = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def baseline() -> None:
     """Compare LSTMs with the online pipeline pm25, on Beijing's PM2.5.
 

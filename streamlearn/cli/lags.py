@@ -4,18 +4,19 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from rich.console import Console
 
+from streamlearn.cli.targets import PipelineName
 from streamlearn.errors import BadSeries, FileError
-from streamlearn.lags.readers import ReadingOptions, parse_table, read_csv
-from streamlearn.lags.readers.time_numbers import EPOCH_UNITS
-from streamlearn.lags.series import Table
-from streamlearn.pipelines.registry import load, registered_names
+from streamlearn.names import registered_names
 from streamlearn.settings import Settings
+
+if TYPE_CHECKING:
+    from streamlearn.lags.readers import ReadingOptions
+    from streamlearn.lags.series import Table
 
 _MAX_LAG_S = 2 * 86_400
 """Two days: twice the longest cycle that is certain in hourly data."""
@@ -55,8 +56,10 @@ class _Options:
         return [*self.xs, *([self.y] if self.y else [])]
 
     @property
-    def reading(self) -> ReadingOptions:
+    def reading(self) -> "ReadingOptions":
         """How the rows are read."""
+        from streamlearn.lags.readers import ReadingOptions
+
         return ReadingOptions(self.time, self.time_format, self.missing, self.no_times)
 
     def check(self) -> None:
@@ -70,7 +73,7 @@ class _Options:
         if self.no_times and (self.time or self.time_format):
             raise click.UsageError("--no-times goes with neither --time nor --time-format")
         if self.names_pipeline:
-            if self.y is not None or self.reading != ReadingOptions():
+            if self.y is not None or self.time or self.time_format or self.missing or self.no_times:
                 raise click.UsageError(
                     "a pipeline has its own --y, times and missing values; --x chooses among what may lead"
                 )
@@ -84,7 +87,7 @@ class _Options:
 class _Selection:
     """A table, and which of its series to compare."""
 
-    table: Table
+    table: "Table"
     pairs: list[tuple[str, str]]
     """The names of x and y."""
     max_lag: int | None
@@ -93,6 +96,8 @@ class _Selection:
 
 def _check_time_format(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """Raise `BadParameter` where no text could have times of this format."""
+    from streamlearn.lags.readers.time_numbers import EPOCH_UNITS
+
     if value is None or value in EPOCH_UNITS:
         return value
     try:
@@ -107,7 +112,8 @@ def _check_time_format(context: click.Context, option: click.Parameter, value: s
 
 
 @click.command()
-@click.argument("source", metavar="[PIPELINE|FILE]", required=False)
+@click.argument("source", metavar="[PIPELINE|FILE]", required=False, type=PipelineName(or_file=True))
+@click.option("--pipeline", type=PipelineName(), hidden=True)
 @click.option("--topic", metavar="NAME", help="Read the JSON records of this Kafka topic instead.")
 @click.option(
     "--x", "xs", metavar="COLUMN", multiple=True, help="A series that may lead; give it again for more."
@@ -149,7 +155,7 @@ def _check_time_format(context: click.Context, option: click.Parameter, value: s
     help="Draw into this file (.png, .svg, .pdf), or into this folder, a file a pair.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def lags(**options: Any) -> None:
+def lags(source: str | None, pipeline: str | None, **options: Any) -> None:
     """Tell which series leads which, and by how many steps: cross-correlations, raw and pre-whitened.
 
     A lag is positive where x leads y. Trust the pre-whitened result: two series that each resemble their
@@ -165,17 +171,28 @@ def lags(**options: Any) -> None:
     streamlearn lags --topic pm25 --x wnd_spd --y pollution --last 5000
     streamlearn lags demand.csv --x temperature --y demand --json
     """  # noqa: D301 (click wants the character)
+    from rich.console import Console
+
+    from streamlearn.cli.terminal.progress import Activity
     from streamlearn.lags import summary
-    from streamlearn.lags.analysis import analyse_pairs
+    from streamlearn.lags.analysis import Pair, analyse_pairs
     from streamlearn.reports.figures.lag_pairs import draw_pair, prepare_files
 
-    given = _Options(**options)
+    if source and pipeline:
+        raise click.UsageError("name the pipeline once")
+    given = _Options(source=source or pipeline, **options)
     given.check()
-    selection = _read(given)
-    files = prepare_files(given.figure, selection.pairs) if given.figure else []
-    pairs = list(analyse_pairs(selection.table, selection.pairs, selection.max_lag))
-    for pair, file in zip(pairs, files, strict=False):
-        draw_pair(pair, selection.table, file)
+    pairs: list[Pair] = []
+    with Activity(f"reading {given.source_name}") as activity:
+        selection = _read(given)
+        files = prepare_files(given.figure, selection.pairs) if given.figure else []
+        activity.describe(f"comparing {len(selection.pairs)} pairs of series")
+        for pair in analyse_pairs(selection.table, selection.pairs, selection.max_lag):
+            pairs.append(pair)
+            activity.describe(f"{len(pairs)} of {len(selection.pairs)} pairs of series compared")
+        for pair, file in zip(pairs, files, strict=False):
+            activity.describe(f"drawing {file}")
+            draw_pair(pair, selection.table, file)
     if given.as_json:
         results = summary.to_plain_data(given.source_name, selection.table, pairs)
         click.echo(msgspec.json.encode(results))
@@ -195,6 +212,7 @@ def _read(options: _Options) -> _Selection:
 
 def _read_pipeline(options: _Options) -> _Selection:
     from streamlearn.operations.lag_tables import load_table
+    from streamlearn.pipelines.registry import load
 
     pipeline = load(options.source_name)
     drivers = [driver.name for driver in pipeline.learning.drivers]
@@ -209,7 +227,9 @@ def _read_pipeline(options: _Options) -> _Selection:
     return _Selection(table, [(x, pipeline.display.value) for x in options.xs or drivers], max_lag)
 
 
-def _read_file(options: _Options) -> Table:
+def _read_file(options: _Options) -> "Table":
+    from streamlearn.lags.readers import read_csv
+
     path = Path(options.source_name)
     if not path.exists():
         raise FileError(
@@ -218,9 +238,10 @@ def _read_file(options: _Options) -> Table:
     return read_csv(path, options.columns, options.reading)
 
 
-def _read_topic(options: _Options) -> Table:
+def _read_topic(options: _Options) -> "Table":
     from streamlearn.broker.broker import Broker
     from streamlearn.broker.rows import read_rows
+    from streamlearn.lags.readers import parse_table
 
     with Broker(Settings.load()) as broker:
         rows = read_rows(broker, options.source_name, options.last)

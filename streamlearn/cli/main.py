@@ -10,6 +10,8 @@ from importlib.metadata import entry_points
 import click
 
 from streamlearn.cli.targets import use_stack_elsewhere
+from streamlearn.cli.terminal.completion import completion
+from streamlearn.cli.terminal.groups import CommandGroup
 from streamlearn.errors import MissingExtra, StreamlearnError
 from streamlearn.extras import describe_missing
 
@@ -21,7 +23,17 @@ _ASKS_A_STACK = frozenset(
 """Commands that look for a stack which runs elsewhere."""
 
 
-class _Commands(click.Group):
+_SECTIONS = {
+    "The stack on this machine": ("up", "status", "down", "chaos"),
+    "A pipeline, offline": ("init", "check", "evaluate"),
+    "A pipeline on the stack": ("train", "replay", "report", "verify", "skip", "reset"),
+    "Its models": ("models", "serve"),
+    "Series": ("lags", "baseline"),
+    "Your shell": ("completion",),
+}
+
+
+class _Commands(CommandGroup):
     """A group that reports a user's mistake in one line, and shows a traceback for everything else."""
 
     def invoke(self, ctx: click.Context) -> object:
@@ -34,7 +46,7 @@ class _Commands(click.Group):
         sys.exit(1)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="streamlearn")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -42,7 +54,11 @@ def main(context: click.Context) -> None:
 
     Records stream in; a Flink job predicts each one, then learns from it; the newest model is served
     over HTTP. `streamlearn up` runs all of it on this machine.
-    """
+
+    \b
+    streamlearn up
+    streamlearn train --help
+    """  # noqa: D301 (click wants the character)
     if context.invoked_subcommand in _ASKS_A_STACK:
         use_stack_elsewhere()
 
@@ -55,6 +71,7 @@ def _add_commands() -> None:
             commands = [_make_placeholder(entry.name, describe_missing(error))]
         for command in commands:
             main.add_command(command)
+    main.add_command(completion)
 
 
 def _make_placeholder(name: str, reason: str) -> click.Command:

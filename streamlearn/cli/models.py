@@ -1,17 +1,22 @@
 """`streamlearn models PIPELINE …`: list the versions, choose which is served, go back, change lags."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from streamlearn.pipelines.base import Pipeline
-from streamlearn.pipelines.registry import load
+from streamlearn.cli.targets import PipelineName
+from streamlearn.cli.terminal.groups import CommandGroup
+from streamlearn.cli.terminal.tables import format_table
 from streamlearn.settings import Settings
 from streamlearn.storage.versions import parse_name
+
+if TYPE_CHECKING:
+    from streamlearn.operations.model_versions import KeptVersion
+    from streamlearn.pipelines.base import Pipeline
 
 _wait = click.option(
     "--wait", "wait_s", default=60.0, show_default=True, help="Seconds to wait for the job to do it."
@@ -48,13 +53,31 @@ _version = click.argument("version", type=_Version())
 _version_name = click.argument("version", type=_VersionName())
 
 
-@click.group(invoke_without_command=True, no_args_is_help=True, subcommand_metavar="COMMAND [ARGS]...")
-@click.argument("pipeline")
+class _ModelCommands(CommandGroup):
+    """The group `models`, in which `--pipeline NAME` may stand for the argument."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the pipeline as every command does."""
+        option = "--pipeline"
+        if args[:1] == [option] and len(args) > 1:
+            args = args[1:]
+        elif args and args[0].startswith(f"{option}="):
+            args = [args[0].partition("=")[2], *args[1:]]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=_ModelCommands,
+    invoke_without_command=True,
+    no_args_is_help=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+)
+@click.argument("pipeline", type=PipelineName())
 @click.pass_context
 def models(context: click.Context, pipeline: str) -> None:
     """List the versions of a model, choose which is served, go back to one, change its lags.
 
-    PIPELINE is a registered pipeline, or one of your own as module:object.
+    PIPELINE is a registered pipeline, the name of a module of your own, or MODULE:OBJECT.
 
     \b
     streamlearn models digits list
@@ -76,7 +99,7 @@ def models(context: click.Context, pipeline: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_obj
 def list_command(pipeline: str, as_json: bool) -> None:
-    """List the versions that are kept, and which of them is served.
+    """List the versions that are kept, the newest first, and which of them is served.
 
     Example: streamlearn models digits list
     """
@@ -89,17 +112,36 @@ def list_command(pipeline: str, as_json: bool) -> None:
         return
     if not versions:
         click.echo(f"Redis keeps no version of {loaded.name}")
-    several = any(kept.partition for kept in versions)
-    for kept in versions:
-        info = kept.about
-        written = datetime.fromtimestamp(info.time_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        figures = ", ".join(f"{name} {value:.4g}" for name, value in info.score.items() if value is not None)
-        click.echo(
-            (f"{kept.partition:>3}  " if several else "")
-            + f"{kept.version:>10}  {kept.lineage}  {written}  {info.samples:>9} scored  {figures}"
-            + ("  ← served" if kept.served else "")
-            + (" (pinned)" if kept.pinned else "")
-        )
+        return
+    _echo(_format_versions(versions))
+
+
+def _format_versions(versions: "list[KeptVersion]") -> Iterator[str]:
+    """Yield a table of versions, the newest of each partition first."""
+    newest_first = sorted(versions, key=lambda kept: (kept.partition, -kept.version))
+    figures = list(dict.fromkeys(name for kept in newest_first for name in kept.about.score))
+    headings = ["PARTITION"] * any(kept.partition for kept in versions)
+    headings += ["VERSION", "SCORED", *map(str.upper, figures)]
+    yield from format_table(
+        [*headings, "WRITTEN", "LINEAGE", ""],
+        [_format_version(kept, figures)[-len(headings) - 3 :] for kept in newest_first],
+        headings,
+    )
+
+
+def _format_version(kept: "KeptVersion", figures: Iterable[str]) -> list[str]:
+    """Return the cells of a version, that of its partition first."""
+    info = kept.about
+    values = (info.score.get(name) for name in figures)
+    return [
+        str(kept.partition),
+        str(kept.version),
+        str(info.samples),
+        *("" if value is None else f"{value:.4g}" for value in values),
+        datetime.fromtimestamp(info.time_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        kept.lineage,
+        "← served" * kept.served + " (pinned)" * kept.pinned,
+    ]
 
 
 @models.command()
@@ -210,7 +252,9 @@ def lags(pipeline: str, lags: str | None, wait_s: float) -> None:
         _echo(use_lags(settings, loaded, chosen, wait_s=wait_s))
 
 
-def _load(pipeline: str) -> tuple[Settings, Pipeline]:
+def _load(pipeline: str) -> "tuple[Settings, Pipeline]":
+    from streamlearn.pipelines.registry import load
+
     return Settings.load(), load(pipeline)
 
 

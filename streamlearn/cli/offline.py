@@ -9,18 +9,20 @@ import shlex
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from streamlearn.cli.targets import takes_pipeline, use_stack_elsewhere
 from streamlearn.errors import ConfigurationError, DataUnavailable, FileError
-from streamlearn.pipelines.base import Pipeline
-from streamlearn.pipelines.drafts.columns import Column
-from streamlearn.pipelines.drafts.inference import DraftOptions, Inference, Source, infer, infer_table
-from streamlearn.pipelines.drafts.labels import Task
-from streamlearn.pipelines.drafts.module_text import declare_columns, write_module
-from streamlearn.pipelines.registry import registered_names
+from streamlearn.names import registered_names
 from streamlearn.settings import Settings
+
+if TYPE_CHECKING:
+    from streamlearn.pipelines.base import Pipeline
+    from streamlearn.pipelines.drafts.columns import Column
+    from streamlearn.pipelines.drafts.inference import DraftOptions, Inference
+    from streamlearn.pipelines.drafts.labels import Task
 
 _FILE_SUFFIXES = {".csv", ".tsv", ".txt", ".gz", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx"}
 _SAMPLE_OFFSETS = 20_000
@@ -61,7 +63,7 @@ def init(
     name: str,
     source: str,
     label: str,
-    task: Task | None,
+    task: "Task | None",
     time: str | None,
     time_format: str | None,
     key: str | None,
@@ -75,6 +77,9 @@ def init(
     streamlearn init loads --from meters.csv --label kW --time hour --task forecast --key meter
     streamlearn init payments --from payments --label fraud
     """  # noqa: D301 (click wants the character)
+    from streamlearn.pipelines.drafts.inference import DraftOptions, infer
+    from streamlearn.pipelines.drafts.module_text import declare_columns, write_module
+
     module = Path(f"{name}.py")
     _check_name(name, module, force=force)
     if task == "forecast" and time is None:
@@ -97,7 +102,7 @@ def init(
         click.echo(f"  streamlearn {command}")
 
 
-def _infer_topic(topic: str, options: DraftOptions) -> Inference:
+def _infer_topic(topic: str, options: "DraftOptions") -> "Inference":
     """Tell what a topic's newest records seem to hold; name those that cannot be read."""
     if Path(topic).is_dir():
         raise FileError(f"{topic} is a folder: name a file in it")
@@ -107,6 +112,7 @@ def _infer_topic(topic: str, options: DraftOptions) -> Inference:
         raise click.UsageError("--time puts the rows of a file in order; a topic has its own")
     from streamlearn.broker.broker import Broker
     from streamlearn.broker.rows import read_sample
+    from streamlearn.pipelines.drafts.inference import Source, infer_table
 
     use_stack_elsewhere()
     with Broker(Settings.load()) as broker:
@@ -140,7 +146,7 @@ def _make_relative(file: Path) -> str:
         return str(file.absolute())
 
 
-def _describe(inference: Inference) -> str:
+def _describe(inference: "Inference") -> str:
     label = inference.label.name
     what = f"one of {len(inference.classes)} classes" if inference.classes else "a number"
     if inference.series is not None:
@@ -153,7 +159,7 @@ def _describe(inference: Inference) -> str:
     return f"predicts {label}, {what}, from {inference.rows} rows{bad}; columns: {', '.join(parts)}"
 
 
-def _explain(column: Column) -> str:
+def _explain(column: "Column") -> str:
     """Return why a column is no feature."""
     return f"an identifier, {column.note}" if column.kind == "identifier" else column.note or column.kind
 
@@ -166,15 +172,16 @@ def _explain(column: Column) -> str:
     help="Try the records in this file, a JSON object a line.",
 )
 @click.option("--limit", default=500, show_default=True, help="Most records to try.")
-def check(pipeline: Pipeline, records: Path | None, limit: int) -> None:
+def check(pipeline: "Pipeline", records: Path | None, limit: int) -> None:
     """Try a pipeline of your own, offline: its records, its state, whether results repeat.
 
     Without a data set and --records, it takes the newest records of the pipeline's topic.
 
     Exit 0: every test has passed. Exit 1: one has failed.
 
-    Example: streamlearn check --pipeline mine:pipeline
+    Example: streamlearn check mine
     """
+    from streamlearn.cli.terminal.progress import Activity
     from streamlearn.engine import check
     from streamlearn.learning.process import pin_blas_threads
 
@@ -186,14 +193,15 @@ def check(pipeline: Pipeline, records: Path | None, limit: int) -> None:
     else:
         values = _read_topic(pipeline, limit)
     passed = True
-    for finding in check.check(pipeline, values):
-        mark = "✗" if not finding.passed else "!" if finding.noted else "✓"
-        click.echo(f"{mark} {finding.what} ({finding.detail})")
-        passed = passed and finding.passed
+    with Activity(f"checking {pipeline.name}"):
+        for finding in check.check(pipeline, values):
+            mark = "✗" if not finding.passed else "!" if finding.noted else "✓"
+            click.echo(f"{mark} {finding.what} ({finding.detail})")
+            passed = passed and finding.passed
     sys.exit(0 if passed else 1)
 
 
-def _read_topic(pipeline: Pipeline, limit: int) -> list[bytes]:
+def _read_topic(pipeline: "Pipeline", limit: int) -> list[bytes]:
     """Return the newest records of a pipeline's topic, as they stand there."""
     from streamlearn.broker.broker import Broker
     from streamlearn.stream.control import is_control
@@ -220,20 +228,22 @@ def _read_topic(pipeline: Pipeline, limit: int) -> list[bytes]:
     help="Forecast from other lags: a set such as '*=0-6', or `chosen`: those that the correlations of the"
     " skipped records suggest, used after these.",
 )
-def evaluate(pipeline: Pipeline, passes: int, skip: int, lags: str | None) -> None:
+def evaluate(pipeline: "Pipeline", passes: int, skip: int, lags: str | None) -> None:
     """Predict, then learn each record of a pipeline's data set offline, and show the prequential score.
 
     \b
     streamlearn evaluate pm25 --skip 8760
     streamlearn evaluate pm25 --skip 8760 --lags 'pollution=0-6 dew=0,3 wnd_spd=0-3'
     """  # noqa: D301 (click wants the character)
+    from streamlearn.cli.terminal.progress import CountProgress
     from streamlearn.engine.evaluate import format_table
     from streamlearn.learning.process import pin_blas_threads, relieve_collector
     from streamlearn.operations.lag_choice import evaluate_with_lags
 
     pin_blas_threads()
     relieve_collector()
-    score = evaluate_with_lags(pipeline, passes=passes, skip=skip, lags=lags)
+    with CountProgress(f"evaluating {pipeline.name}", "record") as progress:
+        score = evaluate_with_lags(pipeline, passes=passes, skip=skip, lags=lags, show_progress=progress.show)
     series = pipeline.learning.series
     for line in format_table(score, series.ranges.shares if series else ()):
         click.echo(line)

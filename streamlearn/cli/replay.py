@@ -4,16 +4,17 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from producer.replay import replay as send_dataset
-from streamlearn.cli.progress import AcknowledgedProgress
+import producer  # noqa: F401 (if it is missing, `main.py` lists the command with what to install)
 from streamlearn.cli.targets import takes_pipeline
-from streamlearn.datasets.table import Table
 from streamlearn.errors import DataError, NotSupported
-from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
+
+if TYPE_CHECKING:
+    from streamlearn.pipelines.base import Pipeline
 
 
 @click.command()
@@ -50,7 +51,7 @@ from streamlearn.settings import Settings
 )
 @click.option("--strict", is_flag=True, help="Send nothing of a file in which a row does not fit.")
 def replay(
-    pipeline: Pipeline,
+    pipeline: "Pipeline",
     file: Path | None,
     rate: float | None,
     limit: int | None,
@@ -70,6 +71,10 @@ def replay(
     streamlearn replay flowers --file iris.csv
     streamlearn replay stations --file PRSA_Data    (a folder: a file for each station)
     """  # noqa: D301 (click wants the character)
+    from producer.replay import replay as send_dataset
+    from streamlearn.cli.terminal.progress import AcknowledgedProgress
+    from streamlearn.datasets.table import Table
+
     settings = Settings.load()
     if file is not None:
         pipeline = replace(pipeline, dataset=pipeline.read_file(file))
@@ -102,12 +107,12 @@ def replay(
 
 
 def _format_command(
-    pipeline: Pipeline, file: Path | None, options: dict[str, int], flags: Sequence[str]
+    pipeline: "Pipeline", file: Path | None, options: dict[str, int], flags: Sequence[str]
 ) -> str:
     """Return a command line of `replay`, with the options that are not 0."""
     module, _, attribute = pipeline.reference.partition(":")
     is_name = not attribute or (attribute == "pipeline" and module == pipeline.name)
-    words = [module] if is_name else ["--pipeline", pipeline.reference]
+    words = [module if is_name else pipeline.reference]
     words += [] if file is None else ["--file", str(file)]
     words += [text for option, number in options.items() if number for text in (option, str(number))]
     return shlex.join(["streamlearn", "replay", *words, *flags])

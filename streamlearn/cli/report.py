@@ -1,14 +1,15 @@
 """`streamlearn report PIPELINE`: a page of figures."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, TextColumn
 
-from streamlearn.cli.progress import ProgressDisplay
 from streamlearn.cli.targets import takes_pipeline
-from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
+
+if TYPE_CHECKING:
+    from streamlearn.pipelines.base import Pipeline
 
 _FORECAST_PASSES, _OTHER_PASSES = 1, 10
 """Passes over the data set, offline, where none are given."""
@@ -38,7 +39,12 @@ _FORECAST_PASSES, _OTHER_PASSES = 1, 10
     help="The page to write.  [default: PIPELINE-report.html]",
 )
 def report(
-    pipeline: Pipeline, offline: bool, passes: int | None, last: int | None, skip: int, output: Path | None
+    pipeline: "Pipeline",
+    offline: bool,
+    passes: int | None,
+    last: int | None,
+    skip: int,
+    output: Path | None,
 ) -> None:
     """Write a page of figures that show how good a pipeline's predictions were: one HTML file.
 
@@ -50,6 +56,7 @@ def report(
     streamlearn report digits --last 5000 -o now.html
     streamlearn report pm25 --offline --skip 8760    five years, scored after the first
     """  # noqa: D301 (click wants the character)
+    from streamlearn.cli.terminal.progress import CountProgress
     from streamlearn.learning.process import pin_blas_threads
     from streamlearn.reports import sources
     from streamlearn.reports.contents import build_contents
@@ -60,15 +67,18 @@ def report(
     check_installed()
     pin_blas_threads()
     file = output or Path(f"{pipeline.name}-report.html")
-    with _ReportProgress(pipeline.name) as progress:
+    with CountProgress(pipeline.name, "answer") as progress:
         if offline:
             passes = passes or (_OTHER_PASSES if pipeline.learning.series is None else _FORECAST_PASSES)
             answered_records = sources.answer_offline(
-                pipeline, passes=passes, last=last, show_progress=progress.show_answers
+                pipeline, passes=passes, last=last, show_progress=progress.show
             )
         else:
             answered_records = sources.read_live(
-                Settings.load(), pipeline, last=last, show_progress=progress.show_answers
+                Settings.load(),
+                pipeline,
+                last=last,
+                show_progress=progress.show,
             )
         head, section_iterator = build_contents(answered_records, skip)
         sections = []
@@ -77,31 +87,6 @@ def report(
             progress.show_step(f"drawn: {section.title}")
         write_page(render_page(head, sections), file)
     click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, {len(answered_records.answers)} answers")
-
-
-class _ReportProgress(ProgressDisplay):
-    """Shows how many answers have come, then which sections are drawn."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__(TextColumn(f"{title}: {{task.description}}", markup=False), BarColumn())
-        self._title = title
-        self._task = self.bar.add_task("answers", total=None)
-
-    def show_answers(self, at: int, end: int) -> None:
-        """Show, now and then, that `at` of `end` answers have come."""
-        if not self.due():
-            return
-        if self.live:
-            self.bar.update(self._task, completed=at, total=end)
-        else:
-            click.echo(f"{self._title}: answer {at} of {end}", err=True)
-
-    def show_step(self, step: str) -> None:
-        """Show what has just been done."""
-        if self.live:
-            self.bar.update(self._task, description=step, total=None)
-        else:
-            click.echo(f"{self._title}: {step}", err=True)
 
 
 commands = [report]

@@ -5,8 +5,8 @@ import time
 
 import click
 
+from streamlearn.cli.terminal.tables import format_table
 from streamlearn.errors import StreamlearnError
-from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
 
 _REPORT_S = 5.0
@@ -64,8 +64,9 @@ def status() -> None:
     from streamlearn.local import up as stack
 
     parts = list(stack.report_status(Settings.load()))
-    for part in parts:
-        click.echo(f"{part.name:28} {part.state:12} {part.detail}")
+    rows = [(part.name, part.state, part.detail) for part in parts]
+    for line in format_table(("PART", "STATE", "DETAIL"), rows):
+        click.echo(line)
     sys.exit(1 if any(part.failed for part in parts) else 0)
 
 
@@ -151,6 +152,7 @@ def _show_models(settings: Settings) -> None:
     """Show each model's scores every few seconds, until the stack is stopped from elsewhere."""
     from streamlearn.local import health
     from streamlearn.local.supervisor import Supervisor
+    from streamlearn.pipelines.registry import load_all
 
     while Supervisor(settings).alive:
         for pipeline in load_all(settings):

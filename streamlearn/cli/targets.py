@@ -6,31 +6,66 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from streamlearn.pipelines.registry import load, registered_names
+from streamlearn.errors import StreamlearnError
+from streamlearn.names import registered_names, suggest_names
 from streamlearn.settings import Settings, inherit_env, locate_home, preset_env, variable_name
+
+NAMING = "PIPELINE is {}, the name of a module of your own, or MODULE:OBJECT."
+"""How a pipeline is named, for the help of each command that takes one."""
+
+
+class PipelineName(click.ParamType[str]):
+    """What stands for a pipeline; a shell completes the names that there are.
+
+    Parameters
+    ----------
+    or_file
+        Whether a file may stand there, too.
+    """
+
+    name = "pipeline"
+
+    def __init__(self, *, or_file: bool = False) -> None:
+        self._or_file = or_file
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the names that begin with what is typed."""
+        try:
+            names = suggest_names(Settings.load(), Path.cwd())
+        except (StreamlearnError, OSError):
+            names = registered_names()
+        items = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return [*items, CompletionItem(incomplete, type="file")] if self._or_file else items
 
 
 def takes_pipeline(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the argument PIPELINE and the option --pipeline; call it with the pipeline itself."""
+    """Give a command the argument PIPELINE; call it with the pipeline itself.
 
-    @click.argument("name", metavar="[PIPELINE]", required=False)
-    @click.option(
-        "--pipeline",
-        "reference",
-        metavar="MODULE:OBJECT",
-        help="A pipeline of your own, instead of PIPELINE.",
-    )
+    The option `--pipeline` names one, too, and is not shown.
+    """
+
+    @click.argument("name", metavar="PIPELINE", required=False, type=PipelineName())
+    @click.option("--pipeline", "reference", type=PipelineName(), hidden=True)
     @wraps(command)
     def invoke(name: str | None, reference: str | None, **others: Any) -> Any:
+        from streamlearn.pipelines.registry import load
+
         if (name is None) == (reference is None):
-            raise click.UsageError(
-                f"name one pipeline ({', '.join(registered_names())}),"
-                " or one of your own as --pipeline MODULE:OBJECT"
-            )
+            path = click.get_current_context().command_path
+            raise click.UsageError(f"name one pipeline: {path} PIPELINE. {describe_naming()}")
         return command(load(reference or name or ""), **others)
 
+    invoke.__doc__ = f"{command.__doc__ or ''}\n\n    {describe_naming()}"
     return invoke
+
+
+def describe_naming() -> str:
+    """Return how a pipeline is named, in a sentence."""
+    return NAMING.format(", ".join(registered_names()))
 
 
 def use_stack_elsewhere() -> None:

@@ -1,12 +1,15 @@
 """`streamlearn train` and `streamlearn reset`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 import flink_jobs  # noqa: F401 (if it is missing, `main.py` lists the command with what to install)
 from streamlearn.cli.targets import takes_pipeline
-from streamlearn.pipelines.announced import announce, withdraw
-from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
+
+if TYPE_CHECKING:
+    from streamlearn.pipelines.base import Pipeline
 
 _WAIT_S = 60.0
 
@@ -39,7 +42,7 @@ _WAIT_S = 60.0
 )
 @click.option("--keep", is_flag=True, help="Stay, and submit the job again whenever Flink has lost it.")
 def train(
-    pipeline: Pipeline,
+    pipeline: "Pipeline",
     fresh: bool,
     rebuild: bool,
     accept_edits: bool,
@@ -58,10 +61,12 @@ def train(
     streamlearn train digits
     streamlearn train digits --fresh
     streamlearn train digits --parallelism 4
-    streamlearn train --pipeline mine:pipeline
+    streamlearn train mine
     """  # noqa: D301 (click wants the character)
     from flink_jobs.keep import keep_running
     from flink_jobs.submit import submit
+    from streamlearn.cli.terminal.progress import Activity
+    from streamlearn.pipelines.announced import announce
 
     if fresh and rebuild:
         raise click.UsageError("--fresh begins anew and --rebuild goes on: use only one of them")
@@ -72,16 +77,17 @@ def train(
     settings = load_client_settings(waits=keep)
     if keep:
         keep_running(settings, [pipeline], click.echo)
-    submit(
-        settings,
-        pipeline,
-        fresh=fresh,
-        rebuild=rebuild,
-        accept_edits=accept_edits,
-        parallelism=parallelism,
-        wait_s=wait_s,
-        echo=click.echo,
-    )
+    with Activity(f"submitting {pipeline.name}"):
+        submit(
+            settings,
+            pipeline,
+            fresh=fresh,
+            rebuild=rebuild,
+            accept_edits=accept_edits,
+            parallelism=parallelism,
+            wait_s=wait_s,
+            echo=click.echo,
+        )
     announce(settings, pipeline)
 
 
@@ -90,7 +96,7 @@ def train(
 @click.option(
     "--force", is_flag=True, help="Cancel the pipeline's job if it runs; go on if Flink does not answer."
 )
-def reset(pipeline: Pipeline, force: bool) -> None:
+def reset(pipeline: "Pipeline", force: bool) -> None:
     """Forget what a pipeline has learned; its topics stay.
 
     The next `streamlearn train` begins a new lineage behind the last committed record.
@@ -98,11 +104,14 @@ def reset(pipeline: Pipeline, force: bool) -> None:
     Example: streamlearn reset digits --force
     """
     from flink_jobs.reset import end_lineage
+    from streamlearn.cli.terminal.progress import Activity
+    from streamlearn.pipelines.announced import withdraw
 
     settings = Settings.load()
     # First: what keeps jobs running would begin a new lineage.
     withdraw(settings, pipeline)
-    end_lineage(settings, pipeline, force=force, echo=click.echo)
+    with Activity(f"resetting {pipeline.name}"):
+        end_lineage(settings, pipeline, force=force, echo=click.echo)
 
 
 @click.command()
@@ -111,7 +120,7 @@ def reset(pipeline: Pipeline, force: bool) -> None:
 @click.option(
     "--partition", type=click.IntRange(min=0), default=0, show_default=True, help="In which partition."
 )
-def skip(pipeline: Pipeline, offset: int, partition: int) -> None:
+def skip(pipeline: "Pipeline", offset: int, partition: int) -> None:
     """Get past a record on which the job ends each time, without losing the model.
 
     The record is kept as a dead letter; `streamlearn verify` skips it too. A record on which your code only
@@ -120,8 +129,11 @@ def skip(pipeline: Pipeline, offset: int, partition: int) -> None:
     Example: streamlearn skip digits --offset 1200
     """
     from flink_jobs.skip import skip_record
+    from streamlearn.cli.terminal.progress import Activity
 
-    skip_record(load_client_settings(), pipeline, offset, partition, wait_s=_WAIT_S, echo=click.echo)
+    settings = load_client_settings()
+    with Activity(f"skipping offset {offset} of {pipeline.name}"):
+        skip_record(settings, pipeline, offset, partition, wait_s=_WAIT_S, echo=click.echo)
 
 
 def load_client_settings(*, waits: bool = False) -> Settings:

@@ -2,15 +2,17 @@
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from streamlearn.cli.progress import OffsetProgress
 from streamlearn.cli.targets import takes_pipeline
 from streamlearn.errors import StreamlearnError
-from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
+
+if TYPE_CHECKING:
+    from streamlearn.pipelines.base import Pipeline
 
 
 @click.command()
@@ -19,7 +21,7 @@ from streamlearn.settings import Settings
     "--last", type=click.IntRange(min=1), help="Verify only about so many records, from a kept version on."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
+def verify(pipeline: "Pipeline", last: int | None, as_json: bool) -> None:
     """Repeat the stream's learning offline, and compare every answer and every version that is kept.
 
     You may run it beside a live job: it goes up to what is committed. Exit 0: everything is equal. Exit 1:
@@ -30,6 +32,7 @@ def verify(pipeline: Pipeline, last: int | None, as_json: bool) -> None:
     streamlearn verify digits --last 10000
     """  # noqa: D301 (click wants the character)
     from streamlearn.broker.broker import Broker
+    from streamlearn.cli.terminal.progress import OffsetProgress
     from streamlearn.engine.verification_report import combine_exit_codes
     from streamlearn.learning.process import pin_blas_threads, relieve_collector
     from streamlearn.operations import verification

@@ -15,11 +15,13 @@ def evaluate(
     skip: int = 0,
     at_start: Callable[[Learner], None] = lambda learner: None,
     at_skip: Callable[[Learner], None] = lambda learner: None,
+    show_progress: Callable[[int, int], None] = lambda at, end: None,
 ) -> Score:
     """Predict and learn `passes` passes of the data set; return the score without the first `skip` records.
 
     `at_start` is called with the learner before the first record, `at_skip` when the records that are skipped
-    have been learned; both may change its settings.
+    have been learned; both may change its settings. `show_progress` is called after each chunk with the
+    number of records that are done, and of all.
 
     Raises
     ------
@@ -33,6 +35,8 @@ def evaluate(
         if learner.version == skip:
             at_skip(learner)
             learner.score = pipeline.new_learner().score
+        assert pipeline.dataset is not None
+        show_progress(chunk.rows[-1].offset + 1, passes * pipeline.dataset.size)
     return learner.score
 
 

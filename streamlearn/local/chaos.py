@@ -28,7 +28,7 @@ from streamlearn.engine.odd_records import make_odd_records
 from streamlearn.engine.verification_report import Report, combine_exit_codes
 from streamlearn.errors import StackError, StreamlearnError
 from streamlearn.local import health, processes
-from streamlearn.local.services import format_arguments, select_replayed
+from streamlearn.local.services import select_replayed
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations import verification
 from streamlearn.pipelines.base import Pipeline
@@ -237,7 +237,7 @@ def replay_in_background(
     with ExitStack() as stack:
         for pipeline in select_replayed(pipelines):
             share = rate * (_SERIES_SHARE if pipeline.learning.series else 1.0)
-            command = [sys.executable, "-m", "streamlearn", "replay", *format_arguments(pipeline)]
+            command = [sys.executable, "-m", "streamlearn", "replay", pipeline.reference]
             command += ["--loop", "--rate", f"{share:g}", "--seed", str(seed)]
             script = 'while :; do "$@" && exit; sleep 1; done'
             process = subprocess.Popen(

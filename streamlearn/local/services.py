@@ -144,7 +144,7 @@ def _build_programs(settings: Settings, echo: Callable[[str], None]) -> list[Ser
     replays = [
         Service(
             f"replay-{pipeline.name}",
-            [*streamlearn, "replay", *format_arguments(pipeline), "--loop"],
+            [*streamlearn, "replay", pipeline.reference, "--loop"],
             replay=True,
         )
         for pipeline in select_replayed(pipelines)
@@ -174,8 +174,3 @@ def prepare_data(pipeline: Pipeline, echo: Callable[[str], None]) -> bool:
         echo(f"! {pipeline.name} is not replayed: {error}")
         return False
     return True
-
-
-def format_arguments(pipeline: Pipeline) -> list[str]:
-    """Return the arguments that name a pipeline to a command."""
-    return ["--pipeline", pipeline.reference] if ":" in pipeline.reference else [pipeline.reference]

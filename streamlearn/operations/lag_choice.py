@@ -1,6 +1,7 @@
 """The lags of a forecast: those in use, those that a text names, and those that the stream suggests."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from streamlearn.engine.evaluate import evaluate
 from streamlearn.errors import BadLags
@@ -74,11 +75,17 @@ def parse_choice(pipeline: Pipeline, text: str, learner: Callable[[], Learner]) 
 
 
 def evaluate_with_lags(
-    pipeline: Pipeline, *, passes: int = 1, skip: int = 0, lags: str | None = None
+    pipeline: Pipeline,
+    *,
+    passes: int = 1,
+    skip: int = 0,
+    lags: str | None = None,
+    show_progress: Callable[[int, int], None] = lambda at, end: None,
 ) -> Score:
     """Return a pipeline's prequential score on its data set, with its own lags or those that a text names.
 
-    Lags that are `chosen` are chosen by the records that are skipped, and used after them.
+    Lags that are `chosen` are chosen by the records that are skipped, and used after them. `show_progress` is
+    called now and then with the number of records that are done, and of all.
 
     Raises
     ------
@@ -87,19 +94,20 @@ def evaluate_with_lags(
     DataUnavailable
         The pipeline has no data set, or it can neither be fetched nor found.
     """
+    run = partial(evaluate, pipeline, passes=passes, skip=skip, show_progress=show_progress)
     if lags is None:
-        return evaluate(pipeline, passes=passes, skip=skip)
+        return run()
 
     def use_lags(learner: Learner) -> None:
         learner.change_setting(Lags.setting, parse_choice(pipeline, lags, lambda: learner))
 
     if lags != "chosen":
-        return evaluate(pipeline, passes=passes, skip=skip, at_start=use_lags)
+        return run(at_start=use_lags)
     if not skip:
         raise BadLags(
             "lags are chosen by the records that are skipped: skip some with --skip, such as the first year's"
         )
-    return evaluate(pipeline, passes=passes, skip=skip, at_skip=use_lags)
+    return run(at_skip=use_lags)
 
 
 def describe(pipeline: Pipeline, learner: Learner) -> Iterator[str]:

@@ -12,24 +12,17 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from streamlearn.errors import StreamlearnError, UnknownPipeline
+from streamlearn.names import GROUP, ONLY_BY_NAME, list_named, registered_names
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.user_code import describe_error
 from streamlearn.settings import Settings
 
-GROUP = "streamlearn.pipelines"
-
-ONLY_BY_NAME = ("pm25_gru", "stations")
-"""Built-in pipelines that a stack runs only where they are named."""
-
-
-def registered_names() -> list[str]:
-    """Return the names of the registered pipelines, sorted."""
-    return sorted(entry_points(group=GROUP).names)
+__all__ = ["load", "load_all", "registered_names"]
 
 
 def load_all(settings: Settings) -> list[Pipeline]:
     """Load every pipeline that the whole stack runs: those registered, and those that the settings name."""
-    return [load(reference) for reference in [*registered_names(), *_list_named(settings)]]
+    return [load(reference) for reference in [*registered_names(), *list_named(settings)]]
 
 
 def load(reference: str) -> Pipeline:
@@ -47,7 +40,7 @@ def load(reference: str) -> Pipeline:
         return _import(reference)
     for entry in entry_points(group=GROUP, name=reference):
         return _with_reference(entry.load(), reference)
-    own = _list_named(Settings.load())
+    own = list_named(Settings.load())
     for pipeline in map(_import, own):
         if pipeline.name == reference:
             return pipeline
@@ -73,11 +66,6 @@ def _import(reference: str) -> Pipeline:
         raise
     except Exception as error:  # whatever its code raises when it is imported
         raise UnknownPipeline(f"{reference} cannot be loaded: {describe_error(error)}") from error
-
-
-def _list_named(settings: Settings) -> list[str]:
-    """Return the references that the settings name."""
-    return [reference.strip() for reference in settings.pipelines.split(",") if reference.strip()]
 
 
 def _list_folders() -> list[Path]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from streamlearn.broker.broker import Broker
-from streamlearn.cli.progress import AcknowledgedProgress, OffsetProgress
 from streamlearn.cli.targets import takes_pipeline, use_stack_elsewhere
+from streamlearn.cli.terminal.progress import AcknowledgedProgress, OffsetProgress
 from streamlearn.cli.train import load_client_settings
 from streamlearn.datasets.table import Table
 from streamlearn.errors import DataUnavailable, JobError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from streamlearn.cli.progress import OffsetProgress
 from streamlearn.cli.targets import takes_pipeline, use_stack_elsewhere
+from streamlearn.cli.terminal.progress import OffsetProgress
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 

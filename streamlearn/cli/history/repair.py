@@ -7,8 +7,8 @@ import click
 
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.topics import delete_topic
-from streamlearn.cli.progress import OffsetProgress
 from streamlearn.cli.targets import takes_pipeline, use_stack_elsewhere
+from streamlearn.cli.terminal.progress import OffsetProgress
 from streamlearn.cli.train import load_client_settings
 from streamlearn.operations.history import repair as repairs
 from streamlearn.operations.history.backtest import require_open_lineage, take_parameters

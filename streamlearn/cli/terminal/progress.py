@@ -1,6 +1,10 @@
-"""Show the progress of slow commands: a bar on a terminal, a line every ten seconds elsewhere."""
+"""Show the progress of slow commands: a bar on a terminal; elsewhere a line after 2 s, then every ten.
+
+Commands import this module when they run: its libraries would slow down every `--help`.
+"""
 
 import sys
+import threading
 import time
 from typing import Protocol, Self
 
@@ -11,11 +15,13 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
 
+_FIRST_LINE_S = 2.0
 _LINE_S = 10.0
 
 
@@ -31,8 +37,15 @@ class ProgressDisplay:
     """
 
     def __init__(self, *columns: ProgressColumn, every_s: float = 0.2) -> None:
-        self.bar = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
+        self.bar = Progress(
+            *columns,
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            # What is printed meanwhile stands above the bar; into a pipe it goes as ever.
+            redirect_stdout=sys.stdout.isatty(),
+        )
         self._every_s = every_s
+        self._line_s = _FIRST_LINE_S
         self._shown = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -52,10 +65,78 @@ class ProgressDisplay:
     def due(self, always: bool = False) -> bool:
         """Return whether it is time for an update, or `always`; if so, the time counts from now again."""
         now = time.monotonic()
-        if now - self._shown < (self._every_s if self.live else _LINE_S) and not always:
+        if now - self._shown < (self._every_s if self.live else self._line_s) and not always:
             return False
-        self._shown = now
+        self._shown, self._line_s = now, _LINE_S
         return True
+
+
+class Activity(ProgressDisplay):
+    """Shows what goes on and for how long already, where nobody knows how long it will take."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(SpinnerColumn(), TextColumn("{task.description}", markup=False))
+        self._title = title
+        self._task = self.bar.add_task(title, total=None)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._print_lines, daemon=True)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if not self.live:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        super().__exit__()
+
+    def describe(self, title: str) -> None:
+        """Show from now on that something else goes on."""
+        self._title = title
+        self.bar.update(self._task, description=title)
+
+    def _print_lines(self) -> None:
+        start, pause_s = time.monotonic(), _FIRST_LINE_S
+        while not self._over.wait(pause_s):
+            click.echo(f"{self._title}: for {time.monotonic() - start:.0f} s", err=True)
+            pause_s = _LINE_S
+
+
+class CountProgress(ProgressDisplay):
+    """Shows how many of several things are done, then which steps follow.
+
+    Parameters
+    ----------
+    title
+        What is being done.
+    unit
+        One of the things, such as "answer".
+    """
+
+    def __init__(self, title: str, unit: str) -> None:
+        super().__init__(TextColumn(f"{title}: {{task.description}}", markup=False), BarColumn())
+        self._title = title
+        self._unit = unit
+        self._task = self.bar.add_task(f"{unit}s", total=None)
+
+    def show(self, at: int, end: int) -> None:
+        """Show, now and then, that `at` of `end` are done."""
+        if not self.due():
+            return
+        if self.live:
+            self.bar.update(self._task, completed=at, total=end)
+        else:
+            click.echo(f"{self._title}: {self._unit} {at} of {end}", err=True)
+
+    def show_step(self, step: str) -> None:
+        """Show what has just been done."""
+        if self.live:
+            self.bar.update(self._task, description=step, total=None)
+        else:
+            click.echo(f"{self._title}: {step}", err=True)
 
 
 class OffsetProgress(ProgressDisplay):
