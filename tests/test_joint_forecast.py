@@ -1,5 +1,6 @@
 """One estimator for all horizons: what pm25 learns when, its lags, and wild or missing readings."""
 
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from hours import PM25, decode, hour, learned, series
 
+from streamlearn.estimators import RandomFeatureMixture
 from streamlearn.lags.lag_sets import parse_lags
 from streamlearn.lags.windows import empty_window, push
 from streamlearn.learning.learner import predict_then_learn
@@ -106,6 +108,28 @@ def test_a_learner_holds_no_more_than_its_snapshot_does() -> None:
     assert again.answer([]) == learner.answer([])
     window = decode(series(85)[60:])
     assert again.answer(window) == learner.answer(window)
+
+
+class OneByOne:
+    """A mixture that knows no `learn_labels`."""
+
+    def __init__(self, **parameters: Any) -> None:
+        self._mixture = RandomFeatureMixture(**parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "learn_labels":
+            raise AttributeError(name)
+        return getattr(self._mixture, name)
+
+
+def test_an_estimator_may_learn_the_labels_of_a_step_one_by_one() -> None:
+    learning: Any = PM25.learning
+    learner = replace(learning, estimator=OneByOne).new_learner(PM25.parameters, 0)
+    at_once = PM25.new_learner()
+    for number, record in enumerate(decode(series(60))):
+        assert predict_then_learn(learner, [record], number + 1) == predict_then_learn(
+            at_once, [record], number + 1
+        )
 
 
 def test_answering_changes_nothing() -> None:

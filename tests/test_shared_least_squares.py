@@ -1,5 +1,6 @@
 """Least squares of several outputs, random features, and shares of experts: their contracts and formulas."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,39 @@ def test_experts_see_what_is_linear_and_random_features_of_their_own_part_of_the
     np.testing.assert_array_equal(sight.rows, np.concatenate(expected))
     assert sight.weight == 1 / (5.0 + row[3])
     np.testing.assert_array_equal(sight.mixed, model.predict(x[:1])[0])
+
+
+@pytest.mark.parametrize("outputs", [[0, 1, 2], [0, 2], [2, 0, 1], [1]])
+def test_labels_that_are_learned_at_once_are_those_learned_one_by_one(outputs: list[int]) -> None:
+    x, y = make_data()
+    model = make_mixture(level=0, noise=5.0).partial_fit(x[:100], y[:100])
+    sights = [model.take(model.look(row)) for row in x[100 : 100 + len(outputs)]]
+    coefficients = [expert.coef_.copy() for expert in model.experts_]
+    slopes, counts = model.weights_.slopes.copy(), model.labels_.copy()
+    for output, sight, target in zip(outputs, sights, y[100], strict=False):
+        assert sight.gains is not None
+        start = 0
+        for coef in coefficients:
+            part = slice(start, start := start + coef.shape[1])
+            row, gain = sight.rows[part].copy(), sight.gains[part].copy()
+            coef[output] += gain * (target - float(row @ coef[output]))
+        slopes[:, output] += sight.weight * (sight.mixed[output] - target) * sight.predictions[:, output]
+        counts[output] += 1
+    model.learn_labels(outputs, sights, y[100, : len(outputs)].tolist())
+    for expert, expected in zip(model.experts_, coefficients, strict=True):
+        np.testing.assert_array_equal(expert.coef_, expected)
+    np.testing.assert_array_equal(model.weights_.slopes, slopes)
+    np.testing.assert_array_equal(model.labels_, counts)
+
+
+def test_a_copy_of_a_mixture_goes_on_with_what_it_has_learned_alone() -> None:
+    x, y = make_data()
+    model = make_mixture().partial_fit(x[:200], y[:200])
+    assert set(vars(model)) - set(model.__getstate__()) == {"_layout"}
+    copied = copy.deepcopy(model)
+    np.testing.assert_array_equal(
+        copied.partial_fit(x[200:], y[200:]).predict(x), model.partial_fit(x[200:], y[200:]).predict(x)
+    )
 
 
 def test_a_mixture_changes_what_is_linear_and_keeps_its_context() -> None:

@@ -6,6 +6,8 @@ gradient of the squared error of what they have mixed, so a predictor counts for
 not for how good it is alone.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,13 +40,13 @@ class ExpertWeights:
     @property
     def shares(self) -> Floats:
         """The shares, shape (n_experts, n_outputs)."""
-        shares = np.exp(-self.rate * (self.slopes - self.slopes.min(axis=0)))
-        normalized: Floats = shares / shares.sum(axis=0)
-        return normalized
+        shares: Floats = np.exp(-self.rate * (self.slopes - np.minimum.reduce(self.slopes)))
+        shares /= np.add.reduce(shares)
+        return shares
 
     def mix(self, predictions: Floats) -> Floats:
         """Return the mixture of predictions of shape (n_experts, n_outputs), shape (n_outputs,)."""
-        mixed: Floats = (self.shares * predictions).sum(axis=0)
+        mixed: Floats = np.add.reduce(self.shares * predictions)
         return mixed
 
     def learn(
@@ -52,3 +54,12 @@ class ExpertWeights:
     ) -> None:
         """Learn the label of one output, of which the experts' predictions, (n_experts,), were mixed."""
         self.slopes[:, output] += weight * (mixed - target) * predictions
+
+    def learn_many(
+        self, outputs: Sequence[int], predictions: Floats, mixed: Floats, targets: Floats, weights: Floats
+    ) -> None:
+        """Learn labels of several outputs, each of them once, as `learn` does one after the other.
+
+        `predictions` has shape (n_experts, n_labels), the others (n_labels,).
+        """
+        self.slopes[:, outputs] += weights * (mixed - targets) * predictions

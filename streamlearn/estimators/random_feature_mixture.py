@@ -10,9 +10,10 @@ expert's random features can be multiplied, then what they are features of.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,15 +21,15 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from streamlearn.estimators.expert_weights import ExpertWeights
-from streamlearn.estimators.random_features import RandomFeatures
+from streamlearn.estimators.random_features import JointExpansion, RandomFeatures
 from streamlearn.estimators.shared_least_squares import SharedLeastSquares
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Sight:
-    """What is made of a row: needed to learn its labels, whenever they come."""
+    """What is made of a row: needed to learn its labels, whenever they come. It is not changed."""
 
     rows: Floats
     """The experts' features, one expert after the other."""
@@ -40,6 +41,14 @@ class Sight:
     """The mixture of these, shape (n_outputs,)."""
     weight: float
     """How much the row counts."""
+
+
+class _Layout(NamedTuple):
+    """What follows from the experts, and is used for each row."""
+
+    expansion: JointExpansion
+    parts: list[slice]
+    """Where each expert's features stand among all."""
 
 
 class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -86,6 +95,7 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
     weights_: ExpertWeights
     labels_: NDArray[np.int64]
     is_flat_: bool
+    _layout: _Layout | None = None
 
     def __init__(
         self,
@@ -105,7 +115,7 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
 
     def begin(self, n_features: int, n_outputs: int) -> None:
         """Draw the features; all predictions are zero until labels are learned."""
-        self.n_features_in_, self.is_flat_ = n_features, False
+        self.n_features_in_, self.is_flat_, self._layout = n_features, False, None
         specs = self._specs()
         self.features_ = [
             RandomFeatures(
@@ -125,41 +135,49 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
 
     def look(self, x: Floats) -> Sight:
         """Look at a row of shape (n_features,) and predict its outputs; nothing is changed or checked."""
+        expansion, parts = self._layout or self._lay_out()
         context = x[self.n_features_in_ - (self.context or self.n_features_in_) :]
         linear = x[: self.n_features_in_ - (self.context or 0)]
-        rows = []
-        for spec, features in zip(self._specs(), self.features_, strict=True):
-            first, end = spec["inputs"]
-            expanded = features.expand(context[first:end])
-            if spec["gate"] is not None:
-                expanded *= context[spec["gate"]]
-            rows.append(np.concatenate([linear, expanded]))
-        predictions = np.array(
-            [expert.predict_one(row) for expert, row in zip(self.experts_, rows, strict=True)]
-        )
+        expanded = expansion.expand(context)
+        rows = np.concatenate([piece for part in expansion.parts for piece in (linear, expanded[part])])
+        predictions = np.empty((len(parts), len(self.labels_)))
+        for number, (expert, part) in enumerate(zip(self.experts_, parts, strict=True)):
+            np.matmul(expert.coef_, rows[part], out=predictions[number])
         weight = 1.0 if self.level is None else 1 / (self.noise + float(context[self.level]))
-        return Sight(np.concatenate(rows), None, predictions, self.weights_.mix(predictions), weight)
+        return Sight(rows, None, predictions, self.weights_.mix(predictions), weight)
 
     def take(self, sight: Sight) -> Sight:
         """Take a row that has been looked at; return what its labels are learned with."""
         gains = [expert.take(sight.rows[part], sight.weight) for expert, part in self._parts()]
-        return replace(sight, gains=np.concatenate(gains))
+        return Sight(sight.rows, np.concatenate(gains), sight.predictions, sight.mixed, sight.weight)
 
     def recall(self, x: Floats) -> Sight:
         """Look again at a row that was taken already, after its features have changed."""
         sight = self.look(x)
         gains = [expert.recall_gain(sight.rows[part], sight.weight) for expert, part in self._parts()]
-        return replace(sight, gains=np.concatenate(gains))
+        return Sight(sight.rows, np.concatenate(gains), sight.predictions, sight.mixed, sight.weight)
 
     def learn_label(self, output: int, sight: Sight, target: float) -> None:
         """Learn the label of one output of a row that has been taken."""
-        assert sight.gains is not None, "a row is taken before its labels are learned"
+        self.learn_labels([output], [sight], [target])
+
+    def learn_labels(self, outputs: Sequence[int], sights: Sequence[Sight], targets: Sequence[float]) -> None:
+        """Learn labels of several outputs, each of a row of its own that has been taken.
+
+        No output comes twice, so that they can be learned at once; it is as if they came one by one.
+        """
+        rows = np.array([sight.rows for sight in sights])
+        gains = np.array([sight.gains for sight in sights], dtype=np.float64)
+        labels = np.array(targets, dtype=np.float64)
         for expert, part in self._parts():
-            expert.learn_label(output, sight.rows[part], sight.gains[part], target)
+            expert.learn_labels(outputs, rows[:, part], gains[:, part], labels)
         if self.rate:
-            mixed = float(sight.mixed[output])
-            self.weights_.learn(output, sight.predictions[:, output], mixed, target, sight.weight)
-        self.labels_[output] += 1
+            seen = list(zip(sights, outputs, strict=True))
+            predictions = np.array([sight.predictions[:, output] for sight, output in seen]).T
+            mixed = np.array([sight.mixed[output] for sight, output in seen])
+            weights = np.array([sight.weight for sight in sights])
+            self.weights_.learn_many(outputs, predictions, mixed, labels, weights)
+        self.labels_[outputs] += 1
 
     def is_finite(self) -> bool:
         """Return whether every number that has been learned from labels is finite."""
@@ -183,7 +201,7 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
         for expert in self.experts_:
             units = range(linear, expert.n_features_in_)
             expert.reselect([*kept[: len(kept) - context], *units])
-        self.n_features_in_ = len(kept)
+        self.n_features_in_, self._layout = len(kept), None
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803 (scikit-learn's name)
         """Forget everything and learn the rows, shape (n, n_features), once each, in order."""
@@ -204,8 +222,8 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
             self.is_flat_ = labels.ndim == 1
         for row, row_labels in zip(x, rows, strict=True):
             sight = self.take(self.look(row))
-            for output, label in enumerate(row_labels.tolist()):
-                self.learn_label(output, sight, label)
+            outputs = list(range(len(row_labels)))
+            self.learn_labels(outputs, [sight] * len(outputs), row_labels.tolist())
         return self
 
     def predict(self, X: ArrayLike) -> Floats:  # noqa: N803
@@ -215,12 +233,22 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
         predicted = np.array([self.look(row).mixed for row in x]).reshape(len(x), -1)
         return predicted[:, 0] if self.is_flat_ else predicted
 
-    def _parts(self) -> Iterator[tuple[SharedLeastSquares, slice]]:
-        """Yield each expert, and where its features stand among all."""
-        end = 0
-        for expert in self.experts_:
-            start, end = end, end + expert.n_features_in_
-            yield expert, slice(start, end)
+    def _parts(self) -> Iterable[tuple[SharedLeastSquares, slice]]:
+        """Return each expert, and where its features stand among all."""
+        return zip(self.experts_, (self._layout or self._lay_out()).parts, strict=True)
+
+    def _lay_out(self) -> _Layout:
+        """Return, and remember, what follows from the experts."""
+        specs = self._specs()
+        inputs, gates = [tuple(spec["inputs"]) for spec in specs], [spec["gate"] for spec in specs]
+        ends = np.cumsum([expert.n_features_in_ for expert in self.experts_]).tolist()
+        parts = [slice(start, end) for start, end in pairwise([0, *ends])]
+        self._layout = _Layout(JointExpansion(self.features_, inputs, gates), parts)
+        return self._layout
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what follows from the rest."""
+        return {name: value for name, value in self.__dict__.items() if name != "_layout"}
 
     def _specs(self) -> Sequence[Mapping[str, Any]]:
         """Return what each expert draws."""

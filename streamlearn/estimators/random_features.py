@@ -6,6 +6,7 @@ of width ℓ for their product, as n grows. They are bounded, so a wild input mo
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,3 +44,50 @@ class RandomFeatures:
         """Return the features of inputs of shape (inputs,), shape (units,)."""
         features: Floats = self.amplitude * np.cos(z @ self.frequencies + self.phases)
         return features
+
+
+class JointExpansion:
+    """Expands several `RandomFeatures` of one context at once, with the bits of `RandomFeatures.expand`.
+
+    A matrix product rounds by the shape of its matrix, so each has its own; what is done number by number is
+    done to all at once.
+
+    Parameters
+    ----------
+    features
+        What is expanded, one after the other.
+    inputs
+        For each, the first column of the context that its features are of, and the one after the last.
+    gates
+        For each, the column of the context that its features are multiplied by, or None.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[RandomFeatures],
+        inputs: Sequence[tuple[int, int]],
+        gates: Sequence[int | None],
+    ) -> None:
+        counts = [len(one.phases) for one in features]
+        ends = np.cumsum(counts).tolist()
+        self.parts = [slice(end - count, end) for count, end in zip(counts, ends, strict=True)]
+        """Where the features of each stand."""
+        self._phases = np.concatenate([one.phases for one in features])
+        self._amplitudes = np.repeat([one.amplitude for one in features], counts)
+        self._products = [
+            (one.frequencies, slice(*columns), part)
+            for one, columns, part in zip(features, inputs, self.parts, strict=True)
+        ]
+        self._gates = [(part, gate) for part, gate in zip(self.parts, gates, strict=True) if gate is not None]
+
+    def expand(self, context: Floats) -> Floats:
+        """Return the features of all, one after the other, of a context of shape (n_context,)."""
+        expanded = np.empty(len(self._phases))
+        for frequencies, columns, part in self._products:
+            np.matmul(context[columns], frequencies, out=expanded[part])
+        expanded += self._phases
+        np.cos(expanded, out=expanded)
+        expanded *= self._amplitudes
+        for part, gate in self._gates:
+            expanded[part] *= context[gate]
+        return expanded

@@ -5,6 +5,7 @@ series. Lag 0 is the newest step, lag 3 the one three steps before it. The first
 forecast.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,8 @@ class Lagged(NamedTuple):
     """For each older lag of the other series, the change since then; 0 where a value is missing."""
     last: float
     """The last known value of the series that is forecast."""
+    known: Floats
+    """That series over the window, the newest step last; a missing value is the last known one before it."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,9 @@ class LagSet:
         known = carry_forward(window[:, 0])
         if known is None:
             return None
-        now, (lags, columns) = window[-1], self._since
-        changes = _fill(now[columns] - window[-1 - lags, columns])
-        return Lagged(known[self._own], _fill(now[self._now]), changes, float(known[-1]))
+        now, (steps, columns) = window[-1], self._since_steps
+        changes = _fill(now.take(columns) - window[steps, columns])
+        return Lagged(known.take(self._own), _fill(now.take(self._now)), changes, float(known[-1]), known)
 
     @cached_property
     def _own(self) -> NDArray[np.int64]:
@@ -107,10 +110,16 @@ class LagSet:
         pairs = [(lag, c) for c, lags in enumerate(self.lags) if c for lag in lags if lag]
         return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
 
+    @cached_property
+    def _since_steps(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where in a window the values of `_since` stand: their rows, and their columns."""
+        lags, columns = self._since
+        return -1 - lags, np.ascontiguousarray(columns)
+
 
 def _fill(values: Floats) -> Floats:
     """Return values in which missing ones are 0; where none is, `nan_to_num` is not worth its time."""
-    return values if np.isfinite(values).all() else np.nan_to_num(values)
+    return values if math.isfinite(np.add.reduce(values)) else np.nan_to_num(values)
 
 
 def parse_lags(text: str, series: Sequence[str]) -> dict[str, list[int]]:

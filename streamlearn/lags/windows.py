@@ -36,7 +36,7 @@ def carry_forward(series: NDArray[np.float64]) -> NDArray[np.float64] | None:
     [1.0, 1.0, 1.0, 3.0]
     """
     missing = np.isnan(series)
-    if not missing.any():
+    if not np.logical_or.reduce(missing):
         return series.copy()
     first = int(missing.argmin())
     if missing[first]:

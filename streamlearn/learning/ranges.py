@@ -68,6 +68,15 @@ class Ranges:
         lower = [round((1 - share) / 2, 6) for share in reversed(self.shares)]
         return (*lower, *(round(1 - quantile, 6) for quantile in reversed(lower)))
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What each share is called: in percent.
+
+        >>> Ranges(shares=(0.5, 0.8)).names
+        ('50', '80')
+        """
+        return tuple(f"{100 * share:g}" for share in self.shares)
+
     def definition(self) -> dict[str, Any]:
         """Return what decides the ranges, as plain values."""
         return {"levels": self.levels, "noise": self.noise, "shares": self.shares, "rate": self.rate}
@@ -118,7 +127,9 @@ class RangeTracker:
                 continue
             level, scale = bisect_right(self._spec.levels, forecast), self.spread[number] * size
             ends, shown = self.ends[number][level], float(sum(self.counts[number]) >= AT_LEAST)
-            placed = [max(forecast + scale * end, lowest) for end in ends]
+            placed = [forecast + scale * end for end in ends]
+            if placed[0] < lowest:
+                placed = [max(value, lowest) for value in placed]
             issued.append([level, scale, shown, *ends, *placed])
         return issued
 
@@ -132,12 +143,10 @@ class RangeTracker:
         if scale > 0:
             z, step = residual / scale, spec.rate * max(1.0, _WARM / counts[level])
             # In a new list: what was issued stays.
-            self.ends[number][level] = sorted(
-                now + step * (quantile - (z <= end))
-                for now, quantile, end in zip(
-                    self.ends[number][level], self._quantiles, issued[ENDS:], strict=False
-                )
-            )
+            before = zip(self.ends[number][level], self._quantiles, issued[ENDS:], strict=False)
+            moved = [now + step * (quantile - (z <= end)) for now, quantile, end in before]
+            moved.sort()
+            self.ends[number][level] = moved
 
     def state(self) -> list[Floats]:
         """Return all that decides what comes next, as arrays."""
@@ -186,10 +195,7 @@ def name_ranges(spec: Ranges, ends: Sequence[float]) -> dict[str, list[float]]:
     {'50': [2.0, 3.0], '80': [1.0, 4.0]}
     """
     count = len(spec.shares)
-    return {
-        f"{100 * share:g}": [ends[count - 1 - number], ends[count + number]]
-        for number, share in enumerate(spec.shares)
-    }
+    return {name: [ends[count - 1 - number], ends[count + number]] for number, name in enumerate(spec.names)}
 
 
 def weighted_interval_score(spec: Ranges, ends: Sequence[float], forecast: float, truth: float) -> float:
@@ -201,10 +207,10 @@ def weighted_interval_score(spec: Ranges, ends: Sequence[float], forecast: float
     >>> weighted_interval_score(Ranges(shares=(0.8,)), [5.0, 15.0], 10.0, 12.0)
     1.3333333333333333
     """
-    losses = (
-        (truth - end) * (quantile - (truth < end)) for quantile, end in zip(spec.quantiles, ends, strict=True)
-    )
-    return (0.5 * abs(truth - forecast) + sum(losses)) / (len(spec.shares) + 0.5)
+    losses = 0.0  # Python's own sum rounds otherwise from 3.12 on
+    for quantile, end in zip(spec.quantiles, ends, strict=True):
+        losses += (truth - end) * (quantile - (truth < end))
+    return (0.5 * abs(truth - forecast) + losses) / (len(spec.shares) + 0.5)
 
 
 def repeat_ranges(

@@ -48,6 +48,7 @@ FIRST_LAGS = LagSet.of(
 )
 """Every hour of the pollution, the weather now, and its change over three hours."""
 
+_WIND_COLUMNS = {wind: tuple(float(wind == other) for other in WINDS) for wind in WINDS}
 _EPOCH = datetime(1970, 1, 1)
 _HOUR = timedelta(hours=1)
 
@@ -91,16 +92,17 @@ def step(record: Hour) -> int:
 
 def reading(record: Hour) -> NDArray[np.float64]:
     """The hour as numbers of about one, in the order of SERIES; pollution is in µg/m³, NaN where missing."""
+    wind, snow, rain = np.log1p([record.wnd_spd, record.snow, record.rain]).tolist()
     return np.array(
         [
             np.nan if record.pollution is None else record.pollution,
             record.dew / 10,
             record.temp / 10,
             (record.press - 1016) / 10,
-            np.log1p(record.wnd_spd) / 3,
-            np.log1p(record.snow),
-            np.log1p(record.rain),
-            *(float(record.wnd_dir == wind) for wind in WINDS),
+            wind / 3,
+            snow,
+            rain,
+            *_WIND_COLUMNS[record.wnd_dir],
         ]
     )
 

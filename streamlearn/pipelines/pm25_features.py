@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlearn.lags.lag_sets import LagSet
-from streamlearn.lags.windows import Window, carry_forward
+from streamlearn.lags.windows import Window
 
 MOST_UGM3 = 1000.0
 _MOST_WIND_MS = 50.0
 _PAST_HOURS = (1, 2, 3, 12)
 _POLLUTION_LAGS = (0, 1, 2, 3, 6, 12, 23)
+_ONE = np.ones(1)
 _STEEPNESS = (4.0, 3.0, 2.5, 1.5, 1.2, 1.0)
 """What growth over each of these lags is multiplied by, to be of about one."""
 
@@ -97,13 +98,13 @@ def features(window: Window, step: int, lags: LagSet) -> tuple[NDArray[np.float6
     Missing pollution is carried forward from the last reading, which is also what persistence forecasts.
     None where the window holds no reading at all.
     """
-    taken, known = lags.take(window), carry_forward(window[:, 0])
-    if taken is None or known is None:
+    taken = lags.take(window)
+    if taken is None:
         return None
+    known = taken.known.tolist()
     pollution = [min(known[-1 - lag], MOST_UGM3) / 100 for lag in _POLLUTION_LAGS]
-    rows = window[[-1 - lag for lag in (0, *_PAST_HOURS)]].tolist()
-    now = _read(rows[0])
-    one, two, three, twelve = (_read(row, now) for row in rows[1:])
+    now = _read(window[-1].tolist())
+    one, two, three, twelve = (_read(window[-1 - lag].tolist(), now) for lag in _PAST_HOURS)
     level = pollution[0] / math.sqrt(1 + pollution[0])
     logs = [math.log1p(3 * value) for value in pollution]
     wind, wind_before = _root_wind(now, one), _root_wind(one, two)
@@ -137,7 +138,7 @@ def features(window: Window, step: int, lags: LagSet) -> tuple[NDArray[np.float6
         *(level, pollution[0], *inputs),
     ]
     own = np.minimum(taken.own, MOST_UGM3) / 100
-    return np.concatenate([[1.0], own, taken.now, taken.changes, fixed]), taken.last
+    return np.concatenate([_ONE, own, taken.now, taken.changes, fixed]), taken.last
 
 
 def names(lags: LagSet) -> tuple[str, ...]:

@@ -74,6 +74,8 @@ class ForecastLearner(Learner):
         self._looked_at: tuple[Any, Look] | None = None
         # For learning, what predicting has issued for a record.
         self._issued: tuple[Any, Issued | None] = None, None
+        self._numbered: tuple[Any, int] = None, 0
+        self._names = tuple(map(str, spec.horizons))
 
     @property
     def latest(self) -> LatestForecast | None:
@@ -127,7 +129,7 @@ class ForecastLearner(Learner):
     def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
         """Score and learn the record's value, and move the window on to it."""
         (record,), (answer,) = records, answers
-        look, step = self._look_at(record), self._spec.step(record)
+        look, step = self._look_at(record), self._step_of(record)
         series = look.series
         forecast = list(answer["forecast"].values())
         predicted, issued = self._issued
@@ -269,7 +271,7 @@ class ForecastLearner(Learner):
         if self._looked_at is not None and self._looked_at[0] is record:
             return self._looked_at[1]
         spec, series = self._spec, self._series.find(record)
-        step, late = spec.step(record), self._steps_late(record, series)
+        step, late = self._step_of(record), self._steps_late(record, series)
         begins_anew = late is None or abs(late) >= spec.length
         seen: list[SeenStep | None] = [None] * spec.length if begins_anew else series.seen
         gap = 1 if begins_anew or late is None else -late
@@ -303,19 +305,22 @@ class ForecastLearner(Learner):
 
         Where the value was missing then, persistence had nothing to say, and neither is scored.
         """
-        value = float(look.window[-1, 0])
-        if np.isnan(value):
+        values = look.window[:, 0].tolist()
+        value = values[-1]
+        if math.isnan(value):
             return
+        labels = []
         for number, horizon in enumerate(self._spec.horizons):
             seen = look.seen[-horizon]
             if seen is None:
                 continue
             forecast = seen.forecast[number]
-            if forecast is not None and not math.isnan(look.window[-1 - horizon, 0]):
-                errors = self.score.horizons[str(horizon)]
+            if forecast is not None and not math.isnan(values[-1 - horizon]):
+                errors = self.score.horizons[self._names[number]]
                 errors.add(truth=value, predicted=forecast, baseline=seen.base)
                 self._learn_ranges(look.series.ranges, number, seen, forecast, value)
-            self._learn_label(number, seen, value - seen.base)
+            labels.append((number, seen, value - seen.base))
+        self._learn_labels(labels)
 
     def _learn_ranges(
         self, ranges: RangeTracker | None, number: int, seen: SeenStep, forecast: float, value: float
@@ -330,7 +335,7 @@ class ForecastLearner(Learner):
         ends = shown_ends(issued)
         if ends is not None:
             score = weighted_interval_score(spec, ends, forecast, value)
-            self.score.horizons[str(self._spec.horizons[number])].add_ranges(find_inside(ends, value), score)
+            self.score.horizons[self._names[number]].add_ranges(find_inside(ends, value), score)
         ranges.learn(number, issued, value - forecast, seen.base)
 
     def _issue(
@@ -351,13 +356,14 @@ class ForecastLearner(Learner):
             answer["ranges"] = self._by_horizon(ranges)
         return answer
 
-    def _learn_label(self, number: int, seen: SeenStep, change: float) -> None:
-        """Learn what became of the value after a step, for the horizon of this number."""
-        if self._models[number] is None:
-            self._models[number] = self._spec.estimator(**self.parameters)
-            self._models[number].partial_fit(seen.x[None, :], np.array([change]))
-        else:
-            _learn_one(self._models[number], seen.x, change)
+    def _learn_labels(self, labels: Sequence[tuple[int, SeenStep, float]]) -> None:
+        """Learn what became of the value after steps: the horizon's number, what was seen, and the change."""
+        for number, seen, change in labels:
+            if self._models[number] is None:
+                self._models[number] = self._spec.estimator(**self.parameters)
+                self._models[number].partial_fit(seen.x[None, :], np.array([change]))
+            else:
+                _learn_one(self._models[number], seen.x, change)
 
     def _see(self, features: Features | None) -> Any:
         """Return what one estimator for all horizons makes of features."""
@@ -401,7 +407,7 @@ class ForecastLearner(Learner):
         ]
 
     def _by_horizon(self, values: list[Any]) -> dict[str, Any]:
-        return {str(horizon): value for horizon, value in zip(self._spec.horizons, values, strict=True)}
+        return dict(zip(self._names, values, strict=True))
 
     def _readings(self, record: Any, gap: int) -> Floats:
         """The record's reading, after `gap − 1` missing ones."""
@@ -433,7 +439,13 @@ class ForecastLearner(Learner):
 
     def _steps_late(self, record: Any, series: OneSeries) -> int | None:
         """By how many steps the record is behind its series' newest; negative if it is ahead."""
-        return None if series.step is None else series.step - self._spec.step(record)
+        return None if series.step is None else series.step - self._step_of(record)
+
+    def _step_of(self, record: Any) -> int:
+        """Return the number of a record's step; it is asked for several times, and read from a text."""
+        if self._numbered[0] is not record:
+            self._numbered = record, self._spec.step(record)
+        return self._numbered[1]
 
 
 def _name_time(record: Any, step: int) -> str:

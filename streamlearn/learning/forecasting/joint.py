@@ -18,7 +18,8 @@ class JointEstimator(Protocol):
     """What forecasts all horizons at once: an estimator of several outputs whose labels come later.
 
     For each step: `look` predicts, `take` learns that there was such a row, and `learn_label` is called with
-    what `take` has returned when a label of the step arrives; some never do.
+    what `take` has returned when a label of the step arrives; some never do. An estimator that has a method
+    `learn_labels(outputs, sights, targets)` is given the labels that arrive together at once.
     `streamlearn.estimators.RandomFeatureMixture` is one.
     """
 
@@ -100,8 +101,17 @@ class JointForecastLearner(ForecastLearner):
     def _recall(self, features: Features, forecast: list[float | None]) -> SeenStep:
         return SeenStep(*features, forecast, self._models[0].recall(features[0]))
 
-    def _learn_label(self, number: int, seen: SeenStep, change: float) -> None:
-        self._models[0].learn_label(number, seen.sight, change)
+    def _learn_labels(self, labels: Sequence[tuple[int, SeenStep, float]]) -> None:
+        """Learn all at once, where the estimator can: they are of different outputs."""
+        model = self._models[0]
+        if not labels:
+            return
+        if hasattr(model, "learn_labels"):
+            numbers, seen, changes = zip(*labels, strict=True)
+            model.learn_labels(list(numbers), [step.sight for step in seen], changes)
+            return
+        for number, step, change in labels:
+            model.learn_label(number, step.sight, change)
 
     def _pack(self, seen: SeenStep) -> list[Any]:
         return list(seen[:4]) if self._spec.ranges is None else super()._pack(seen)
