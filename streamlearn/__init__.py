@@ -5,6 +5,7 @@ Read the folders in this order, which is that of the data; each lists its module
 __main__.py    `python -m streamlearn` is the command
 errors.py      every error, one class for each meaning
 settings.py    every setting, from `STREAMLEARN_*` variables
+names.py       the names by which pipelines are called
 extras.py      what to install where an optional package is missing
 waiting.py     waiting for a condition, with a deadline
 estimators/    estimators that learn row by row

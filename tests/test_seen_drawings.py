@@ -555,6 +555,7 @@ def test_any_svg_is_read_or_refused(tree: str) -> None:
     assert ((picture >= 0) & (picture <= 16)).all()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of damaged Exif data, which nobody looks at
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(list(RASTERS.values())), st.data())
 def test_damaged_pictures_are_read_or_refused(whole: bytes, data: st.DataObject) -> None:

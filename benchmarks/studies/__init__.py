@@ -3,4 +3,5 @@
 partitions.py   several learners that share a stream
 stations.py     one model of many series, or a model for each
 estimators.py   estimators over two streams
+corrections.py  models of the digits: how many corrections turn an answer
 """

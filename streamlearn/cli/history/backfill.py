@@ -2,17 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from streamlearn.broker.broker import Broker
 from streamlearn.cli.targets import takes_pipeline, use_stack_elsewhere
-from streamlearn.cli.terminal.progress import AcknowledgedProgress, OffsetProgress
 from streamlearn.cli.train import load_client_settings
-from streamlearn.datasets.table import Table
 from streamlearn.errors import DataUnavailable, JobError
-from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
+
+if TYPE_CHECKING:
+    from streamlearn.broker.broker import Broker
+    from streamlearn.pipelines.base import Pipeline
 
 _WAIT_S = 60.0
 
@@ -31,7 +32,7 @@ _WAIT_S = 60.0
     help="Also where a lineage has learned live records: end that one, cancel its job if it runs, and submit"
     " the job again, which goes on from the history behind those records.",
 )
-def backfill(pipeline: Pipeline, file: Path | None, fresh: bool) -> None:
+def backfill(pipeline: "Pipeline", file: Path | None, fresh: bool) -> None:
     """Let a pipeline begin with what a history teaches it, before its first live record.
 
     The history is written to a topic of its own, predicted and learned. A new lineage begins from there:
@@ -44,7 +45,10 @@ def backfill(pipeline: Pipeline, file: Path | None, fresh: bool) -> None:
     """  # noqa: D301 (click wants the character)
     from flink_jobs.reset import cancel_live_job
     from flink_jobs.submit import submit
+    from streamlearn.broker.broker import Broker
     from streamlearn.broker.topics import ensure_topics
+    from streamlearn.cli.terminal.progress import OffsetProgress
+    from streamlearn.datasets.table import Table
     from streamlearn.engine.evaluate import format_table
     from streamlearn.learning.process import pin_blas_threads, relieve_collector
     from streamlearn.operations.history.backfill import begin_lineage, check_can_begin, learn_history
@@ -82,7 +86,7 @@ def backfill(pipeline: Pipeline, file: Path | None, fresh: bool) -> None:
         click.echo(f"go on with: streamlearn train {pipeline.reference or pipeline.name}")
 
 
-def _check_job(settings: Settings, pipeline: Pipeline, *, fresh: bool) -> bool:
+def _check_job(settings: Settings, pipeline: "Pipeline", *, fresh: bool) -> bool:
     """Return whether the pipeline's job runs; refuse that unless `fresh`."""
     from streamlearn.operations import flink_api
     from streamlearn.operations.flink_api import job_name
@@ -98,10 +102,11 @@ def _check_job(settings: Settings, pipeline: Pipeline, *, fresh: bool) -> bool:
     return True
 
 
-def _write(broker: Broker, pipeline: Pipeline, partitions: int) -> str:
+def _write(broker: "Broker", pipeline: "Pipeline", partitions: int) -> str:
     """Write the history to a topic of its own; leave nothing there if that is broken off."""
     from producer.replay import send_history
     from streamlearn.broker.topics import create_history_topic, delete_topic
+    from streamlearn.cli.terminal.progress import AcknowledgedProgress
 
     dataset = pipeline.dataset
     if dataset is None:

@@ -3,13 +3,15 @@
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from streamlearn.cli.targets import takes_pipeline, use_stack_elsewhere
-from streamlearn.cli.terminal.progress import OffsetProgress
-from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
+
+if TYPE_CHECKING:
+    from streamlearn.pipelines.base import Pipeline
 
 
 @click.command()
@@ -44,7 +46,7 @@ from streamlearn.settings import Settings
     help="Draw the score over time into this file (.png, .svg, .pdf).",
 )
 def backtest(
-    pipeline: Pipeline,
+    pipeline: "Pipeline",
     texts: tuple[str, ...],
     file: Path | None,
     offline: bool,
@@ -63,6 +65,7 @@ def backtest(
     streamlearn backtest pm25 --set ridge=10,100 --file history.csv --skip 8760
     """  # noqa: D301 (click wants the character)
     from streamlearn.broker.broker import Broker
+    from streamlearn.cli.terminal.progress import OffsetProgress
     from streamlearn.engine.backtest import backtest as run
     from streamlearn.engine.backtest import format_table
     from streamlearn.learning.process import pin_blas_threads, relieve_collector

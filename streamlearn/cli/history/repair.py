@@ -2,19 +2,19 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from streamlearn.broker.broker import Broker
-from streamlearn.broker.topics import delete_topic
 from streamlearn.cli.targets import takes_pipeline, use_stack_elsewhere
-from streamlearn.cli.terminal.progress import OffsetProgress
 from streamlearn.cli.train import load_client_settings
-from streamlearn.operations.history import repair as repairs
-from streamlearn.operations.history.backtest import require_open_lineage, take_parameters
-from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
-from streamlearn.stream.lineage import Lineage
+
+if TYPE_CHECKING:
+    from streamlearn.broker.broker import Broker
+    from streamlearn.operations.history.repair import Copy
+    from streamlearn.pipelines.base import Pipeline
+    from streamlearn.stream.lineage import Lineage
 
 _WAIT_S = 60.0
 
@@ -52,7 +52,7 @@ class _Time(click.ParamType[datetime]):
 )
 @click.option("--switch", is_flag=True, help="Take over: let the job go on with the repaired model.")
 def repair(
-    pipeline: Pipeline,
+    pipeline: "Pipeline",
     begin: datetime,
     end: datetime,
     file: Path,
@@ -70,8 +70,13 @@ def repair(
     streamlearn repair pm25 --from 2014-03-01 --to 2014-04-01 --file march.csv
     streamlearn repair pm25 --from 2014-03-01 --to 2014-04-01 --file march.csv --switch
     """  # noqa: D301 (click wants the character)
+    from streamlearn.broker.broker import Broker
+    from streamlearn.broker.topics import delete_topic
+    from streamlearn.cli.terminal.progress import OffsetProgress
     from streamlearn.engine.backtest import format_table
     from streamlearn.learning.process import pin_blas_threads, relieve_collector
+    from streamlearn.operations.history import repair as repairs
+    from streamlearn.operations.history.backtest import require_open_lineage, take_parameters
     from streamlearn.reports.figures.variants import check_file, draw_variants
 
     if begin >= end:
@@ -117,12 +122,14 @@ def repair(
         click.echo(f"go on with: streamlearn train {pipeline.reference or pipeline.name}")
 
 
-def _take_over(broker: Broker, pipeline: Pipeline, lineage: Lineage, copy: repairs.Copy) -> bool:
+def _take_over(broker: "Broker", pipeline: "Pipeline", lineage: "Lineage", copy: "Copy") -> bool:
     """Stop the job, and begin a lineage from the copy and what has come since; return whether a job ran."""
     from flink_jobs import workers
     from flink_jobs.checkpoints import savepoint_folder
+    from streamlearn.cli.terminal.progress import OffsetProgress
     from streamlearn.operations import flink_api
     from streamlearn.operations.flink_api import job_name
+    from streamlearn.operations.history import repair as repairs
     from streamlearn.operations.history.backfill import begin_lineage, learn_history
     from streamlearn.operations.lock import lock_submission
 

@@ -3,14 +3,16 @@
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from streamlearn.errors import StreamlearnError
-from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
-from streamlearn.warehouse.catalogue import LAYERS, Topic, find_topic, load_catalogue
+
+if TYPE_CHECKING:
+    from streamlearn.warehouse.catalogue import Topic
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _HEADINGS = ("topic", "records", "size", "a second", "newest", "lag", "owner")
@@ -43,6 +45,7 @@ def list_topics(as_json: bool = False) -> None:
     Example: streamlearn topics list
     """
     from streamlearn.broker.broker import Broker
+    from streamlearn.warehouse.catalogue import LAYERS
     from streamlearn.warehouse.inspection import inspect_topics
 
     settings = Settings.load()
@@ -95,6 +98,7 @@ def show(name: str) -> None:
     Example: streamlearn topics show pm25_forecast
     """
     from streamlearn.broker.broker import Broker
+    from streamlearn.warehouse.catalogue import find_topic
     from streamlearn.warehouse.inspection import format_retention, inspect_topics
 
     settings = Settings.load()
@@ -153,7 +157,10 @@ def check() -> None:
     sys.exit(1 if differences else 0)
 
 
-def _load(settings: Settings) -> list[Topic]:
+def _load(settings: Settings) -> list["Topic"]:
+    from streamlearn.pipelines.registry import load_all
+    from streamlearn.warehouse.catalogue import load_catalogue
+
     return load_catalogue(load_all(settings))
 
 
