@@ -173,7 +173,9 @@ def write_flowers(folder: Path) -> None:
     rng = random.Random(2)
     kinds = {"none of these": 1.0, 'a "rose"': 3.0, "lily": 5.0}
     rows = [
-        [rng.gauss(size, 0.5), rng.gauss(-size, 0.5), kind] for kind, size in kinds.items() for _ in range(60)
+        [rng.gauss(size, 0.5), rng.gauss((size - 3) ** 2, 0.5), kind]
+        for kind, size in kinds.items()
+        for _ in range(150)
     ]
     write_csv(folder / "flowers.csv", ["Petal.Length", "depth", "Kind"], rows)
 
@@ -181,11 +183,20 @@ def write_flowers(folder: Path) -> None:
 def test_a_classification_of_text_labels_learns_although_the_file_is_sorted_by_them(folder: Path) -> None:
     write_flowers(folder)
     pipeline = draft("flowers", "flowers.csv", "Kind")
-    score = evaluate(pipeline, skip=60)
+    score = evaluate(pipeline, skip=150)
     assert isinstance(score, Accuracy)
     assert score.summary()["accuracy"] > 0.9  # type: ignore[operator]
     assert pipeline.learning.classes == ('a "rose"', "lily", "none of these")
     assert "shuffle=True" in (folder / "flowers.py").read_text()
+
+
+def test_a_small_file_is_scored_from_a_quarter_on(folder: Path) -> None:
+    """150 rows are fewer than a chunk, of which the first can never be scored."""
+    rows = [[number % 7, number % 5, "ab"[number % 7 > 3]] for number in range(150)]
+    write_csv(folder / "small.csv", ["x", "y", "kind"], rows)
+    score = evaluate(draft("small", "small.csv", "kind"))
+    assert isinstance(score, Accuracy)
+    assert score.samples == 150 - 37
 
 
 def test_a_file_of_json_lines_with_times_is_replayed_in_their_order(folder: Path) -> None:
@@ -239,7 +250,7 @@ def write_load(folder: Path, hours: int = 700) -> None:
 
 def test_a_forecast_from_a_file_beats_persistence(folder: Path) -> None:
     write_load(folder)
-    pipeline = draft("consumption", "load.csv", "load (mw)", "--task", "forecast", "--time", "ts")
+    pipeline = draft("consumption", "load.csv", "load (mw)", "--task", "forecast")
     score = evaluate(pipeline, skip=300)
     assert isinstance(score, HorizonErrors)
     assert list(score.horizons) == ["1", "3", "6", "12", "24"]
@@ -259,6 +270,19 @@ def test_a_forecast_from_a_file_beats_persistence(folder: Path) -> None:
             *("--time", "ts", "--force"),
         ).stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [("begin,end,kW", "begin and end hold times"), ("a,b,kW", "none seems to hold times")],
+)
+def test_the_times_of_a_forecast_are_found_or_asked_for(tmp_path: Path, header: str, message: str) -> None:
+    day = datetime(2025, 3, 1)
+    values = [f"{day + timedelta(hours=n)},{day + timedelta(hours=n + 1)}" for n in range(60)]
+    values = values if "begin" in header else [f"{n % 7},{n % 5}" for n in range(60)]
+    (tmp_path / "rows.csv").write_text("\n".join([header, *(f"{v},{n % 9}" for n, v in enumerate(values))]))
+    with pytest.raises(FileError, match=rf"\({message}\): name it with --time"):
+        infer(tmp_path / "rows.csv", DraftOptions("kW", "forecast"))
 
 
 def write_meters(folder: Path, hours: int = 300) -> None:
@@ -406,7 +430,6 @@ def test_dates_with_dots_are_no_decimals(tmp_path: Path) -> None:
         (["--from", "no-such.csv"], "there is no file no-such.csv"),
         (["--from", "."], ". is a folder: name a file in it"),
         (["--from", "topic", "--time", "at"], "--time puts the rows of a file in order"),
-        (["--from", "topic", "--task", "forecast"], "a forecast needs --time COLUMN"),
     ],
 )
 def test_what_init_cannot_do_it_says(folder: Path, words: list[str], message: str) -> None:

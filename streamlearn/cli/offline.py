@@ -43,8 +43,8 @@ _SHOWN_RECORDS = 3
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression", "forecast"]),
-    help="What the label is; otherwise told from its values. A forecast needs --time, and --key where there"
-    " are several series.",
+    help="What the label is; otherwise told from its values. A forecast needs --time where several"
+    " columns hold times, and --key where there are several series.",
 )
 @click.option("--time", metavar="COLUMN", help="The times: rows of a file are replayed in their order.")
 @click.option(
@@ -73,7 +73,7 @@ def init(
 
     \b
     streamlearn init flowers --from iris.csv --label species
-    streamlearn init load --from load.csv --label MW --time hour --task forecast
+    streamlearn init load --from load.csv --label MW --task forecast
     streamlearn init loads --from meters.csv --label kW --time hour --task forecast --key meter
     streamlearn init payments --from payments --label fraud
     """  # noqa: D301 (click wants the character)
@@ -82,8 +82,6 @@ def init(
 
     module = Path(f"{name}.py")
     _check_name(name, module, force=force)
-    if task == "forecast" and time is None:
-        raise click.UsageError("a forecast needs --time COLUMN, the column of the times")
     options = DraftOptions(label, task, time, time_format, key)
     is_topic = not Path(source).is_file()
     inference = _infer_topic(source, options) if is_topic else infer(Path(source), options)

@@ -11,6 +11,8 @@ from streamlearn.stream.ports import Input, Output
 from streamlearn.stream.records import encode
 
 _CHUNK_ROWS = 256
+_LEAST_CHUNKS = 4
+"""A pass of a small data set is cut into so many: nothing of the first one can be scored."""
 
 
 class OfflineChunk(NamedTuple):
@@ -29,6 +31,8 @@ def run_offline(
 ) -> Iterator[OfflineChunk]:
     """Predict, then learn `passes` passes of the data set; yield each chunk when it has been learned.
 
+    A chunk has 256 records, or a quarter of the data set's if those are fewer.
+
     Parameters
     ----------
     cut_at
@@ -45,7 +49,8 @@ def run_offline(
         raise DataUnavailable(f"{pipeline.name} has no data set")
     pipeline.dataset.prepare()
     answering = Answering(pipeline, "offline", "", _no_version)
-    learner, max_rows = learner or pipeline.new_learner(), pipeline.chunk_limit(_CHUNK_ROWS)
+    learner = learner or pipeline.new_learner()
+    max_rows = pipeline.chunk_limit(max(1, min(_CHUNK_ROWS, pipeline.dataset.size // _LEAST_CHUNKS)))
     rows: list[Input] = []
     for number, record in enumerate(pipeline.dataset.records(seed=0, passes=passes), start=1):
         rows.append(Input(0, number - 1, encode(record)))

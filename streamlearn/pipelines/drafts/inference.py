@@ -1,6 +1,7 @@
 """What rows seem to hold. Nothing here is final: a person reads and mends what is made of it."""
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,8 @@ def _infer(table: RawTable, source: Source, options: DraftOptions) -> Inference:
     table.rows = rows[:: max(1, len(rows) // _SAMPLE)]
     decimal = _find_decimal(table)
     fields = name_fields([name for name in table.names if name])
+    if options.task == "forecast" and time_name is None:
+        time_name = _find_time(table, {label_name, key_name}, decimal, options.time_format)
     columns = []
     for name in table.names:
         if not name:
@@ -163,8 +166,6 @@ def _infer(table: RawTable, source: Source, options: DraftOptions) -> Inference:
         ]
         times = [column for column in columns if column.name == time_name]
         numbers = [column for column in columns if column.kind in ("number", "boolean")]
-        if not times:
-            raise FileError(f"{table.source}: a forecast needs the column of the times: name it with --time")
         series = infer_series(table, times[0], [label, *numbers], decimal, key_name)
     order = fields[time_name] if time_name else None
     return Inference(
@@ -180,6 +181,22 @@ def _infer(table: RawTable, source: Source, options: DraftOptions) -> Inference:
         series,
         key_name,
     )
+
+
+def _find_time(table: RawTable, taken: Set[str | None], decimal: str, time_format: str | None) -> str:
+    """Return the one column that holds times. Raises `FileError` where none does, or several do."""
+    names = [name for name in table.names if name and can_rename(name) and name not in taken]
+    guesses = [
+        guess_column(table, name, name, decimal=decimal, time_format=time_format, is_time=False)
+        for name in names
+    ]
+    times = [column.name for column in guesses if column.kind in ("time", "epoch")]
+    if len(times) != 1:
+        seen = f"{' and '.join(times)} hold times" if times else "none seems to hold times"
+        raise FileError(
+            f"{table.source}: a forecast needs the column of the times ({seen}): name it with --time"
+        )
+    return times[0]
 
 
 def _fit_to_forecast(column: Column, time_name: str | None) -> Column:
