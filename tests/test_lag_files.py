@@ -270,6 +270,8 @@ def test_rows_that_repeat_another_are_left_out_and_counted_but_not_with_other_va
         join_lines(ISO).replace(",", "\t"),
         "sep=;\n" + join_lines(ISO).replace(",", ";"),
         join_lines(ISO).replace("\n", ",\n"),
+        "# from the \u2028 sensor\n# by us\n" + join_lines(ISO),
+        "# time,a\r\n" + join_lines(ISO, "#time,a,b").replace("\n", "\r\n"),
         "time, hours, UTC;a;b\n" + "".join(f"{time};{n},0;1,5\n" for n, time in enumerate(ISO)),
         join_lines(
             (f"{number},{time}" for number, time in zip([1, 2] * 30, since_1970(1), strict=True)),

@@ -18,6 +18,8 @@ from streamlearn.lags.series import Table
 _SEPARATORS = "\t;|,"
 """Where two cut a file equally, the comma is more likely a decimal comma."""
 _LINES_TRIED = 20
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)")
+_NOTES = re.compile(r"(?:#[^\r\n]*(?:\r\n|\r|\n))+(?=[^\r\n])")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -25,7 +27,8 @@ def read_csv(path: Path, names: Sequence[str], options: ReadingOptions) -> Table
     """Read the columns `names` of a CSV file with a header.
 
     It may be compressed with gzip, and is UTF-8, or UTF-16 with a mark at its beginning. The separator is a
-    comma, a semicolon, a tab or a bar: whichever cuts the lines into most fields.
+    comma, a semicolon, a tab or a bar: whichever cuts the lines into most fields. Lines before the header
+    that begin with `#` are notes.
 
     Raises
     ------
@@ -55,6 +58,8 @@ def read_csv_rows(path: Path, misfits: list[tuple[str, str]] | None = None) -> R
     table, first = RawTable(str(path), []), 1
     if named := re.match(r"sep=(.)\r?\n", text):  # Excel's own way to name the separator
         text, first, table.separator = text[named.end() :], 2, named[1]
+    text, notes = _cut_notes(text)
+    first += notes
     table.separator = table.separator or _find_separator(text)
     text = re.sub(
         rf'" +(?=[\r\n{re.escape(table.separator)}])', '"', text
@@ -90,6 +95,24 @@ def _add_row(table: RawTable, values: list[str], where: str, misfits: list[tuple
         return
     table.rows.append(dict(zip(table.names, values, strict=True)))
     table.where.append(where)
+
+
+def _cut_notes(text: str) -> tuple[str, int]:
+    r"""Return a text without the notes before its header, lines that begin with `#`, and how many these are.
+
+    A last one with as many fields as the line after it is the header.
+
+    >>> _cut_notes("# made in May\n# by us\na,b\n"), _cut_notes("#a,b\n1,2\n")
+    (('a,b\n', 2), ('#a,b\n1,2\n', 0))
+    """
+    match = _NOTES.match(text)
+    if match is None:
+        return text, 0
+    notes, rest = _LINE.findall(match[0]), text[match.end() :]
+    separator = _find_separator(rest)
+    if 0 < notes[-1].count(separator) == _LINE.findall(rest)[0].count(separator):
+        rest = notes.pop() + rest
+    return rest, len(notes)
 
 
 def _find_separator(text: str) -> str:
