@@ -4,7 +4,7 @@ Each contender learns the same records, in chunks of 256 for digits and of 1 for
 divided by their number. They take turns within every round, so that whatever else the machine does meets all
 of them; what is compared is the ratio within a round.
 
-estimator   predict and partial_fit of scikit-learn's SGDClassifier, on arrays that are there already
+estimator   predict and partial_fit of the estimator of digits, on arrays that are there already
 json        msgspec decodes each record and encodes it again, and nothing else
 bare        the two above: what cannot be had for less, and what the ratios are to
 engine      streamlearn: decode, check, predict, score, learn, stamp, encode; bad records set aside

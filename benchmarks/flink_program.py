@@ -35,7 +35,7 @@ class RowByRow(ScalarFunction):  # type: ignore[misc]
         """Make the estimator."""
         from sklearn.linear_model import SGDClassifier
 
-        self._estimator = SGDClassifier(**digits.pipeline.parameters)
+        self._estimator = SGDClassifier(**digits.first.parameters)
 
     def eval(self, partition: int, offset: int, value: bytes) -> bytes:
         """Answer a record."""

@@ -53,11 +53,11 @@ def make_river() -> Answer:
 
 
 def make_sklearn() -> Answer:
-    """Return the estimator of the pipeline `digits`, without streamlearn around it."""
+    """Return the estimator of the pipeline `digits_sgd`, without streamlearn around it."""
     import numpy as np
     from sklearn.linear_model import SGDClassifier
 
-    estimator = SGDClassifier(**digits.pipeline.parameters)
+    estimator = SGDClassifier(**digits.first.parameters)
 
     def answer(records: Sequence[Any]) -> list[Any]:
         x, y = np.array([record["x"] for record in records]), [record["actual_y"] for record in records]

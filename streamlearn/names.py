@@ -12,7 +12,7 @@ from streamlearn.settings import Settings
 GROUP = "streamlearn.pipelines"
 """The group of entry points by which pipelines are registered."""
 
-ONLY_BY_NAME = ("pm25_gru", "stations")
+ONLY_BY_NAME = ("digits_sgd", "pm25_gru", "stations")
 """Built-in pipelines that a stack runs only where they are named."""
 
 _DEFINES_PIPELINE = re.compile(r"^pipeline\b.*=", re.MULTILINE)

@@ -23,7 +23,7 @@ from streamlearn.engine.partitions import Partitions
 from streamlearn.errors import ConfigurationError, PipelineFails
 from streamlearn.learning.learner import predict_then_learn
 from streamlearn.operations.history.backtest import LIVE, parse_variants, read_part, read_parts
-from streamlearn.pipelines.digits import pipeline
+from streamlearn.pipelines.digits import first, pipeline
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
 from streamlearn.stream.ports import Input
@@ -41,16 +41,16 @@ def test_the_first_variant_is_the_live_model_and_others_a_plain_loop_cut_alike(
     rows, cuts = inputs(900), (100, 131, 500, 700)
     worker = make()
     commit(stream, worker, rows, *cuts)
-    live, other = run(stream, "alpha=0.1")
+    live, other = run(stream, "step=0.5")
     assert worker.learner is not None
     assert (live.name, live.score, live.records) == (LIVE, worker.learner.score, 900)
-    plain = replace(pipeline, parameters={**pipeline.parameters, "alpha": 0.1}, earlier=())
+    plain = replace(pipeline, parameters={**pipeline.parameters, "step": 0.5}, earlier=())
     learner = plain.new_learner()
     # Calls of the worker that are longer than a chunk are cut again.
     edges = [0, 100, 131, 387, 500, 700, 900]
     for start, end in pairwise(edges):
         predict_then_learn(learner, [plain.codec.decode(row.value) for row in rows[start:end]], end)
-    assert (other.name, other.score) == ("alpha=0.1", learner.score)
+    assert (other.name, other.score) == ("step=0.5", learner.score)
     assert other.score != live.score
     assert other.cost_us > 0
 
@@ -62,7 +62,7 @@ def test_control_records_and_dead_letters_are_obeyed_as_live(make: Make, stream:
     rows[40] = rows[40]._replace(value=b"broken")
     worker = make()
     commit(stream, worker, rows, 100, 200, 300, 301, 302)
-    live, other = run(stream, "alpha=0.1")
+    live, other = run(stream, "step=0.5")
     assert worker.learner is not None
     assert (live.score, live.set_aside) == (worker.learner.score, 2)
     assert (other.score.samples, other.set_aside) == (live.score.samples, 2)
@@ -71,42 +71,42 @@ def test_control_records_and_dead_letters_are_obeyed_as_live(make: Make, stream:
 
 def test_the_newest_records_alone_and_a_beginning_that_is_not_scored(make: Make, stream: ListStream) -> None:
     commit(stream, make(), inputs(600), 100, 200, 300, 400)
-    live, _ = run(stream, "alpha=0.1", last=300, skip=100)
+    live, _ = run(stream, "step=0.5", last=300, skip=100)
     assert (live.records, live.score.samples) == (300, 200)
     # A point of the curve is of the last tenth only.
     assert [point.records for point in live.curve] == [100, 300]
-    whole, _ = run(stream, "alpha=0.1")
+    whole, _ = run(stream, "step=0.5")
     assert whole.curve[-1].figures["accuracy"] != whole.score.value
 
 
 def test_records_whose_answers_are_gone_are_left_out(make: Make, stream: ListStream) -> None:
     commit(stream, make(), inputs(400), 100, 200)
     stream.first_answered = 200
-    live, _ = run(stream, "alpha=0.1")
+    live, _ = run(stream, "step=0.5")
     assert live.records == 200
 
 
 def test_parameters_that_fail_on_every_record_are_named(make: Make, stream: ListStream) -> None:
     commit(stream, make(), inputs(300), 100)
-    with pytest.raises(PipelineFails, match=r"with alpha=-1: .*'alpha' parameter"):
-        run(stream, "alpha=-1", max_in_a_row=10)
+    with pytest.raises(PipelineFails, match=r"with decay=-1: .*step × decay"):
+        run(stream, "decay=-1", max_in_a_row=10)
 
 
 def test_each_combination_is_a_variant_and_the_pipeline_as_it_is_comes_first() -> None:
-    own = pipeline.parameters["alpha"]
-    variants = parse_variants(pipeline, ["alpha=0.1,1.0", "penalty=l1,l2", f"alpha={own}"])
+    own = first.parameters["alpha"]
+    variants = parse_variants(first, ["alpha=0.1,1.0", "penalty=l1,l2", f"alpha={own}"])
     assert list(variants)[:3] == [LIVE, "alpha=0.1, penalty=l1", "alpha=0.1, penalty=l2"]
-    assert variants[LIVE] == pipeline.parameters
-    assert variants["alpha=1.0, penalty=l2"] == {**pipeline.parameters, "alpha": 1.0, "penalty": "l2"}
+    assert variants[LIVE] == first.parameters
+    assert variants["alpha=1.0, penalty=l2"] == {**first.parameters, "alpha": 1.0, "penalty": "l2"}
 
 
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("alpha", "write NAME=VALUE"),
-        ("alpha=", "write NAME=VALUE"),
-        ("alhpa=1", "has no parameter 'alhpa'; is it 'alpha'?"),
-        (f"alpha={','.join(map(str, range(1, 20)))}", "try 16 at most"),
+        ("step", "write NAME=VALUE"),
+        ("step=", "write NAME=VALUE"),
+        ("stpe=1", "has no parameter 'stpe'; is it 'step'?"),
+        (f"step={','.join(map(str, range(1, 20)))}", "try 16 at most"),
     ],
 )
 def test_what_cannot_be_tried_is_refused(text: str, error: str) -> None:
@@ -119,15 +119,15 @@ def call(*arguments: str | Path) -> Result:
 
 
 def test_a_file_is_learned_without_a_stack_and_drawn(tmp_path: Path) -> None:
-    file, figure = tmp_path / "history.jsonl", tmp_path / "alpha.svg"
+    file, figure = tmp_path / "history.jsonl", tmp_path / "step.svg"
     file.write_bytes(b"\n".join(row.value or b"" for row in inputs(400)))
-    done = call("digits", "--set", "alpha=0.1", "--file", file, "--figure", figure)
+    done = call("digits", "--set", "step=0.5", "--file", file, "--figure", figure)
     assert done.exit_code == 0, done.output
     assert f"digits: 400 records of {file}" in done.stdout
     names = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("|")]
-    assert names == ["parameters", "---", LIVE, "alpha=0.1"]
+    assert names == ["parameters", "---", LIVE, "step=0.5"]
     drawn = figure.read_text()
-    assert all(f">{text}<" in drawn for text in ("alpha=0.1", LIVE, "accuracy", "records"))
+    assert all(f">{text}<" in drawn for text in ("step=0.5", LIVE, "accuracy", "records"))
 
 
 def test_a_forecast_stands_beside_its_baseline(pm25_csv: str, tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_a_forecast_stands_beside_its_baseline(pm25_csv: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("--set", "alhpa=1", "--offline"), "is it 'alpha'?"),
-        (("--set", "alpha=1", "--offline", "--last", "5"), "--last takes the newest records of the topic"),
-        (("--set", "alpha=1", "--offline", "--figure", "x.txt"), "a figure is a .png, .svg, .pdf file"),
+        (("--set", "stpe=1", "--offline"), "is it 'step'?"),
+        (("--set", "step=1", "--offline", "--last", "5"), "--last takes the newest records of the topic"),
+        (("--set", "step=1", "--offline", "--figure", "x.txt"), "a figure is a .png, .svg, .pdf file"),
         ((), "Missing option '--set'"),
     ],
 )
@@ -197,7 +197,7 @@ def test_the_records_of_all_partitions_are_read_and_nothing_is_written(broker: S
             "streamlearn.lineages",
         ]
         before = [client.stable_end(topic) for topic in topics], store.versions(name, lineage.id)
-        variants = parse_variants(own, ["alpha=0.1"])
+        variants = parse_variants(own, ["step=0.5"])
         live, _ = backtest(own, variants, read_parts(client, own, lineage))
         scores = [job.worker(partition).learner.score for partition in (0, 1)]  # type: ignore[union-attr]
         assert live.score.samples == sum(score.samples for score in scores) == 450

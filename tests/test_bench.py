@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from helpers import learner
+from helpers import records
 
 from benchmarks import engine
 from benchmarks.engine import summarize
 from benchmarks.studies import partitions, stations
+from streamlearn.learning.learner import Learner, predict_then_learn
 
 
 def test_the_engines_benchmark_prints_and_writes_every_contender(tmp_path: Path) -> None:
@@ -49,10 +50,16 @@ def test_several_learners_share_the_stream_and_are_merged(monkeypatch: pytest.Mo
 
 
 def test_an_average_is_weighted_by_what_was_learned() -> None:
-    small, large = learner(100), learner(300)
+    small, large = learn_linear(100), learn_linear(300)
     merged = partitions.average([small, large])
     expected = (100 * small.model.coef_ + 300 * large.model.coef_) / 400
     np.testing.assert_allclose(merged.coef_, expected)
+
+
+def learn_linear(count: int) -> Learner:
+    learner = partitions.pipeline.new_learner()
+    predict_then_learn(learner, records(count), count)
+    return learner
 
 
 def test_records_are_dealt_out_in_turn() -> None:

@@ -16,7 +16,7 @@ from streamlearn.engine.check import Finding, check, sample
 from streamlearn.engine.odd_records import make_odd_records
 from streamlearn.learning import Tabular
 from streamlearn.pipelines import Pipeline
-from streamlearn.pipelines.digits import pipeline
+from streamlearn.pipelines.digits import first, pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.pipelines.user_code import find_user_code
 
@@ -34,9 +34,9 @@ class Forgetful(SGDClassifier):
 
 @pytest.mark.parametrize(("estimator", "passes"), [(SGDClassifier, True), (Forgetful, False)])
 def test_state_that_a_snapshot_lacks_is_noticed(estimator: Any, passes: bool) -> None:
-    assert isinstance(pipeline.learning, Tabular)
-    learning = replace(pipeline.learning, estimator=estimator)
-    subject = replace(pipeline, learning=learning, trusted_types=("test_check.Forgetful",))
+    assert isinstance(first.learning, Tabular)
+    learning = replace(first.learning, estimator=estimator)
+    subject = replace(first, learning=learning, trusted_types=("test_check.Forgetful",))
     findings = {finding.what: finding.passed for finding in check(subject, sample(subject, 200))}
     assert findings["learning repeats exactly"]
     assert findings["a snapshot goes on exactly"] is passes

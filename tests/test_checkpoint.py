@@ -7,8 +7,8 @@ from helpers import learner, records
 from stacks import ROOT
 
 from streamlearn.errors import SnapshotRefused
-from streamlearn.learning.learner import Learner, predict_then_learn
-from streamlearn.pipelines.digits import pipeline
+from streamlearn.learning.learner import predict_then_learn
+from streamlearn.pipelines.digits import first, pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.storage import snapshot
 
@@ -105,7 +105,11 @@ def test_an_older_snapshot_of_the_digits_is_read_and_learns_on_the_same() -> Non
     assert older.version == 300
     assert [answer["predict_y"] for answer in older.answer(records(5, seed=8))] == [8, 2, 0, 9, 6]
     more = records(50, seed=9)
-    assert predict_then_learn(older, more, 350) == predict_then_learn(learn_300(), more, 350)
+    again, digits = first.new_learner(), records(300)
+    for end in (100, 200, 300):
+        predict_then_learn(again, digits[end - 100 : end], end)
+    assert predict_then_learn(older, more, 350) == predict_then_learn(again, more, 350)
+    np.testing.assert_array_equal(older.model.coef_, again.model.coef_)
 
 
 def test_a_snapshot_that_these_libraries_cannot_read_says_who_wrote_it() -> None:
@@ -115,10 +119,6 @@ def test_a_snapshot_that_these_libraries_cannot_read_says_who_wrote_it() -> None
         SnapshotRefused, match=r"written by scikit-learn 1.6.1 \(installed is .*CyHalfBinomialLoss"
     ):
         snapshot.loads(data, pipeline, "golden")
-
-
-def learn_300() -> Learner:
-    return learner(300, cuts=[100, 200])
 
 
 @pytest.mark.parametrize("number", [1, 2])

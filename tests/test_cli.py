@@ -170,7 +170,7 @@ def test_a_shell_completes_commands_and_pipelines(tmp_path: Path, monkeypatch: p
     (tmp_path / "flows.py").write_text("no_pipeline = 3\n")
     monkeypatch.chdir(tmp_path)
     assert complete([], "ver") == ["verify"]
-    assert complete(["train"], "dig") == ["digits"]
+    assert complete(["train"], "dig") == ["digits", "digits_sgd"]
     assert complete(["verify"], "flow") == ["flowers"]
     assert complete(["models"], "pm25") == ["pm25", "pm25_gru"]
     assert complete(["models", "pm25"], "un") == ["unpin"]

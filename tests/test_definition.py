@@ -127,19 +127,28 @@ def test_a_definition_names_no_module() -> None:
     assert load("pm25").definition["estimator"] == "streamlearn.RandomFeatureMixture"
 
 
-def test_a_lineage_of_an_earlier_pipeline_goes_on_with_it_and_a_new_one_with_this() -> None:
-    pipeline = load("pm25")
+@pytest.mark.parametrize("name", ["digits", "pm25"])
+def test_a_lineage_of_an_earlier_pipeline_goes_on_with_it_and_a_new_one_with_this(name: str) -> None:
+    pipeline = load(name)
     (first,) = pipeline.earlier
     assert pipeline.changes_since(first.definition) == {}
     assert pipeline.going_on_from(first.definition).definition == first.definition
     assert pipeline.going_on_from(pipeline.definition) is pipeline
-    assert set(pipeline.changes_since({**first.definition, "lowest": 5.0})) > {"lowest", "estimator"}
+    assert set(pipeline.changes_since({**first.definition, "record": "x"})) > {"record", "estimator"}
     stored = json.loads(msgspec.json.encode(first.parameters))
     assert type(pipeline.new_learner(stored)) is type(first.new_learner())
-    assert type(pipeline.new_learner()) is not type(first.new_learner())
+    assert pipeline.new_learner(stored)._spec is first.learning  # type: ignore[attr-defined]
+    assert pipeline.new_learner()._spec is pipeline.learning  # type: ignore[attr-defined]
     assert pipeline.new_learner(stored).parameters == first.parameters
     assert pipeline.with_parameters(stored).learning is first.learning
     assert pipeline.with_parameters(pipeline.parameters) is pipeline
+
+
+def test_the_tutorials_digits_are_learned_as_lineages_from_then_learn_on() -> None:
+    tutorial, digits = load("digits_sgd"), load("digits")
+    assert tutorial.definition == digits.earlier[0].definition
+    assert (tutorial.topic, tutorial.earlier) == (digits.topic, ())
+    assert tutorial.prediction_topic != digits.prediction_topic
 
 
 def test_an_earlier_pipeline_is_told_by_its_parameters() -> None:

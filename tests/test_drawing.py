@@ -209,14 +209,14 @@ def learn_digits(order: int) -> Learner:
 
 
 @pytest.mark.parametrize("order", range(5))
-def test_at_least_nine_drawings_in_ten_are_recognised(order: int, pictures: Pictures) -> None:
+def test_at_least_nineteen_drawings_in_twenty_are_recognised(order: int, pictures: Pictures) -> None:
     answers = learn_digits(order).answer([Digit(x=picture.tolist()) for _, picture in pictures])
     wrong = [
         (sample.digit, sample.shape, answer["predict_y"])
         for (sample, _), answer in zip(pictures, answers, strict=True)
         if answer["predict_y"] != sample.digit
     ]
-    assert len(wrong) <= len(pictures) / 10, wrong
+    assert len(wrong) <= len(pictures) / 20, wrong
 
 
 def test_drawings_have_as_much_ink_as_uci_pictures(pictures: Pictures) -> None:

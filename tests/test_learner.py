@@ -9,18 +9,22 @@ from helpers import learner, records
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from streamlearn.errors import BadRecord, ChangeRefused, NoModel
+from streamlearn.estimators import RandomFeatureSoftmax
 from streamlearn.learning.learner import Answer, Learner, has_finite_numbers, predict_then_learn
 from streamlearn.learning.tabular import Tabular
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.pipelines.digits import pipeline
+from streamlearn.pipelines.digits import first, pipeline
 from streamlearn.storage import snapshot
 
 
-def test_each_chunk_is_predicted_before_it_is_learned() -> None:
-    """The loop that defines prequential evaluation, in plain scikit-learn, gives the same."""
+@pytest.mark.parametrize(
+    ("revision", "estimator"), [(first, SGDClassifier), (pipeline, RandomFeatureSoftmax)]
+)
+def test_each_chunk_is_predicted_before_it_is_learned(revision: Pipeline, estimator: Any) -> None:
+    """The loop that defines prequential evaluation, with the plain estimator, gives the same."""
     digits, ours, expected = records(600), [], []
-    subject = pipeline.new_learner()
-    plain = SGDClassifier(**pipeline.parameters)
+    subject = revision.new_learner()
+    plain = estimator(**revision.parameters)
     for start in range(0, 600, 60):
         chunk = digits[start : start + 60]
         x = np.array([record.x for record in chunk])

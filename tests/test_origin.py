@@ -61,7 +61,7 @@ def test_other_parameters_are_tried_on_the_history_as_well(make: Make, stream: L
     commit(stream, worker, rows, 100, 140, 141)
     with ExitStack() as journals:
         part = read_part(stream, lineage, 0, stream.end(), None, journals)
-        live, other = backtest(pipeline, parse_variants(pipeline, ["alpha=0.1"]), [part], key=KEY)
+        live, other = backtest(pipeline, parse_variants(pipeline, ["step=0.5"]), [part], key=KEY)
     assert worker.learner is not None
     assert live.score == worker.learner.score
     assert other.score.samples == live.score.samples

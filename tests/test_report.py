@@ -46,7 +46,7 @@ def dust_answers(dust: Pipeline) -> sources.AnsweredRecords:
 @pytest.fixture(scope="module")
 def digit_answers() -> sources.AnsweredRecords:
     records = list(load("digits").dataset.records(passes=1))[:600]  # type: ignore[union-attr]
-    return answer_data_set(build_pipeline(records, "digits"), passes=2)
+    return answer_data_set(build_pipeline(records, "digits_sgd"), passes=2)
 
 
 def build_page(answered_records: sources.AnsweredRecords) -> str:

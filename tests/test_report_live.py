@@ -84,7 +84,7 @@ def test_forecasts_in_kafka_make_the_arrays_that_an_offline_pass_makes(broker: S
 
 def test_digits_in_kafka_make_the_arrays_that_an_offline_pass_makes(broker: Settings) -> None:
     records = list(load("digits").dataset.records(passes=1))[:500]  # type: ignore[union-attr]
-    pipeline = rename(build_pipeline(records, "digits"))
+    pipeline = rename(build_pipeline(records, "digits_sgd"))
     answer_live(broker, pipeline, records)
     decisions = arrange_decisions(read_live(broker, pipeline))
     expected = arrange_decisions(answer_data_set(pipeline))

@@ -179,12 +179,12 @@ def test_a_lineage_skips_a_record_that_is_there_and_not_answered(
 def test_other_parameters_do_not_continue_a_lineage(broker: Settings, pipeline: Pipeline) -> None:
     ensure_topics(Broker(broker), pipeline)
     first = LineageRegister(Broker(broker), pipeline).claim()
-    changed = replace(pipeline, parameters={**pipeline.parameters, "alpha": 0.5})
-    with pytest.raises(LineageError, match=r"is not what its lineage .* alpha was 0.01 and is 0.5.*--fresh"):
+    changed = replace(pipeline, parameters={**pipeline.parameters, "step": 0.5})
+    with pytest.raises(LineageError, match=r"is not what its lineage .* step was 1.5 and is 0.5.*--fresh"):
         LineageRegister(Broker(broker), changed).claim()
     fresh = LineageRegister(Broker(broker), changed).claim(fresh=True)
     assert fresh.id != first.id
-    assert fresh.parameters["alpha"] == 0.5
+    assert fresh.parameters["step"] == 0.5
 
 
 def test_another_way_of_learning_does_not_continue_a_lineage(broker: Settings, pipeline: Pipeline) -> None:
@@ -250,8 +250,8 @@ def test_edited_code_goes_on_only_if_that_is_accepted(broker: Settings, pipeline
         LineageRegister(Broker(broker), revised).claim()
     second = LineageRegister(Broker(broker), revised).claim(accept_edits=True)
     assert (second.id, second.epoch) == (first.id, 2)
-    changed = replace(revised, parameters={**pipeline.parameters, "alpha": 0.5}, revision=None)
-    with pytest.raises(LineageError, match=r"alpha was 0.01 and is 0.5"):
+    changed = replace(revised, parameters={**pipeline.parameters, "step": 0.5}, revision=None)
+    with pytest.raises(LineageError, match=r"step was 1.5 and is 0.5"):
         LineageRegister(Broker(broker), changed).claim(accept_edits=True)
 
 

@@ -1,7 +1,8 @@
 """What it costs in accuracy that N learners share a stream, simulated without Kafka and Flink.
 
-The digits, pass after pass, are dealt out to N partitions. Each learner learns its own in chunks, and every
-record is predicted before anybody has learned it, by four models. `scripts/bench partitions`.
+The digits, pass after pass, are dealt out to N partitions. Each learner is the linear model of `digits_sgd`,
+and learns its own in chunks; every record is predicted before anybody has learned it, by four models.
+`scripts/bench partitions`.
 
 own      the learner of the record's partition, as the job answers
 average  one linear model, its parameters averaged by how much each learner has learned
@@ -24,7 +25,8 @@ from streamlearn.datasets import digits
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.learning.merging import Committee, merge_models
 from streamlearn.learning.process import pin_blas_threads
-from streamlearn.pipelines.digits import Digit, pipeline
+from streamlearn.pipelines.digits import Digit
+from streamlearn.pipelines.digits_sgd import pipeline
 
 RESULTS = Path(__file__).parent.parent / "results" / "partitions.json"
 

@@ -12,6 +12,7 @@ drafts/         a pipeline drafted from a file or a topic
 The built-in pipelines:
 
 digits.py         a handwritten digit, of ten classes
+digits_sgd.py     the same by the tutorial's linear classifier
 pm25.py           PM2.5 for some hours ahead
 pm25_features.py  … what its experts see of the last 25 hours
 pm25_gru.py       the same forecast by a recurrent network

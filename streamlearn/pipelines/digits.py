@@ -1,7 +1,12 @@
-"""digits: which digit is this 8×8 picture? A linear classifier, learned by stochastic gradient descent."""
+"""digits: which digit is this 8×8 picture? Softmax regression on random features, which goes on learning.
+
+docs/digits.md says why. A lineage that began with the first revision, the tutorial's linear classifier, goes
+on with that; `digits_sgd` is the same for new lineages.
+"""
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -12,6 +17,7 @@ from sklearn.linear_model import SGDClassifier
 
 from streamlearn.datasets import digits as dataset
 from streamlearn.datasets.base import DataSet
+from streamlearn.estimators.random_feature_softmax import RandomFeatureSoftmax
 from streamlearn.learning.tabular import Tabular
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
@@ -40,21 +46,40 @@ def features(records: Sequence[Digit]) -> NDArray[np.float64]:
     return np.frombuffer(packed, dtype=np.float64).reshape(-1, 64)
 
 
-pipeline = Pipeline(
+_linear = Tabular(
+    features=features,
+    label="actual_y",
+    estimator=SGDClassifier,
+    classes=tuple(range(10)),
+)
+
+first = Pipeline(
     name="digits",
     topic="handwritten_digit",
     prediction_topic="digit_predict",
     record=Digit,
-    learning=Tabular(
-        features=features,
-        label="actual_y",
-        estimator=SGDClassifier,
-        classes=tuple(range(10)),
-    ),
+    learning=_linear,
     # The tutorial's model: logistic regression, one class against the rest, with a sparse penalty.
     parameters={"loss": "log_loss", "penalty": "l1", "alpha": 0.01, "shuffle": False},
     passthrough_fields=("ts", "x", "actual_y"),
     dataset=DataSet(dataset.records, dataset.SIZE),
     display=Display(picture=(8, 8)),
     revision="1",
+)
+"""What lineages from before the random features go on with."""
+
+pipeline = replace(
+    first,
+    learning=replace(_linear, estimator=RandomFeatureSoftmax),
+    # A constant step, so that the hundredth correction counts as much as the first.
+    parameters={
+        "units": 256,
+        "width": 28.0,
+        "step": 1.5,
+        "decay": 5e-5,
+        "temperature_step": 0.03,
+        "seed": 0,
+    },
+    revision="2",
+    earlier=(first,),
 )

@@ -51,7 +51,7 @@ def load(reference: str) -> Pipeline:
         return _import(f"streamlearn.pipelines.{reference}:pipeline")
     raise UnknownPipeline(
         f"no pipeline is called {reference!r}; there are: {', '.join([*registered_names(), *own])}, and where"
-        f" they are named {' and '.join(ONLY_BY_NAME)}. One of"
+        f" they are named {', '.join(ONLY_BY_NAME)}. One of"
         f" your own is named as package.module:object, or is `pipeline` in {reference}.py; looked in "
         + " and ".join(map(str, folders))
     )

@@ -114,14 +114,14 @@ def arrange_decisions(answered_records: AnsweredRecords, skip: int = 0) -> Decis
     scored = [labelled for labelled in comparable if labelled.record is not None]
     if not scored:
         raise NothingToReport(f"not one answer of {pipeline.name} has a label and a prediction to compare")
-    records = [labelled.record for labelled in scored]
+    features = learning.features_of([labelled.record for labelled in scored])
     return Decisions(
         classes=classes,
         truths=np.array([index[labelled.label] for labelled in scored]),
         predictions=np.array([index[labelled.prediction] for labelled in scored]),
-        features=learning.features_of(records),
+        features=features,
         image_shape=pipeline.display.picture,
-        weights=_get_weights(answered_records.learner),
+        weights=_get_weights(answered_records.learner, features),
         late=np.array([labelled.is_late for labelled in scored]),
         unmatched=len(comparable) - len(scored),
     )
@@ -176,9 +176,13 @@ def _summarize_equal(decisions: Decisions, equal: NDArray[np.bool_]) -> HardReco
     )
 
 
-def _get_weights(learner: Learner | None) -> Floats | None:
+def _get_weights(learner: Learner | None, features: NDArray[Any] | None) -> Floats | None:
+    """Return the weights of a linear model, a row a class; None where they are not those of the features."""
     weights = getattr(learner.model, "coef_", None) if learner else None
-    return None if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
+    rows = None if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
+    if rows is None or (features is not None and rows.shape[1] != features.shape[1]):
+        return None
+    return rows
 
 
 def _divide(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:

@@ -60,8 +60,8 @@ def backtest(
     first line is the live model itself. Nothing live is touched: it only reads Kafka.
 
     \b
-    streamlearn backtest digits --set alpha=0.001,0.1
-    streamlearn backtest digits --set alpha=0.001 --set penalty=l1,l2 --last 20000 --figure alpha.svg
+    streamlearn backtest digits --set step=0.5,3
+    streamlearn backtest digits --set step=0.5 --set decay=0,0.001 --last 20000 --figure step.svg
     streamlearn backtest pm25 --set ridge=10,100 --file history.csv --skip 8760
     """  # noqa: D301 (click wants the character)
     from streamlearn.broker.broker import Broker
