@@ -156,6 +156,15 @@ def test_a_drawing_is_answered_corrected_and_answered_again_by_what_has_learned_
     expect(page.get_by_role("button", name="Right", exact=True)).to_be_enabled()
     page.get_by_role("button", name="3", exact=True).click()
     expect(page.locator("#progress li").nth(2)).to_contain_text("has learned it")
+    rows = page.locator("#moves tbody tr")
+    expect(rows).to_have_count(2)
+    for row, digit in zip(rows.all(), ("9", "3"), strict=True):
+        told, before_it, after_it, _ = row.locator("td").all_text_contents()
+        assert told.endswith(f". {digit}")
+        assert float(before_it.rstrip("%")) < float(after_it.rstrip("%"))
+    expect(page.locator("#progress li").nth(3)).to_contain_text("The probability of 3 went from")
+    draw(page, SEVEN)
+    expect(page.locator("#moves")).to_be_hidden()
     assert page.troubles == []
 
 

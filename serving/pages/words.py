@@ -38,6 +38,7 @@ WORDS = {
     "notYet": _(
         "The record at offset %(offset)s is stored, but no version has learned it within %(seconds)s s."
     ),
+    "moved": _("The probability of %(digit)s went from %(before)s to %(after)s."),
     "badDrawing": _("The drawing cannot be read; clear it and draw again."),
     "tooMany": _("Too many requests; try again in a moment."),
     "feedbackOff": _("Feedback is switched off on this server."),

@@ -58,6 +58,7 @@ function makeSvg() {
 
 function beginStroke(point) {
   clearTimeout(timer);
+  forgetCorrections();
   current = [point];
   strokes.push(current);
   redraw();
@@ -96,6 +97,7 @@ function clearAnswer(message) {
   showShares([]);
   allowFeedback();
   byId("progress")?.replaceChildren();
+  forgetCorrections();
 }
 
 pad.addEventListener("pointerdown", (event) => {
@@ -209,6 +211,7 @@ byId("predict").addEventListener("click", () => predict());
 byId("clear").addEventListener("click", () => clearDrawing(say("drawHint")));
 byId("undo").addEventListener("click", () => {
   strokes.pop();
+  forgetCorrections();
   redraw();
   if (strokes.length) predict();
   else clearDrawing(say("drawHint"));
@@ -222,8 +225,31 @@ function showProgress(sentence) {
   byId("progress").append(line);
 }
 
+/** Add a correction's row: the probability of the right digit before and after, and what is answered now. */
+function showCorrection(label, before, { probabilities, predict_result: digit }) {
+  const after = probabilities[label];
+  const values = { digit: label, before: formatPercent(before), after: formatPercent(after) };
+  showProgress(say("moved", values));
+  const bar = document.createElement("div");
+  bar.className = "bar";
+  bar.append(document.createElement("i"));
+  bar.firstElementChild.style.width = `${100 * after}%`;
+  const rows = byId("moves").querySelector("tbody");
+  const row = rows.insertRow();
+  const share = document.createElement("span");
+  share.append(values.after);
+  for (const content of [`${rows.rows.length}. ${label}`, values.before, bar, String(digit)]) row.insertCell().append(content);
+  row.cells[2].append(share);
+  byId("moves").hidden = false;
+}
+
+function forgetCorrections() {
+  byId("moves")?.querySelector("tbody").replaceChildren();
+  if (byId("moves")) byId("moves").hidden = true;
+}
+
 async function sendFeedback(label) {
-  const { id } = answer;
+  const { id, probabilities } = answer;
   // An answer that is still on its way is older than this label.
   clearTimeout(timer);
   const turn = (requests += 1);
@@ -241,7 +267,9 @@ async function sendFeedback(label) {
     const { learned } = await fetchJson(`/v2/models/${model}/versions?learned=${offset}&partition=${partition}&wait=${LEARN_WAIT_S}`);
     if (!learned.learned) return showProgress(say("notYet", { offset: formatNumber(offset), seconds: LEARN_WAIT_S }));
     showProgress(say("learned", { version: formatNumber(learned.version), seconds: seconds() }));
-    if (strokes.length && turn === requests) await predict("again");
+    if (!strokes.length || turn !== requests) return;
+    await predict("again");
+    if (answer && turn === requests - 1) showCorrection(label, probabilities[label], answer);
   } catch (error) {
     showProgress(describeError(error));
     if (error.code === "unauthorized") {
