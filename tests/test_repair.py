@@ -141,6 +141,18 @@ def test_a_span_is_replaced_compared_and_taken_over(
     assert (again.records, again.removed) == (RECORDS + 50 + 90, 100)
 
 
+@pytest.mark.parametrize(
+    ("days", "expected"), [((1, 3), (1, 2, 3)), ((1,), (1, 2)), ((3, 1), (2, 3, 1)), ((2, 1, 2), (2, 1))]
+)
+def test_a_correction_stands_where_the_span_was_or_would_have_been(
+    days: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    second = Span("ts", datetime(2026, 1, 2), datetime(2026, 1, 3))
+    by_day = {day: encode({"ts": f"2026-01-0{day}"}) for day in (1, 2, 3)}
+    splice = repair.Splice([by_day[day] for day in days], second, [by_day[2]])
+    assert list(splice) == [by_day[day] for day in expected]
+
+
 def test_what_a_copy_would_not_have_is_refused(client: Broker, own: Pipeline, store: Store) -> None:
     lineage = learn_live(client, own, store)
     order = control.Rollback(lineage.id, 0)
