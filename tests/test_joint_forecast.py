@@ -105,6 +105,7 @@ def test_lags_may_be_changed_before_anything_has_come() -> None:
 def test_a_learner_holds_no_more_than_its_snapshot_does() -> None:
     learner, _ = learned(series(60))
     again = snapshot.loads(snapshot.dumps(learner, PM25, "a"), PM25, "a")
+    assert snapshot.find_differences(again, learner) == []
     assert again.answer([]) == learner.answer([])
     window = decode(series(85)[60:])
     assert again.answer(window) == learner.answer(window)

@@ -149,7 +149,8 @@ def _differing_paths(path: str, left: Any, right: Any) -> Iterator[str]:
     elif isinstance(left, list | tuple) and isinstance(right, list | tuple) and len(left) == len(right):
         for number, (a, b) in enumerate(zip(left, right, strict=True)):
             yield from _differing_paths(f"{path}[{number}]", a, b)
-    elif type(left) is type(right) and isinstance(left, estimators.River):
+    elif type(left) is type(right) and isinstance(left, estimators.River | estimators.RandomFeatureMixture):
+        # They hold more than they store.
         yield from _differing_paths(path, left.__getstate__(), right.__getstate__())
     elif type(left) is type(right) and hasattr(left, "__dict__"):
         yield from _differing_paths(path, vars(left), vars(right))
