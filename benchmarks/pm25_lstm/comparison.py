@@ -1,4 +1,4 @@
-"""Persistence, both LSTMs and the pipeline over the same hours, and which differences may be chance."""
+"""Every model over the same hours, and which differences may be chance."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,22 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.pm25_lstm import lstm, online, rules
+from benchmarks.pm25_lstm import lstm, online, rivals, rules
 from benchmarks.pm25_lstm.bootstrap import Difference, estimate_difference
 from benchmarks.pm25_lstm.hours import YEAR, Floats, Hours
 from benchmarks.pm25_lstm.lstm import ReportLine
 from benchmarks.pm25_lstm.rules import Rule
 
 PERSISTENCE, OURS, FROZEN = "persistence", "ours, learning on", "ours, first year only"
+CLIMATOLOGY, ARIMA, BOOSTING = "climatology", "ARIMA with a daily course", "gradient boosting, monthly"
 ARTICLE, FAIR = lstm.ARTICLE.name, lstm.FAIR.name
-NAMES = (PERSISTENCE, ARTICLE, FAIR, FROZEN, OURS)
+NAMES = (PERSISTENCE, CLIMATOLOGY, ARIMA, ARTICLE, FAIR, BOOSTING, FROZEN, OURS)
 PAIRS = (
     *((name, PERSISTENCE) for name in NAMES[1:]),
-    *((ours, net) for ours in (FROZEN, OURS) for net in (ARTICLE, FAIR)),
-    (OURS, FROZEN),
+    *((FROZEN, name) for name in (ARIMA, ARTICLE, FAIR)),
+    *((OURS, name) for name in NAMES[1:-1]),
 )
-"""The models that are compared with each other."""
+"""The models that are compared with each other, where both are there."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Comparison:
     def estimate_differences(self, draws: int, seed: int) -> Iterator[tuple[str, str, Difference]]:
         """Compare the models of `PAIRS`, by draws of weeks that are the same for every pair."""
         for first, second in PAIRS:
+            if not {first, second} <= self.models.keys():
+                continue
             residuals = self.models[first].residuals, self.models[second].residuals
             yield first, second, estimate_difference(*residuals, draws, seed)
 
@@ -69,16 +72,28 @@ def compare_models(
     year: int = YEAR,
     recipes: Sequence[lstm.Recipe] = lstm.RECIPES,
 ) -> Comparison:
-    """Let every model forecast the hours after `year` under a rule; `report` gets lines of progress."""
+    """Let every model forecast the hours after `year` under a rule; `report` gets lines of progress.
+
+    Without `recipes` there are no nets.
+    """
     readings = rule.apply(hours.pollution)
-    forecasts = {PERSISTENCE: [rules.forecast_by_persistence(readings, year)]}
+    forecasts = {
+        PERSISTENCE: [rules.forecast_by_persistence(readings, year)],
+        CLIMATOLOGY: [rivals.forecast_by_climatology(hours, readings, year)],
+        ARIMA: [rivals.forecast_by_arima(hours, readings, year)],
+    }
+    report(f"{ARIMA}: fitted")
+    forecasts[BOOSTING] = [
+        rivals.forecast_by_boosting(hours, readings, year, partial(_report_model, report, BOOSTING))
+    ]
     for recipe in recipes:
         nets = lstm.fit_seeds(recipe, hours, readings, seeds, report, year)
         forecasts[recipe.name] = [net.forecasts for net in nets]
     for name in (FROZEN, OURS):
         report_model = partial(_report_model, report, name)
         forecasts[name] = [online.forecast(hours, readings, year, frozen=name == FROZEN, report=report_model)]
-    return Comparison(rule, {name: _score(name, forecasts[name], readings, year) for name in NAMES})
+    names = [name for name in NAMES if name in forecasts]
+    return Comparison(rule, {name: _score(name, forecasts[name], readings, year) for name in names})
 
 
 def _score(name: str, forecasts: list[Floats], readings: Floats, year: int) -> Model:

@@ -1,15 +1,19 @@
-"""The article's two plots: the seven series, and the loss after each epoch; the same bytes each time."""
+"""The article's two plots, the seven series and the loss after each epoch, and one of a comparison.
+
+The same bytes each time.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pm25_lstm.comparison import CLIMATOLOGY, OURS
 from benchmarks.pm25_lstm.hours import WEATHER, Floats, Hours
 from benchmarks.pm25_lstm.lstm import Net
 from streamlearn.errors import FileError
 from streamlearn.extras import require_extra
-from streamlearn.reports.figures.style import BLUE, ORANGE, save_figure
+from streamlearn.reports.figures.style import BLUE, GREY, ORANGE, save_figure
 
 _LABELS = {
     "pollution": "PM2.5\n(µg/m³)",
@@ -84,3 +88,31 @@ def draw_loss(nets: Sequence[Net], path: Path) -> None:
         axes.legend()
 
     save_figure(draw_lines, (7, 4.5), path)
+
+
+def draw_comparison(summary: dict[str, Any], path: Path) -> None:
+    """Draw how much larger each model's RMSE is than that of ours, with its interval, a panel a rule.
+
+    `summary` is what `comparison_report.summarize` returns. Climatology is left out: it is too far away.
+
+    Raises
+    ------
+    FileError
+        The figure cannot be written.
+    """
+
+    def draw_panels(panels: Any) -> None:
+        for axes, rule in zip(panels, summary["rules"], strict=True):
+            rows = [r for r in rule["differences"] if r["first"] == OURS and r["second"] != CLIMATOLOGY]
+            persistence = [r for r in rows if r["second"] == "persistence"]
+            ordered = [*persistence, *(r for r in rows if r["second"] != "persistence")]
+            places = range(len(ordered))
+            axes.axvline(0, color=GREY, linewidth=1)
+            axes.hlines(places, [-r["high"] for r in ordered], [-r["low"] for r in ordered], color=BLUE)
+            axes.plot([-r["rmse"] for r in ordered], places, "o", color=BLUE)
+            axes.set_yticks(places, [r["second"] for r in ordered])
+            axes.set_ylim(len(ordered) - 0.5, -0.5)
+            axes.set_title(rule["title"], fontsize=10)
+            axes.set_xlabel("RMSE above that of ours, learning on (µg/m³), 95 %")
+
+    save_figure(draw_panels, (10, 3.2), path, ncols=len(summary["rules"]), sharey=True)

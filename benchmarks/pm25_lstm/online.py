@@ -1,6 +1,6 @@
 """The pipeline `pm25` over the same hours, one hour ahead, learning all the way or only in the first year.
 
-It has one horizon here. Each horizon has a model of its own, so the others make no difference.
+It has one horizon here. Horizons share no label, so the others make no difference.
 """
 
 from collections.abc import Callable

@@ -23,9 +23,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print everything a
 
 @click.group(cls=CommandGroup)
 def baseline() -> None:
-    """Compare LSTMs with the online pipeline pm25, on Beijing's PM2.5.
+    """Compare LSTMs, and what others take, with the online pipeline pm25, on Beijing's PM2.5.
 
-    Runs in a checkout of the project. Needs the extra `lstm`: scripts/setup lstm installs it.
+    Runs in a checkout of the project. LSTMs need the extra `lstm`: scripts/setup lstm installs it.
     """
 
 
@@ -89,32 +89,50 @@ def lstm(epochs: int, seed: int, seeds: int, figure: Path | None, as_json: bool)
     type=click.IntRange(min=100),
     help="Number of draws of weeks for the intervals.",
 )
+@click.option(
+    "--nets/--no-nets", default=True, show_default=True, help="Without nets the extra `lstm` is not needed."
+)
+@click.option(
+    "--figure",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the differences and their intervals into this file (.png, .svg, .pdf).",
+)
 @_json
-def compare(seed: int, seeds: int, draws: int, as_json: bool) -> None:
-    """Compare persistence, the article's LSTM, a fair one, and the pipeline pm25, one hour ahead.
+def compare(seed: int, seeds: int, draws: int, nets: bool, figure: Path | None, as_json: bool) -> None:
+    """Compare the pipeline pm25 with persistence, climatology, ARIMA, LSTMs and boosting, an hour ahead.
 
     All learn the first year and forecast the hours of the other four. The pipeline does so twice: once it
-    learns nothing more, and once it learns each hour after it has predicted it. There are two rules for a
-    missing reading: it is 0, as in the article, or it is left out. Differences in RMSE have 95 % intervals
-    from a bootstrap over weeks. Prints Markdown. A few minutes on two cores; progress goes to stderr.
+    learns nothing more, and once it learns each hour after it has predicted it. Climatology is the mean of
+    the month and hour so far; boosting is fitted anew each month; neither they nor ARIMA look ahead. There
+    are two rules for a missing reading: it is 0, as in the article, or it is left out. Differences in RMSE
+    have 95 % intervals from a bootstrap over weeks. Prints Markdown. Some fifteen minutes on two cores;
+    progress goes to stderr.
 
     \b
-    streamlearn baseline compare > table.md
-    streamlearn baseline compare --seeds 1 --json
+    streamlearn baseline compare --figure differences.svg > table.md
+    streamlearn baseline compare --no-nets --json
     """  # noqa: D301 (click wants the character)
     _require_benchmarks()
-    from benchmarks.pm25_lstm import comparison, comparison_report, hours, lstm, rules
+    from benchmarks.pm25_lstm import comparison, comparison_report, figures, hours, lstm, rules
     from streamlearn.learning.process import pin_blas_threads
 
-    lstm.import_keras()
+    if nets:
+        lstm.import_keras()
+    if figure:
+        figures.make_folder(figure.parent)
     pin_blas_threads()
     data, numbers = hours.load(), range(seed, seed + seeds)
     comparisons = []
     for rule in rules.RULES:
         _report(f"{rule.title}:")
-        comparisons.append(comparison.compare_models(data, rule, numbers, _report))
+        recipes = lstm.RECIPES if nets else ()
+        comparisons.append(comparison.compare_models(data, rule, numbers, _report, hours.YEAR, recipes))
     summary = comparison_report.summarize(comparisons, numbers, draws, seed)
     _echo(summary, comparison_report.format_markdown, as_json)
+    if figure:
+        figures.draw_comparison(summary, figure)
+        click.echo(f"drawn: {figure}", err=True)
 
 
 def _require_benchmarks() -> None:
