@@ -57,8 +57,10 @@ def save_model(broker: Settings, pipeline: Pipeline, lineage: Lineage, learner: 
     store.close()
 
 
-def read_live(broker: Settings, pipeline: Pipeline, last: int | None = None) -> sources.AnsweredRecords:
-    return sources.read_live(broker, pipeline, last=last, show_progress=lambda at, end: None)
+def read_live(
+    broker: Settings, pipeline: Pipeline, last: int | None = None, most: int | None = None
+) -> sources.AnsweredRecords:
+    return sources.read_live(broker, pipeline, last=last, show_progress=lambda at, end: None, most=most)
 
 
 def test_forecasts_in_kafka_make_the_arrays_that_an_offline_pass_makes(broker: Settings) -> None:
@@ -90,6 +92,40 @@ def test_digits_in_kafka_make_the_arrays_that_an_offline_pass_makes(broker: Sett
     expected = arrange_decisions(answer_data_set(pipeline))
     for name in ("truths", "predictions", "features", "weights"):
         np.testing.assert_array_equal(getattr(decisions, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["answers hold their records", "joined"])
+def test_of_a_long_history_so_many_answers_are_read_evenly_spread(broker: Settings, whole: bool) -> None:
+    records = list(load("digits").dataset.records(passes=3))  # type: ignore[union-attr]
+    pipeline = rename(build_pipeline(records, "digits"))
+    if not whole:
+        pipeline = replace(pipeline, passthrough_fields=("actual_y",))
+    answer_live(broker, pipeline, records)
+    everything = read_live(broker, pipeline)
+    assert (len(everything.answers), everything.notes) == (len(records), ())
+    sample = read_live(broker, pipeline, most=500)
+    offsets, last = sample.offsets.tolist(), len(records) - 1
+    committed = len(records) + 2  # the first two are no answers
+    stretches = sources.spread_stretches(0, committed, 500)
+    assert offsets == [place - 2 for start, end in stretches for place in range(max(start, 2), end)]
+    assert len(offsets) == 498
+    assert (offsets[0], offsets[-1]) == (0, last)
+    assert max(np.diff(offsets)) <= len(records) / 49  # nowhere is a part of the history left out
+    assert sample.records == [everything.records[offset] for offset in offsets]
+    (note,) = sample.notes
+    assert note.startswith(f"Of about {committed:,} answers 498 were read: 50 stretches of 10, evenly")
+    assert "`--all`" in note
+    assert len(read_live(broker, pipeline, last=700, most=500).answers) == 700
+
+
+def test_of_a_long_series_the_newest_answers_are_read(broker: Settings) -> None:
+    """A forecast is scored by what comes after it: in a stretch the last ones could not be."""
+    records = build_hours(300)
+    pipeline = rename(build_pipeline(records))
+    answer_live(broker, pipeline, records)
+    newest = read_live(broker, pipeline, most=100)
+    assert newest.offsets.tolist() == list(range(199, 299))
+    assert newest.notes == ("Of about 301 answers 100 were read: the newest; `--all` reads every one",)
 
 
 def test_answers_whose_model_or_records_are_gone_say_so(broker: Settings) -> None:

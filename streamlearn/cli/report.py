@@ -24,6 +24,7 @@ _FORECAST_PASSES, _OTHER_PASSES = 1, 10
     help="Passes over the data set, with --offline.  [default: 1 for a forecast, otherwise 10]",
 )
 @click.option("--last", metavar="N", type=click.IntRange(min=1), help="Use only the newest N answers.")
+@click.option("--all", "reads_all", is_flag=True, help="Use every answer, however long that takes.")
 @click.option(
     "--skip",
     metavar="N",
@@ -43,13 +44,15 @@ def report(
     offline: bool,
     passes: int | None,
     last: int | None,
+    reads_all: bool,
     skip: int,
     output: Path | None,
 ) -> None:
     """Write a page of figures that show how good a pipeline's predictions were: one HTML file.
 
     It is made from the committed answers of the pipeline's open lineage, for which the stack must be up; or,
-    with --offline, from answers to the data set. You need the extra `report`.
+    with --offline, from answers to the data set. Of more than 100,000 committed answers it reads so many,
+    evenly spread, or of a series the newest; the page says so. You need the extra `report`.
 
     \b
     streamlearn report pm25                          what the running job has forecast
@@ -64,6 +67,8 @@ def report(
 
     if passes is not None and not offline:
         raise click.UsageError("--passes is for --offline")
+    if reads_all and (last is not None or offline):
+        raise click.UsageError("--all goes with neither --last nor --offline")
     check_installed()
     pin_blas_threads()
     file = output or Path(f"{pipeline.name}-report.html")
@@ -79,6 +84,7 @@ def report(
                 pipeline,
                 last=last,
                 show_progress=progress.show,
+                most=None if reads_all else sources.MOST_ANSWERS,
             )
         head, section_iterator = build_contents(answered_records, skip)
         sections = []

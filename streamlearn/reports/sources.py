@@ -8,7 +8,7 @@ so the same records, cut at the same places, give the same report.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -38,6 +38,15 @@ ShowProgress = Callable[[int, int], None]
 
 _PROGRESS_ROWS = 1000
 """Records between two calls of it."""
+
+MOST_ANSWERS = 100_000
+"""Answers that a report reads unless it is told how many, whatever Kafka holds.
+
+1.4 million took 348 s on two cores: of so many it takes about half a minute.
+"""
+
+_STRETCHES = 50
+"""Into so many stretches those are divided that are read of a longer history."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +97,18 @@ def answer_offline(
 
 
 def read_live(
-    settings: Settings, pipeline: Pipeline, *, last: int | None, show_progress: ShowProgress
+    settings: Settings,
+    pipeline: Pipeline,
+    *,
+    last: int | None,
+    show_progress: ShowProgress,
+    most: int | None = MOST_ANSWERS,
 ) -> AnsweredRecords:
     """Read the committed answers of the open lineage, or the newest `last` of them, and the newest model.
+
+    Without `last`, about `most` answers are read, or all if that is None. Of more, those that are read are
+    stretches evenly spread from the first to the newest; of a series, and where labels come later, the
+    newest, since these answers are scored by what comes after them. A note says so.
 
     Raises
     ------
@@ -107,10 +125,19 @@ def read_live(
                     f"{pipeline.name} has no open lineage; `streamlearn train {pipeline.name}` begins one,"
                     " `--offline` makes the report from the data set"
                 )
-            shares = [
-                _read_committed(broker, pipeline, lineage, share, partition)
-                for partition, share in zip(lineage.partitions, _share(last, lineage), strict=True)
+            histories = [
+                _read_committed(
+                    broker,
+                    pipeline,
+                    lineage,
+                    partition,
+                    _share(last, lineage),
+                    _share(most, lineage),
+                    show_progress,
+                )
+                for partition in lineage.partitions
             ]
+            shares = [history.entries for history in histories]
             if pipeline.learning.series is not None:
                 # Each partition has a series of its own: the report is of the one with the most answers.
                 shares = [max(shares, key=len)]
@@ -131,31 +158,95 @@ def read_live(
         lost = entries - len(pairs)
         notes = (*notes, f"{lost} answers are left out: Kafka no longer holds their records")
     source = f"the committed answers in {pipeline.prediction_topic}"
+    if selection := next((history.selection for history in histories if history.selection), ""):
+        committed = sum(history.committed for history in histories)
+        notes = (*notes, f"Of about {committed:,} answers {entries:,} were read: {selection}")
     if len(lineage.partitions) > 1 and pipeline.learning.series is None:
         notes = (*notes, f"They are those of {len(lineage.partitions)} learners, one a partition, in turn")
         notes = (*notes, "The newest model is the one of partition 0")
     return _decode(pipeline, source, lineage.id, pairs, learner, notes)
 
 
-def _share(last: int | None, lineage: Lineage) -> list[int | None]:
-    """Return how many answers each partition contributes to the newest `last`; None: all."""
-    count = len(lineage.partitions)
-    return [None if last is None else -(-last // count)] * count
+class _History(NamedTuple):
+    """What was read of a partition's answers."""
+
+    entries: list[Entry]
+    """In order."""
+    committed: int
+    """About how many there are."""
+    selection: str
+    """Which of them were read, in words; empty where it is those that were asked for."""
+
+
+def _share(count: int | None, lineage: Lineage) -> int | None:
+    """Return how many answers each partition contributes to `count`; None: all."""
+    return None if count is None else -(-count // len(lineage.partitions))
 
 
 def _read_committed(
-    broker: Broker, pipeline: Pipeline, lineage: Lineage, last: int | None, partition: int
-) -> list[Entry]:
-    """Return a partition's answers, the newest `last` of them or all, in order."""
+    broker: Broker,
+    pipeline: Pipeline,
+    lineage: Lineage,
+    partition: int,
+    last: int | None,
+    most: int | None,
+    show_progress: ShowProgress,
+) -> _History:
+    """Read a partition's answers: the newest `last`, or all, but about `most`."""
     order = LineageRegister(broker, pipeline).number_lineages()
     with broker.consumer() as client:
         part = Part(client, pipeline.prediction_topic, partition)
+        first = part.first((order[lineage.id], lineage.in_partition(partition).start), order)
+        committed, selection = part.end - first, ""
+        stretches = [(first, part.end)]
+        if last is None and most is not None and committed > most:
+            if _needs_what_follows(pipeline):
+                last, selection = most, "the newest"
+            else:
+                stretches = spread_stretches(first, part.end, most)
+                length = stretches[0][1] - stretches[0][0]
+                selection = (
+                    f"{len(stretches)} stretches of {length:,}, evenly spread from the first to the newest"
+                )
+                selection += ", and strung together in figures over time"
+            selection += "; `--all` reads every one"
         if last is not None:
             newest_first = (entry for entry in part.backwards() if entry.lineage == lineage.id)
-            return list(islice(newest_first, last))[::-1]
-        first = part.first((order[lineage.id], lineage.in_partition(partition).start), order)
-        answers = part.answers(first, part.end)
-        return [entry for _, entry in answers if entry and entry.lineage == lineage.id]
+            return _History(list(islice(newest_first, last))[::-1], committed, selection)
+        entries: list[Entry] = []
+        total = sum(end - start for start, end in stretches)
+        for start, end in stretches:
+            for _, entry in part.answers(start, end):
+                if entry and entry.lineage == lineage.id:
+                    entries.append(entry)
+                    if len(entries) % _PROGRESS_ROWS == 0:
+                        show_progress(len(entries), total)
+        return _History(entries, committed, selection)
+
+
+def _needs_what_follows(pipeline: Pipeline) -> bool:
+    """Return whether an answer is scored by later records, so that they must be read without gaps."""
+    learning = pipeline.learning
+    return learning.series is not None or learning.late_label(pipeline.record) is not None
+
+
+def spread_stretches(first: int, end: int, most: int, count: int = _STRETCHES) -> list[tuple[int, int]]:
+    """Return at most `count` stretches of [first, end), equally long and far apart, of `most` offsets in all.
+
+    The first begins at `first`, the last one ends at `end`.
+
+    >>> spread_stretches(0, 100, most=15, count=3)
+    [(0, 5), (47, 52), (95, 100)]
+    >>> spread_stretches(7, 1000, most=1)
+    [(999, 1000)]
+    """
+    count = min(count, most)
+    length = most // count
+    if count == 1:
+        return [(end - length, end)]
+    step = (end - first - length) / (count - 1)
+    starts = [first + int(number * step) for number in range(count)]
+    return [(start, start + length) for start in starts]
 
 
 def _pair_with_records(
@@ -166,14 +257,28 @@ def _pair_with_records(
         yield from ((entry.output.value, entry.output.value) for entry in entries)
         return
     partition = entries[0].partition
-    start = max(broker.oldest(pipeline.topic, partition), entries[0].offset)
-    answers = {entry.offset: entry.output.value for entry in entries}
-    rows = broker.read(pipeline.topic, start, entries[-1].offset + 1, partition)
-    for number, row in enumerate(rows):
-        if row.offset in answers and row.value is not None:
-            yield answers[row.offset], row.value
-        if number % _PROGRESS_ROWS == 0:
-            show_progress(number, len(entries))
+    oldest, done = broker.oldest(pipeline.topic, partition), 0
+    for stretch in _split_at_gaps(entries):
+        answers = {entry.offset: entry.output.value for entry in stretch}
+        start = max(oldest, stretch[0].offset)
+        if start > stretch[-1].offset:
+            continue
+        for row in broker.read(pipeline.topic, start, stretch[-1].offset + 1, partition):
+            if row.offset in answers and row.value is not None:
+                yield answers[row.offset], row.value
+            done += 1
+            if done % _PROGRESS_ROWS == 0:
+                show_progress(done, len(entries))
+
+
+def _split_at_gaps(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Yield the stretches of entries between which more offsets are left out than is worth reading."""
+    start = 0
+    for number in range(1, len(entries)):
+        if entries[number].offset - entries[number - 1].offset > _PROGRESS_ROWS:
+            yield entries[start:number]
+            start = number
+    yield entries[start:]
 
 
 def has_whole_records(pipeline: Pipeline) -> bool:
