@@ -394,6 +394,71 @@ def test_a_pipelines_page_shows_its_stream_and_its_parts(open_page: Open, learne
     assert page.troubles == []
 
 
+def test_a_part_of_a_curve_stays_in_view_while_data_comes(open_page: Open, learned: Stack) -> None:
+    settle(learned.settings, "digits")
+    page = open_page("/pipelines/digits")
+    expect(page.locator("#verdict .verdict")).to_have_attribute("data-state", "up")
+    expect(page.locator("#verdict .verdict")).to_contain_text("nothing waiting")
+    expect(page.locator("#confusion tbody tr")).to_have_count(10)
+    expect(page.locator("#confusion tbody td:last-child").first).to_have_text(re.compile(r"\d %|\d%"))
+    expect(page.locator("#confusion-words")).to_contain_text("predictions are right")
+    reset, words = page.locator("#curve + .reset"), page.locator("#curve-words")
+    expect(reset).to_be_hidden()
+    page.locator("#curve-x").select_option("offset")
+    over = page.locator("#curve .u-over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 50, steps=4)
+    page.mouse.up()
+    expect(reset).to_be_visible()
+    before = words.text_content()
+    call(learned.settings, "replay", "digits", "--rate", "0", "--limit", "1000")
+    expect(words, "new data has come").not_to_have_text(before)
+    expect(reset).to_be_visible()
+    reset.click()
+    expect(reset).to_be_hidden()
+    page.locator("#range").select_option("60")
+    expect(page.locator("#pace-words")).to_contain_text("a second")
+    assert page.troubles == []
+
+
+def test_a_version_is_pinned_and_let_go_from_the_page(open_page: Open, learned: Stack) -> None:
+    settle(learned.settings, "digits")
+    page = open_page("/pipelines/digits")
+    served, choice, unpin = page.locator("#served"), page.locator("#pin-version"), page.locator("#unpin")
+    expect(choice.locator("option").nth(1)).to_be_attached()
+    expect(unpin).to_be_hidden()
+    oldest = choice.locator("option").last.get_attribute("value")
+    try:
+        choice.select_option(oldest)
+        page.get_by_role("button", name="Pin it").click()
+        expect(page.locator("#pin-words")).to_contain_text(f"Version {int(oldest):,} is served until")
+        expect(served).to_contain_text("because it is pinned")
+        expect(page.locator('[data-is="version"]')).to_have_text(f"{int(oldest):,}")
+        expect(choice, "what was chosen stays").to_have_value(oldest)
+        unpin.click()
+        expect(page.locator("#pin-words")).to_have_text("The newest version is served again.")
+        expect(served).not_to_contain_text("pinned")
+        expect(unpin).to_be_hidden()
+    finally:
+        call(learned.settings, "models", "digits", "unpin")
+    page.route("**/pin", lambda route: route.fulfill(status=401, json={"error": "send the header"}))
+    page.get_by_role("button", name="Pin it").click()
+    expect(page.locator("#token-field")).to_be_focused()
+    page.keyboard.type("s3cret")
+    page.keyboard.press("Enter")
+    page.unroute("**/pin")
+    with page.expect_request("**/pin") as pinning:
+        page.get_by_role("button", name="Pin it").click()
+    assert pinning.value.headers["authorization"] == "Bearer s3cret"
+    unpin.click()
+    expect(unpin).to_be_hidden()
+    assert [trouble for trouble in page.troubles if "401" not in trouble] == []
+
+
 def test_a_killed_server_is_waited_for_and_the_page_goes_on(open_page: Open, learned: Stack) -> None:
     page = open_page("/pipelines/digits")
     expect(page.locator('[data-part="kafka"]')).to_have_attribute("data-state", "up")

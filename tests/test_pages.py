@@ -30,7 +30,7 @@ from streamlearn.operations import verdict
 from streamlearn.pipelines import pm25
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
-from streamlearn.pipelines.registry import registered_names
+from streamlearn.pipelines.registry import load, registered_names
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import Restore
 from streamlearn.waiting import wait_until
@@ -202,6 +202,22 @@ def test_a_pinned_version_is_told_on_the_overview(client: FlaskClient, store: St
     assert served is not None
     store.pin("digits", served[0], served[1] or b"")
     wait_until(lambda: "term-pinned" in read_lines(client), 30, "the pin to be seen")
+
+
+def test_a_pipelines_page_begins_with_its_verdict(client: FlaskClient, store: Store) -> None:
+    serve(client, store, 512)
+
+    def read_verdict(language: str) -> str:
+        return client.get("/pipelines/digits?verdict=1", headers={"Accept-Language": language}).text
+
+    words = "Kafka, Flink: no answer; nothing is learned until it is back, version 512 goes on"
+    wait_until(lambda: words in read_verdict("en"), 30, "the parts to be looked at")
+    assert words in client.get("/pipelines/digits").text
+    assert 'class="verdict" data-state="down"' in read_verdict("en")
+    assert "没有响应" in read_verdict("zh")
+    assert "<html" not in read_verdict("en")
+    pm25_watch = client.application.extensions["live"]["pm25"].watch
+    assert not pm25_watch.polling, "one page looks at one pipeline"
 
 
 def test_the_lines_of_the_overview_are_made_once_for_all_who_ask(
@@ -416,6 +432,40 @@ def test_a_kind_of_learning_of_ones_own_has_every_page_that_it_can_fill(
     assert (message.outlook.ahead, message.outlook.forecast) == ([30, 31], [60.0, 62.0])
     assert message.curve is not None
     assert (message.curve.figure, message.curve.baseline) == ("rmse", "persistence")
+
+
+def test_confusion_counts_labels_by_what_they_were_taken_for() -> None:
+    pairs = [(0, 0), (0, 1), (7, 7), (7, 1), (7, 1), (None, 3)]
+    answers = [{"offset": n, "actual_y": truth, "predict_y": taken} for n, (truth, taken) in enumerate(pairs)]
+    confusion = views.make_confusion(answers, load("digits"))
+    assert confusion == views.Confusion(["0", "1", "7"], [[1, 1, 0], [0, 0, 0], [0, 2, 1]])
+    assert views.make_confusion(answers[-1:], load("digits")) is None
+    assert views.make_confusion(answers, FLATS) is None
+
+
+def test_a_curve_along_time_tells_when_each_answer_was_written() -> None:
+    answers = [{"offset": n, "actual_y": n % 3 or None, "predict_y": 1} for n in range(30)]
+    times = [1000.0 + n for n in range(30)]
+    curve = views.make_label_curve(answers, load("digits"), times)
+    assert curve is not None
+    assert curve.times == [1000.0 + offset for offset in curve.x]
+    assert all(offset % 3 for offset in curve.x)
+    without = views.make_label_curve(answers, load("digits"))
+    assert without is not None
+    assert without.times is None
+
+
+def test_the_pace_counts_each_answer_once_and_shows_when_none_come() -> None:
+    times = [100 + n / 10 for n in range(600)]
+    pace = views.make_pace(times, 180.0)
+    assert pace is not None
+    width = pace.times[1] - pace.times[0]
+    assert sum(pace.rates) * width == pytest.approx(600, rel=0.01)
+    assert pace.rates[:5] == pytest.approx([10] * 5, rel=0.06)
+    assert pace.rates[-5:] == [0.0] * 5
+    assert pace.times[-1] == 180.0
+    assert views.make_pace([], 5.0) is None
+    assert len(views.make_pace([n * 10.0 for n in range(5000)], 50_000.0).rates) == 100  # type: ignore[union-attr]
 
 
 def test_a_regressions_curve_ends_at_the_learners_own_score() -> None:

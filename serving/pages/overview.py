@@ -78,6 +78,18 @@ class Overview:
         self._lock = threading.Lock()
         self._made_at = -_MAKE_EVERY_S
         self._lines: list[Line] = []
+        self._single: dict[str, tuple[float, Line]] = {}
+
+    def get_line(self, watch: Watch) -> Line:
+        """Return the line of one pipeline, for its own page; the others are not looked at for it."""
+        watch.keep_polling()
+        with self._lock:
+            name, now = watch.pipeline.name, time.monotonic()
+            made_at, line = self._single.get(name, (-_MAKE_EVERY_S, None))
+            if line is None or now - made_at >= _MAKE_EVERY_S:
+                line = make_line(watch)
+                self._single[name] = (now, line)
+            return line
 
     def list_lines(self) -> list[Line]:
         """Return the line of each pipeline, by name."""

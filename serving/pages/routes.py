@@ -164,8 +164,20 @@ def show_lags(name: str | None = None) -> ResponseReturnValue:
 @blueprint.get("/pipelines")
 @blueprint.get("/pipelines/<name>")
 def show_pipeline(name: str | None = None) -> ResponseReturnValue:
-    """Show how one pipeline fares: its stream, its score, what went wrong, its parts; without a name, all."""
-    return _show_overview() if name is None else _show_page("pipeline", name, lambda learning: True)
+    """Show how one pipeline fares: its stream, its score, what went wrong, its parts; without a name, all.
+
+    With `?verdict=1`, the verdict on one alone, as the page's script asks for it.
+    """
+    if name is None:
+        return _show_overview()
+    template = "verdict" if request.args.get("verdict") else "pipeline"
+    return _show_page(template, name, lambda learning: True, _find_line)
+
+
+def _find_line(watch: Watch) -> dict[str, Any]:
+    """Return what the overview says of a pipeline."""
+    overview: Overview = current_app.extensions["overview"]
+    return {"line": overview.get_line(watch), "translate": gettext}
 
 
 @blueprint.get("/records")

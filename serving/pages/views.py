@@ -32,6 +32,9 @@ _SHARE = 0.8
 """The share of truths that the range which is shown is made to hold."""
 
 _POINTS = 150
+_PACE_POINTS = 100
+_LEAST_PACE_S = 2.0
+_MOST_CLASSES = 20
 _ROWS = 20
 
 Values = list[float | None]
@@ -70,6 +73,25 @@ class Curve(msgspec.Struct):
     x: list[int]
     values: Values
     baseline_values: Values
+    times: list[float] | None = None
+    """When each of these answers was written, in seconds since 1970; None of forecasts."""
+
+
+class Pace(msgspec.Struct):
+    """How many answers were written in each of equally long stretches of time."""
+
+    times: list[float]
+    """Where each stretch ends, in seconds since 1970, ascending."""
+    rates: list[float]
+    """Answers a second."""
+
+
+class Confusion(msgspec.Struct):
+    """Labels and predictions of the newest answers that can be scored."""
+
+    classes: list[str]
+    counts: list[list[int]]
+    """How often label i was predicted as j."""
 
 
 class KeptVersion(msgspec.Struct):
@@ -129,6 +151,8 @@ class Message(msgspec.Struct):
     unanswered: int | None
     """How many offsets of the input topic have no answer yet."""
     curve: Curve | None
+    pace: Pace | None
+    confusion: Confusion | None
     versions: list[KeptVersion]
     dead_letters: list[tuple[int, str, int]]
     """The newest, the newest first: offset, reason and partition."""
@@ -146,8 +170,10 @@ def make_message(watch: Watch) -> Message:
     """Put what a watch has seen into a message."""
     flow, pipeline = watch.flow, watch.pipeline
     rate = flow.rate(time.time())
-    answers, key = select_one_series(list(flow.answers), pipeline)
-    curve = make_label_curve(answers, pipeline)
+    times = list(flow.times)
+    # Others may have come since the times were read.
+    answers, key = select_one_series(list(flow.answers)[: len(times) or None], pipeline)
+    curve = make_label_curve(answers, pipeline, times)
     outlook = errors = None
     spec = pipeline.learning.series
     series = None if spec is None else select_newest_run(answers, pipeline, spec)
@@ -169,6 +195,8 @@ def make_message(watch: Watch) -> Message:
         rate=None if rate is None else round(rate, 1),
         unanswered=flow.unanswered,
         curve=curve,
+        pace=make_pace(times, time.time()),
+        confusion=make_confusion(answers, pipeline),
         versions=[
             KeptVersion(version, info.samples, info.time_s, info.score)
             for version, info in sorted(watch.versions.items())
@@ -198,8 +226,45 @@ def describe_served_model(watch: Watch) -> Model | None:
     )
 
 
-def make_label_curve(answers: Sequence[dict[str, Any]], pipeline: Pipeline) -> Curve | None:
+def make_pace(times: Sequence[float], now_s: float) -> Pace | None:
+    """Return the answers a second until now, from the moments at which they were written.
+
+    Answers are committed about once a second, so no stretch is shorter than two. None where fewer than two
+    answers are known, or all are of the same moment.
+
+    >>> make_pace([100.0, 101.0, 103.0, 104.0], 108.0)
+    Pace(times=[102.0, 104.0, 106.0, 108.0], rates=[1.0, 0.5, 0.5, 0.0])
+    """
+    if len(times) < 2 or now_s - min(times) <= 0:
+        return None
+    first = min(times)
+    count = int(np.clip((now_s - first) / _LEAST_PACE_S, 1, _PACE_POINTS))
+    counts, edges = np.histogram(np.minimum(times, now_s), bins=count, range=(first, now_s))
+    rates = counts / ((now_s - first) / count)
+    return Pace(edges[1:].round(1).tolist(), rates.round(2).tolist())
+
+
+def make_confusion(answers: Sequence[dict[str, Any]], pipeline: Pipeline) -> Confusion | None:
+    """Return how often each label was predicted as which; None where there are no classes, or very many."""
+    labelled = select_labelled(answers, pipeline) if pipeline.learning.classes is not None else []
+    seen = {one.truth for one in labelled} | {one.prediction for one in labelled}
+    declared = [label for label in pipeline.learning.classes or () if label in seen]
+    classes = [*declared, *sorted(seen.difference(declared), key=str)]
+    if not labelled or len(classes) > _MOST_CLASSES:
+        return None
+    rows = {label: number for number, label in enumerate(classes)}
+    counts = [[0] * len(classes) for _ in classes]
+    for one in labelled:
+        counts[rows[one.truth]][rows[one.prediction]] += 1
+    return Confusion([str(label) for label in classes], counts)
+
+
+def make_label_curve(
+    answers: Sequence[dict[str, Any]], pipeline: Pipeline, times: Sequence[float] = ()
+) -> Curve | None:
     """Return the rolling accuracy of a classification, or the rolling error of a regression.
+
+    `times` are those at which the answers were written, in seconds since 1970.
 
     None for learning without a label field or with several answer fields, and where fewer than two answers
     repeat their label.
@@ -207,7 +272,7 @@ def make_label_curve(answers: Sequence[dict[str, Any]], pipeline: Pipeline) -> C
     labelled = select_labelled(answers, pipeline)
     if len(labelled) < 2:
         return None
-    offsets, truths, predictions = zip(*labelled, strict=True)
+    offsets, truths, predictions, positions = zip(*labelled, strict=True)
     if pipeline.learning.classes is not None:
         values, baseline_values = curves.rolling_accuracy(truths, predictions, WINDOW)
         names = "accuracy", "the commonest label"
@@ -219,7 +284,8 @@ def make_label_curve(answers: Sequence[dict[str, Any]], pipeline: Pipeline) -> C
     start = min(WINDOW, len(labelled)) // 2
     rows = start + curves.thin_indices(len(labelled) - start, _POINTS)
     x = [offsets[row] for row in rows]
-    return Curve(*names, WINDOW, x, _round(values[rows], 4), _round(baseline_values[rows], 4))
+    written = [round(times[positions[row]], 1) for row in rows] if len(times) == len(answers) else None
+    return Curve(*names, WINDOW, x, _round(values[rows], 4), _round(baseline_values[rows], 4), written)
 
 
 def _make_outlook(

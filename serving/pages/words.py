@@ -83,6 +83,20 @@ WORDS = {
     "wrongLength": _("%(field)s needs %(length)s elements, not %(n)s."),
     "ahead": _("%(steps)s ahead"),
     "says": _("Version %(version)s says:"),
+    "pinnedNow": _("Version %(version)s is served until you choose the newest again; learning goes on."),
+    "unpinnedNow": _("The newest version is served again."),
+    "tokenKept": _("The token is used until you close this tab; choose again."),
+    "resetZoom": _("Show all again"),
+    "zoomHint": _("Drag over a part to see it larger."),
+    "label": _("label"),
+    "recall": _("recall"),
+    "confused": _(
+        "%(right)s of the newest %(n)s predictions are right. The commonest mistake: %(truth)s taken for"
+        " %(prediction)s, %(count)s of %(of)s times."
+    ),
+    "notConfused": _("All of the newest %(n)s predictions are right."),
+    "pace": _("Now: %(rate)s a second; at most %(most)s."),
+    "perSecond": _("records per second"),
     "records": _("%(n)s records"),
     "steps": _("%(n)s steps"),
 }

@@ -23,6 +23,12 @@ const makeDateFormat = (options) => {
   const format = new Intl.DateTimeFormat(language, { timeZone: "UTC", ...options });
   return (s) => format.format(new Date(s * 1000));
 };
+const makeLocalFormat = (options) => {
+  const format = new Intl.DateTimeFormat(language, { hourCycle: "h23", ...options });
+  return (s) => format.format(new Date(s * 1000));
+};
+const formatClock = makeLocalFormat({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const formatLocalMoment = makeLocalFormat({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const formatHour = makeDateFormat({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const formatDay = makeDateFormat({ day: "numeric", month: "short" });
 const formatMonth = makeDateFormat({ month: "short", year: "numeric" });
@@ -34,7 +40,7 @@ function formatTimes(ticks, step) {
 }
 
 /**
- * A chart inside an element. `describe()` returns uPlot's `series`, and perhaps `x` (`{time, label}`), `y`
+ * A chart inside an element. `describe()` returns uPlot's `series`, and perhaps `x` (`{time, local, label}`), `y`
  * (`{label, share, least, digits}`), `bands`, `hooks`, and `rest`, which finds the value that the legend tells by itself.
  */
 export class Chart {
@@ -43,14 +49,38 @@ export class Chart {
     this.describe = describe;
     this.data = null;
     this.plot = null;
+    this.isZoomed = false;
+    this.reset = document.createElement("button");
+    this.reset.type = "button";
+    this.reset.className = "reset";
+    this.reset.hidden = true;
+    this.reset.textContent = say("resetZoom");
+    this.reset.addEventListener("click", () => this.showAll());
+    place.after(this.reset);
+    place.title = say("zoomHint");
     charts.add(this);
     new ResizeObserver(() => this.resize()).observe(place);
   }
 
   show(data) {
     this.data = data;
-    if (this.plot && this.drawn === this.describeAxes()) this.plot.setData(data);
+    if (this.plot && this.drawn === this.describeAxes()) this.plot.setData(data, !this.isZoomed);
     else this.draw();
+    // Data that is not scaled anew is not drawn anew either.
+    if (this.isZoomed) this.plot?.redraw();
+  }
+
+  /** Keep the part that is looked at while data comes, until somebody wants all of it again. */
+  noteZoom(plot) {
+    const xs = plot.data[0];
+    this.isZoomed = xs.length > 1 && (plot.scales.x.min > xs[0] || plot.scales.x.max < xs[xs.length - 1]);
+    this.reset.hidden = !this.isZoomed;
+  }
+
+  showAll() {
+    this.isZoomed = false;
+    this.reset.hidden = true;
+    this.plot?.setData(this.data);
   }
 
   /** Name what setData cannot change: what is drawn, and in which unit. */
@@ -63,6 +93,8 @@ export class Chart {
     if (!this.data) return;
     this.drawn = this.describeAxes();
     this.plot?.destroy();
+    this.isZoomed = false;
+    this.reset.hidden = true;
     const { series, x = {}, y = {}, bands = [], hooks = {}, rest = findNewest } = this.describe();
     // While nobody points at a value, the legend tells the one that matters.
     const showRest = (plot) => {
@@ -72,12 +104,15 @@ export class Chart {
     const values = (_, ticks, __, ___, step) => ticks.map((tick) => (
       y.share ? `${formatNumber(100 * tick, countDigits(100 * step))} %` : formatNumber(tick, countDigits(step))));
     const formatValue = (_, value) => (value === null || value === undefined ? "–" : y.share ? `${formatNumber(100 * value, 1)} %` : formatNumber(value, y.digits ?? 1));
-    const formatX = (_, value) => (value === null || value === undefined ? "–" : x.time ? formatMoment(value) : formatNumber(value));
+    const formatX = (_, value) => (value === null || value === undefined ? "–" : x.time ? (x.local ? formatLocalMoment : formatMoment)(value) : formatNumber(value));
     series[0] = { label: x.time ? say("time") : x.label, value: formatX };
     series.slice(1).forEach((line) => (line.value = formatValue));
     this.plot = new window.uPlot({
       width: this.width(), height: HEIGHT, bands, series,
-      hooks: { ...hooks, ready: [showRest], setCursor: [showRest], setData: [showRest] },
+      hooks: {
+        ...hooks, ready: [showRest], setCursor: [showRest], setData: [showRest],
+        setScale: [(plot, scale) => scale === "x" && this.noteZoom(plot)],
+      },
       tzDate: (s) => window.uPlot.tzDate(new Date(s * 1e3), "Etc/UTC"),
       cursor: { points: { size: 7 } },
       scales: {
@@ -85,8 +120,8 @@ export class Chart {
         y: { range: (_, low, high) => padRange(low, high, y) },
       },
       axes: [
-        makeAxis(x.time ? { values: (_, ticks, __, ___, step) => formatTimes(ticks, step), space: 60, size: 36 } : { values: (_, ticks) => ticks.map((tick) => formatNumber(tick)), space: (_, __, least, most) => 20 + measure([least, most].map((end) => formatNumber(end))), label: x.label, size: 36, labelSize: 20, labelFont: FONT }),
-        makeAxis({ values, size: (_, texts) => 18 + measure(["1234", ...(texts ?? [])]), label: y.label, labelSize: 20, labelFont: FONT }),
+        makeAxis(x.time ? { values: (_, ticks, __, ___, step) => (x.local ? ticks.map(formatClock) : formatTimes(ticks, step)), space: x.local ? 80 : 60, size: 36 } : { values: (_, ticks) => ticks.map((tick) => formatNumber(tick)), space: (_, __, least, most) => 20 + measure([least, most].map((end) => formatNumber(end))), label: x.label, size: 36, labelSize: 20, labelFont: FONT }),
+        makeAxis({ values, size: (_, texts) => 24 + measure(["1234", ...(texts ?? [])]), label: y.label, labelSize: 20, labelFont: FONT }),
       ],
     }, this.data, this.place);
   }
@@ -128,6 +163,25 @@ function padRange(low, high, { least = null, share = false }) {
   if (low === null || high === null) return [0, 1];
   const room = (high - low || 1) * 0.08;
   return [least === null ? low - room : Math.min(least, low), share ? Math.min(1, high + room) : high + room];
+}
+
+/** Draw a dashed vertical line at each of the moments that `list()` returns, behind the curves. */
+export function markMoments(list) {
+  return ({ ctx, bbox, scales, valToPos }) => {
+    ctx.save();
+    ctx.strokeStyle = getColour("bad");
+    ctx.lineWidth = window.devicePixelRatio;
+    ctx.setLineDash([2 * ctx.lineWidth, 3 * ctx.lineWidth]);
+    for (const moment of list()) {
+      if (moment < scales.x.min || moment > scales.x.max) continue;
+      const left = Math.round(valToPos(moment, "x", true));
+      ctx.beginPath();
+      ctx.moveTo(left, bbox.top);
+      ctx.lineTo(left, bbox.top + bbox.height);
+      ctx.stroke();
+    }
+    ctx.restore();
+  };
 }
 
 /** Make a line: solid for the model, dashed for its baseline. */

@@ -1,6 +1,6 @@
 // How one pipeline fares: figures, curves, versions, dead letters, restarts, and the health of the parts.
 
-import { Chart, makeLine } from "./charts.js";
+import { Chart, makeLine, markMoments } from "./charts.js";
 import { fillBar, follow, formatAge, formatNumber, formatPercent, isPolled, say, setText, translate } from "./live.js";
 
 const content = document.getElementById("content");
@@ -9,6 +9,9 @@ const byId = (id) => document.getElementById(id);
 const unit = shown.unit ? ` ${shown.unit}` : "";
 let curve = null;
 let figures = {};
+let newest = null;
+const along = byId("curve-x");
+const range = byId("range");
 
 function showRows(table, rows) {
   const body = byId(table).tBodies[0];
@@ -64,8 +67,15 @@ function showParts(message) {
   byId("job").href = content.dataset.flink + (message.job_id ? `/#/job/running/${message.job_id}/overview` : "");
 }
 
+const listRestarts = () => (newest?.restores ?? []).map(({ time_s }) => time_s);
+const isAlongTime = () => Boolean(curve.times) && along?.value !== "offset";
+const makeCurveX = () => {
+  if (isAlongTime()) return { time: true, local: true };
+  return shown.step_s ? { time: true } : { label: say(shown.value ? "step" : "offset") };
+};
+
 const recent = new Chart(byId("curve"), () => ({
-  x: shown.step_s ? { time: true } : { label: say(shown.value ? "step" : "offset") }, y: makeAxis(curve.figure),
+  x: makeCurveX(), y: makeAxis(curve.figure), hooks: { drawClear: [markMoments(() => (isAlongTime() ? listRestarts() : []))] },
   series: [{}, makeLine(say("model")), makeLine(translate(curve.baseline), { baseline: true })],
 }));
 
@@ -77,10 +87,76 @@ const history = new Chart(byId("history"), () => ({
   ],
 }));
 
-function showCurve(newest) {
-  if (!newest) return;
-  curve = newest;
-  const x = shown.step_s ? curve.x.map((step) => step * shown.step_s) : curve.x;
+const pace = new Chart(byId("pace"), () => ({
+  x: { time: true, local: true }, y: { least: 0, label: say("perSecond") }, hooks: { drawClear: [markMoments(listRestarts)] },
+  series: [{}, makeLine(say("perSecond"))],
+}));
+
+function showPace() {
+  if (!newest?.pace) return;
+  const { times, rates } = newest.pace;
+  const since = range.value ? times[times.length - 1] - Number(range.value) : -Infinity;
+  const from = Math.max(0, times.findIndex((time) => time >= since));
+  pace.show([times.slice(from), rates.slice(from)]);
+  setText(byId("pace-words"), say("pace", { rate: formatNumber(newest.rate, 1), most: formatNumber(Math.max(...rates.slice(from)), 1) }));
+}
+
+function showConfusion(confusion) {
+  byId("confusion-card").hidden = !confusion;
+  if (!confusion) return;
+  const { classes, counts } = confusion;
+  const makeCell = (tag, text, scope) => {
+    const cell = document.createElement(tag);
+    cell.textContent = text;
+    if (scope) cell.scope = scope;
+    return cell;
+  };
+  const head = document.createElement("tr");
+  head.append(makeCell("th", say("label"), "col"), ...classes.map((name) => makeCell("th", name, "col")), makeCell("th", say("recall"), "col"));
+  const worst = { count: 0 };
+  const rows = counts.map((row, i) => {
+    const total = row.reduce((sum, count) => sum + count, 0);
+    const line = document.createElement("tr");
+    line.append(makeCell("th", classes[i], "row"), ...row.map((count, j) => {
+      const cell = makeCell("td", count ? formatNumber(count) : "·");
+      if (i === j) cell.className = "right";
+      else if (count) {
+        cell.className = "wrong";
+        // At most a third: the number must stay legible in both colour schemes.
+        cell.style.setProperty("--share", `${Math.round(35 * Math.min(1, 4 * count / total))}%`);
+        if (count > worst.count) Object.assign(worst, { count, truth: classes[i], prediction: classes[j], of: total });
+      }
+      return cell;
+    }), makeCell("td", total ? formatPercent(row[i] / total) : "–"));
+    return line;
+  });
+  byId("confusion").tHead.replaceChildren(head);
+  byId("confusion").tBodies[0].replaceChildren(...rows);
+  const all = counts.flat().reduce((sum, count) => sum + count, 0);
+  const right = counts.reduce((sum, row, i) => sum + row[i], 0);
+  setText(byId("confusion-words"), say(worst.count ? "confused" : "notConfused", {
+    n: formatNumber(all), right: formatPercent(right / all), truth: worst.truth, prediction: worst.prediction,
+    count: formatNumber(worst.count), of: formatNumber(worst.of),
+  }));
+}
+
+/** Show the verdict as the server words it, in this page's language. */
+async function showVerdict() {
+  const place = byId("verdict");
+  try {
+    const response = await fetch(place.dataset.url);
+    const html = response.ok ? (await response.text()).trim() : "";
+    if (html && place.innerHTML.trim() !== html) place.innerHTML = html;
+  } catch {
+    // The stream of messages tells that the server does not answer.
+  }
+}
+
+function showCurve(latest) {
+  if (!latest) return;
+  curve = latest;
+  const steps = shown.step_s ? curve.x.map((step) => step * shown.step_s) : curve.x;
+  const x = isAlongTime() ? curve.times : steps;
   recent.show([x, curve.values, curve.baseline_values]);
   const last = (list) => formatFigure(curve.figure, list[list.length - 1]);
   setText(byId("curve-words"), say("curve", {
@@ -132,6 +208,47 @@ function showVersions(message) {
   ]));
 }
 
+/** Offer the versions that are kept; what is chosen, and what has the focus, stays. */
+function showPins({ model, versions }) {
+  // The list is of one partition's versions; one that is made of several partitions' has a name of its own.
+  byId("pin").hidden = !model || typeof model.version === "string" || !versions.length;
+  byId("unpin").hidden = !model?.pinned;
+  const numbers = versions.map(({ version }) => String(version)).reverse();
+  const select = byId("pin-version");
+  if ([...select.options].map(({ value }) => value).join() === numbers.join()) return;
+  const chosen = select.value;
+  select.replaceChildren(...numbers.map((number) => new Option(formatNumber(Number(number)), number)));
+  if (numbers.includes(chosen)) select.value = chosen;
+}
+
+async function changePin(path, method, describe) {
+  const token = sessionStorage.getItem("token");
+  try {
+    const response = await fetch(`/v2/models/${encodeURIComponent(content.dataset.pipeline)}${path}`, { method, headers: token ? { Authorization: `Bearer ${token}` } : {} });
+    const answer = await response.json();
+    if (response.status === 401) {
+      byId("token").hidden = false;
+      byId("token-field").focus();
+    }
+    setText(byId("pin-words"), response.ok ? describe(answer) : answer.error);
+  } catch {
+    setText(byId("pin-words"), say("lost"));
+  }
+}
+
+byId("pin").addEventListener("submit", (event) => {
+  event.preventDefault();
+  changePin(`/versions/${byId("pin-version").value}/pin`, "POST", ({ version }) => say("pinnedNow", { version: formatNumber(version) }));
+});
+byId("unpin").addEventListener("click", () => changePin("/pin", "DELETE", () => say("unpinnedNow")));
+byId("token").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("token", byId("token-field").value);
+  byId("token-field").value = "";
+  byId("token").hidden = true;
+  setText(byId("pin-words"), say("tokenKept"));
+});
+
 function showLabels(model) {
   const counts = Object.entries(model?.counts ?? {}).filter(([name]) => name.startsWith("label_"));
   byId("labels-card").hidden = !counts.length;
@@ -177,13 +294,21 @@ function showRestores(restores) {
   ]));
 }
 
+along?.addEventListener("change", () => showCurve(curve));
+range.addEventListener("change", showPace);
+
 follow((message) => {
+  newest = message;
+  showVerdict();
+  showPace();
+  showConfusion(message.confusion);
   if (message.model) figures = chooseFigures(message.model.score);
   showTiles(message);
   showParts(message);
   showCurve(message.curve);
   showHistory(message);
   showVersions(message);
+  showPins(message);
   showLabels(message.model);
   showDeadLetters(message.dead_letters);
   showRestores(message.restores);

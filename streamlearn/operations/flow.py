@@ -73,6 +73,8 @@ class Flow:
         The newest predictions, the oldest first, without their lists: those of thousands would fill memory.
     values
         The bytes of each of them, or None where they are many.
+    times
+        When each of them was written, in seconds since 1970.
     dead_letters
         The newest dead letters, the oldest first.
     more_dead_letters
@@ -87,6 +89,7 @@ class Flow:
         self.pipeline = pipeline
         self.answers: deque[dict[str, Any]] = deque(maxlen=look_back)
         self.values: deque[bytes | None] = deque(maxlen=look_back)
+        self.times: deque[float] = deque(maxlen=look_back)
         self.dead_letters: deque[DeadLetterPreview] = deque(maxlen=DEAD_LETTERS)
         self.more_dead_letters = False
         self.ends: list[int] = []
@@ -127,6 +130,7 @@ class Flow:
             answer = decode(record.value)
             self.answers.append({k: value for k, value in answer.items() if not isinstance(value, list)})
             self.values.append(record.value if len(record.value) <= _LONGEST_VALUE else None)
+            self.times.append(record.timestamp / 1000)
 
     def _add_dead_letters(self, records: list[Any]) -> None:
         decode = msgspec.json.Decoder(DeadLetterPreview).decode

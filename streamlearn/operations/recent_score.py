@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def _score_labels(answers: Sequence[dict[str, Any]], pipeline: Pipeline) -> Rece
     labelled = select_labelled(answers, pipeline, WINDOW)
     if len(labelled) < _LEAST:
         return None
-    truths, predictions = zip(*((truth, prediction) for _, truth, prediction in labelled), strict=True)
+    _, truths, predictions, _ = zip(*labelled, strict=True)
     if pipeline.learning.classes is not None:
         right, commonest = curves.rolling_accuracy(truths, predictions, WINDOW)
         return RecentScore("accuracy", float(right[-1]), "the commonest label", float(commonest[-1]))
@@ -80,10 +80,21 @@ def compute_label_residuals(truths: Sequence[float], predictions: Sequence[float
     return np.stack([np.array(predictions, dtype=np.float64) - truth, last - truth], axis=1)
 
 
+class Labelled(NamedTuple):
+    """An answer that can be scored."""
+
+    offset: int
+    truth: Any
+    """The label."""
+    prediction: Any
+    position: int
+    """Where the answer stands among those that were looked through."""
+
+
 def select_labelled(
     answers: Sequence[dict[str, Any]], pipeline: Pipeline, most: int | None = None
-) -> list[tuple[int, Any, Any]]:
-    """Return offset, label and prediction of the answers that can be scored, the newest `most` of them.
+) -> list[Labelled]:
+    """Return the answers that can be scored, the newest `most` of them, in their order.
 
     None are for learning without a label field or with several answer fields, or where answers do not repeat
     their label.
@@ -92,11 +103,12 @@ def select_labelled(
     if label is None or len(learning.answer_fields) != 1:
         return []
     (prediction,) = learning.answer_fields
-    labelled: list[tuple[int, Any, Any]] = []
-    for answer in reversed(answers):
+    labelled: list[Labelled] = []
+    for position in reversed(range(len(answers))):
+        answer = answers[position]
         truth, predicted = answer.get(label), answer.get(prediction)
         if is_comparable(truth, learning) and is_comparable(predicted, learning):
-            labelled.append((int(answer["offset"]), truth, predicted))
+            labelled.append(Labelled(int(answer["offset"]), truth, predicted, position))
             if len(labelled) == most:
                 break
     return labelled[::-1]
