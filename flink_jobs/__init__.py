@@ -9,6 +9,7 @@ plan.py          these, as `learn.py` gets them
 learn.py         the program that `flink run` executes
 learn_udf.py     the SQL function `learn`
 task.py          what it does on the worker: `streamlearn.engine.worker` between Flink's batches
+pace.py          a limit on how fast it takes records
 metrics.py       what Flink shows of the learning, group `online_ml`
 keep.py          watches jobs, and submits each that Flink has lost
 reset.py         ends a lineage and deletes its models

@@ -32,7 +32,7 @@ class Learn(ScalarFunction):  # type: ignore[misc]
 
         metrics = function_context.get_metric_group()
         self._task = LearningTask(
-            self._lineage, metrics, alone=self._parallelism == 1, variables=self._settings or None
+            self._lineage, metrics, parallelism=self._parallelism, variables=self._settings or None
         )
 
     def close(self) -> None:

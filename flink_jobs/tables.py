@@ -54,7 +54,7 @@ def build_plan(
 def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dict[str, str]:
     """Return Flink's options for the job; the settings are those of its workers."""
     restart_ms = round(1000 * settings.restart_wait_s)
-    batch_rows = _CHUNKS_PER_BATCH * settings.chunk_rows
+    batch_rows, bundle_rows = count_rows_at_once(settings, parallelism)
     checkpoints = (checkpoint_folder(lineage, settings) / str(lineage.epoch)).as_uri()
     return {
         "pipeline.name": job_name(lineage.pipeline),
@@ -62,7 +62,7 @@ def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dic
         "python.executable": workers.python_path(settings),
         "python.client.executable": sys.executable,
         # A bundle of one batch would make the JVM and Python take turns.
-        "python.fn-execution.bundle.size": str(_BATCHES_PER_BUNDLE * batch_rows),
+        "python.fn-execution.bundle.size": str(bundle_rows),
         "python.fn-execution.bundle.time": str(settings.bundle_time_ms),
         "python.fn-execution.arrow.batch.size": str(batch_rows),
         "execution.checkpointing.mode": "EXACTLY_ONCE",
@@ -79,6 +79,20 @@ def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dic
         # A fault an hour ago must not make the next one's recovery slow.
         "restart-strategy.exponential-delay.reset-backoff-threshold": "1 min",
     }
+
+
+def count_rows_at_once(settings: Settings, parallelism: int) -> tuple[int, int]:
+    """Return how many rows a worker is given at once: in a batch, and in a bundle of batches.
+
+    A checkpoint waits for the bundle that has begun. With a limit on the rate that is a chunk, or, of a
+    rate below a chunk a second, what may be taken in a second.
+    """
+    rate = settings.catch_up_rate / parallelism
+    if rate > 0:
+        rows = max(1, min(settings.chunk_rows, int(rate)))
+        return rows, rows
+    batch_rows = _CHUNKS_PER_BATCH * settings.chunk_rows
+    return batch_rows, _BATCHES_PER_BUNDLE * batch_rows
 
 
 def build_source_table(pipeline: Pipeline, settings: Settings, group: str, starts: Sequence[int]) -> str:

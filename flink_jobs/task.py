@@ -9,11 +9,12 @@ import pandas as pd
 from pyflink.metrics import MetricGroup
 
 from flink_jobs.metrics import PartitionMetrics
+from flink_jobs.pace import Pace
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister, group_id
 from streamlearn.engine.partitions import Partitions
-from streamlearn.errors import BrokerUnavailable
+from streamlearn.errors import StreamlearnError
 from streamlearn.learning.process import pin_blas_threads, relieve_collector
 from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
@@ -24,6 +25,7 @@ from streamlearn.stream.ports import Input
 Value = TypeVar("Value")
 
 _COMMITTED_POLL_S = 5.0
+_RATE_POLL_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -31,13 +33,13 @@ _log = logging.getLogger(__name__)
 class LearningTask:
     """The partitions of a lineage that Flink has put into this process, connected with its settings.
 
-    Models are loaded at the first records, whose offsets tell where Flink resumed. `alone` says that no
-    other process shares the partitions. `variables` are the settings that came with the job; None: those of
-    this process's environment.
+    Models are loaded at the first records, whose offsets tell where Flink resumed. `parallelism` is the
+    number of processes that share the partitions, and the rate at which records may be taken. `variables`
+    are the settings that came with the job; None: those of this process's environment.
     """
 
     def __init__(
-        self, lineage: Lineage, metrics: MetricGroup, *, alone: bool, variables: Mapping[str, str] | None
+        self, lineage: Lineage, metrics: MetricGroup, *, parallelism: int, variables: Mapping[str, str] | None
     ) -> None:
         pin_blas_threads()
         settings = Settings.load(variables)
@@ -45,28 +47,39 @@ class LearningTask:
         broker = Broker(settings)
         LineageRegister(broker, pipeline).check_newest(lineage)
         group = group_id(pipeline)
+        store = Store.of(settings)
         committed = PolledValue(lambda: broker.committed_offsets(group, pipeline.topic), _COMMITTED_POLL_S)
-        self._committed = committed
+        rate = PolledValue(lambda: store.rate(pipeline.name), _RATE_POLL_S)
+        self._polled = (committed, rate)
+
+        def find_share() -> float:
+            """Return the records a second that this process may take; 0: no limit."""
+            chosen = rate.get()
+            return (settings.catch_up_rate if chosen is None else chosen) / parallelism
+
+        self._pace = Pace(find_share)
         self._partitions = Partitions(
             pipeline,
             lineage,
             settings,
-            store=Store.of(settings),
+            store=store,
             open_stream=lambda partition: KafkaStream(broker, pipeline, partition),
             committed=lambda partition: (committed.get() or {}).get(partition),
-            alone=alone,
+            alone=parallelism == 1,
         )
         self._partitions.admit()
         self._metrics = PartitionMetrics(metrics, pipeline, self._partitions, lineage)
         relieve_collector()
 
     def close(self) -> None:
-        """Stop polling the committed offsets."""
-        self._committed.stop()
+        """Stop polling."""
+        for value in self._polled:
+            value.stop()
 
     def answer(self, partition: Any, offset: Any, value: Any) -> pd.DataFrame:
         """Answer a batch of rows, one output row for each."""
         rows = [Input(int(p), int(o), v) for p, o, v in zip(partition, offset, value, strict=True)]
+        self._pace.wait_for_turn(len(rows))
         answers = self._partitions.answer(rows)
         self._metrics.observe()
         return pd.DataFrame(answers, columns=["value", "topic"])
@@ -91,8 +104,9 @@ class PolledValue(Generic[Value]):
         self._stopped.set()
 
     def _poll(self) -> None:
-        while not self._stopped.wait(self._every_s):
+        while not self._stopped.is_set():
             try:
                 self._value = self._read()
-            except BrokerUnavailable as error:
-                _log.warning("the committed offset cannot be read, so the last one known is used: %s", error)
+            except StreamlearnError as error:
+                _log.warning("what was read last is used: %s", error)
+            self._stopped.wait(self._every_s)

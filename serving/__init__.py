@@ -18,6 +18,6 @@ api/             the routes for forecasts, feedback, versions and lags
 drawing/         the route for a drawn digit
 pages/           the pages for people, kept up to date while somebody watches
 models.py        what the routes share: find the model, call it, encode the answer, remember the records
-state/           what a process holds: models, arrivals, jobs, recent predictions
+state/           what a process holds: models, arrivals, jobs, backlogs, recent predictions
 errors.py        answers every error with JSON of one shape
 """

@@ -14,6 +14,7 @@ from serving.pages import routes as pages
 from serving.protocol import repository, v1, v2
 from serving.protocol.direct import DirectInference
 from serving.state.arrivals import Arrivals
+from serving.state.backlog import BacklogMonitor
 from serving.state.jobs import JobMonitor
 from serving.state.model_cache import ModelCache
 from serving.state.recent import RecentPredictions
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     models = {pipeline.name: keep_model(pipeline) for pipeline in load_all(settings)}
     app.extensions["models"] = models
     app.extensions["jobs"] = JobMonitor(settings, models)
+    app.extensions["backlogs"] = BacklogMonitor(settings, models)
     app.extensions["is_alive"] = lambda: True
     telemetry.register(app, metrics_dir)
     errors.register(app)

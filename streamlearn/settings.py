@@ -101,6 +101,11 @@ class Settings:
         "partitions of an input topic that streamlearn makes, each with a learner of its own; a topic that"
         " exists keeps its own",
     )
+    catch_up_rate: Seconds = _option(
+        0.0,
+        "most records a second that a job takes, so that a backlog leaves room for others; 0: no limit;"
+        " `streamlearn models PIPELINE rate` changes it while the job runs",
+    )
     parallelism: Annotated[int, Meta(ge=0)] = _option(
         0,
         "most workers that learn from a pipeline's partitions at once; 0: as many as task slots are free",

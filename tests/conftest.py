@@ -179,6 +179,8 @@ def make_app(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[
     def build(**settings: Any) -> Flask:
         defaults = Settings(home=tmp_path, redis=redis_url, model_poll_ms=20, flink="http://localhost:1")
         apps.append(create_app(replace(defaults, **settings)))
+        if "kafka" not in settings:
+            apps[-1].extensions["backlogs"].stop()
         return apps[-1]
 
     yield build

@@ -137,6 +137,18 @@ def test_how_far_a_group_has_come_is_told(broker: Settings, client: Broker, topi
     assert client.committed_offset(group_id(pipeline), f"{topic}-other") is None
 
 
+def test_when_a_record_was_written_is_told(broker: Settings, client: Broker, topic: str) -> None:
+    with open_transaction(broker.kafka, topic, [b"a", b"b"]) as producer:
+        producer.commit_transaction()
+    send(broker.kafka, topic, [b"after the marker"])
+    written = {record.offset: record.timestamp / 1000 for record in client.read(topic)}
+    assert sorted(written) == [0, 1, 3]
+    expected = [written[0], written[1], written[3], written[3], None]
+    assert [client.written_at(topic, 0, offset) for offset in range(5)] == expected
+    drop_records(broker.kafka, topic, 1)
+    assert client.written_at(topic, 0, 0) == written[1]
+
+
 def test_the_offsets_of_records_are_told_without_what_transactions_leave(
     broker: Settings, client: Broker, topic: str
 ) -> None:

@@ -14,6 +14,15 @@ def test_the_sql_of_one_partition_names_no_key() -> None:
     assert "CASE" not in text
 
 
+def test_a_job_with_a_limit_takes_few_rows_at_once() -> None:
+    """A checkpoint waits for all that a worker has been given."""
+    sizes = [
+        tables.count_rows_at_once(Settings(catch_up_rate=rate), parallelism)
+        for rate, parallelism in ((0, 1), (100, 1), (100, 4), (0.5, 1), (1e6, 1))
+    ]
+    assert sizes == [(1024, 4096), (100, 100), (25, 25), (1, 1), (256, 256)]
+
+
 def test_the_answers_of_several_partitions_have_the_keys_of_theirs() -> None:
     source = tables.build_source_table(pipeline, Settings(), "group", [7, 0])
     assert "'partition:0,offset:7;partition:1,offset:0'" in source

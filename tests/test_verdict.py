@@ -61,6 +61,11 @@ STATES: dict[str, tuple[Facts, str, str]] = {
         "wait",
         "behind by 12,000 records, 10/s",
     ),
+    "behind for long": (
+        replace(WELL, unanswered=12_000, score=None, behind_s=7200.0),
+        "wait",
+        "behind by 12,000 records, the oldest waiting for 2 h, 10/s",
+    ),
     "stalled": (
         replace(WELL, unanswered=300, rate=0.0, quiet_s=180.0),
         "down",
@@ -215,7 +220,7 @@ def test_every_text_is_used_by_some_state() -> None:
         verdict.format(note)
         if verdict.advice:
             verdict.advice.format(note)
-    assert texts - formatted == {"%(n)s h", "%(n)s days"}
+    assert texts - formatted == {"%(n)s days"}
 
 
 def record(partition: int, at_s: float, **value: Any) -> Any:
@@ -256,6 +261,29 @@ def test_a_flow_counts_what_waits_and_how_fast_it_is_answered() -> None:
     see(flow, 103.0, [51, 100], [record(1, 102, offset=n) for n in range(100)])
     assert (flow.unanswered, flow.first_unanswered) == (1, (0, 50))
     assert flow.catching_up == 50.0
+
+
+def test_a_flow_tells_for_how_long_the_oldest_record_waits() -> None:
+    flow = Flow(digits.pipeline)
+    answers = [record(0, 90, offset=4), record(1, 90, offset=7)]
+    seen = Seen(
+        {topic: [] for topic in flow.look_back_by_topic}, {topic: [1, 1] for topic in flow.look_back_by_topic}
+    )
+    seen.records["digit_predict"] = answers
+    seen.ends["handwritten_digit"] = [15, 30]
+    asked = []
+
+    def tell(topic: str, partition: int, offset: int) -> float:
+        asked.append((topic, partition, offset))
+        return {0: 96.5, 1: 91.0}[partition]
+
+    tail: Any = SimpleNamespace(look=lambda: seen, written_at=tell)
+    flow.look(tail)
+    assert asked == [("handwritten_digit", 0, 5), ("handwritten_digit", 1, 8)]
+    assert flow.behind_s(100.0) == 9.0
+    seen.ends["handwritten_digit"] = [15, 8]
+    flow.look(tail)
+    assert flow.behind_s(100.0) is None, "few records wait for the next checkpoint"
 
 
 @pytest.mark.parametrize("look_back", [10, 500, 5000])

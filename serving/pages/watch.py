@@ -123,7 +123,7 @@ class Watch:
             flow = Flow(self.pipeline)
             self._tail = Tail(Broker(self._settings, connect_ms=_CONNECT_MS), flow.look_back_by_topic)
             self.flow = flow
-        self.flow.add(self._tail.look())
+        self.flow.look(self._tail)
 
     def _close_tail(self) -> None:
         if self._tail is not None:

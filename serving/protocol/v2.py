@@ -22,6 +22,7 @@ from serving.protocol.inference import HEADER_LENGTH
 from serving.protocol.outputs import InferResponse
 from serving.protocol.signature import Tensor
 from serving.protocol.tensors import InferRequest
+from serving.state.backlog import Backlog, BacklogMonitor
 from serving.state.jobs import JobMonitor
 from serving.state.model_cache import ModelCache, Served
 from streamlearn.errors import NoModel, StoreUnavailable
@@ -50,12 +51,14 @@ class Ready(msgspec.Struct):
     """Whether the server is ready; which pipelines are served, and which learn but are not served yet.
 
     `troubles` tells why a pipeline's job in Flink does not learn: its last good model is served all the same.
+    `behind` tells by how many records, and for how many seconds, each served model is behind its stream.
     """
 
     ready: bool
     serving: list[str]
     waiting_for: list[str]
     troubles: dict[str, str]
+    behind: dict[str, Backlog]
 
 
 class ModelReady(msgspec.Struct):
@@ -99,9 +102,8 @@ def check_ready() -> Response:
     waiting_names = [name for name in sorted(caches) if caches[name].has_begun and name not in served_names]
     ready = bool(served_names) and not waiting_names
     jobs: JobMonitor = current_app.extensions["jobs"]
-    return json_response(
-        Ready(ready, served_names, waiting_names, jobs.list_troubles()), 200 if ready else 503
-    )
+    answer = Ready(ready, served_names, waiting_names, jobs.list_troubles(), _list_backlogs())
+    return json_response(answer, 200 if ready else 503)
 
 
 @blueprint.get("/models/<name>/ready")
@@ -151,6 +153,8 @@ def describe_model(name: str, version: str | None = None) -> Response:
     waiting = served.learner.count_waiting()
     if waiting is not None:
         metadata.parameters |= {"waiting_for_labels": waiting.waiting, "let_go": waiting.let_go}
+    if version is None and (backlog := _list_backlogs().get(name)):
+        metadata.parameters |= {"behind_records": backlog.records, "behind_s": backlog.seconds}
     keys = served.learner.count_keys()
     if keys is not None:
         metadata.parameters |= {"keys": keys.kept, "keys_let_go": keys.let_go}
@@ -176,6 +180,11 @@ def infer(name: str, version: str | None = None) -> Response:
     )
     record_predictions(name, answer.identity, answer.served, answer.records)
     return Response(answer.body, headers=answer.headers)
+
+
+def _list_backlogs() -> dict[str, Backlog]:
+    monitor: BacklogMonitor = current_app.extensions["backlogs"]
+    return monitor.list_backlogs()
 
 
 def _list_versions(cache: ModelCache, served: Served) -> list[str]:

@@ -3,5 +3,6 @@
 model_cache.py  the model in memory, replaced when Redis announces another version
 arrivals.py     takes up pipelines that `streamlearn train` tells of, while the server runs
 jobs.py         how the jobs in Flink fare, for `/v2/health/ready`
+backlog.py      how far the models are behind their streams
 recent.py       the records of recent predictions by id, for feedback
 """

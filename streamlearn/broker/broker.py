@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -154,6 +155,24 @@ class Broker:
             return offsets
 
         return self._ask_consumer(ask) if start < end else []
+
+    def written_at(self, topic: str, partition: int, offset: int) -> float | None:
+        """Return when the first record of a partition from `offset` on was written; None where none is there.
+
+        In seconds since 1970, as its timestamp in Kafka says.
+        """
+        place = TopicPartition(topic, partition)
+
+        def ask(client: KafkaConsumer) -> float | None:
+            end = client.end_offsets([place], timeout_ms=self._connect_ms)[place]
+            first = client.beginning_offsets([place], timeout_ms=self._connect_ms)[place]
+            client.assign([place])
+            client.seek(place, max(offset, first))
+            moments = [record.timestamp / 1000 for record in islice(_poll_until(client, place, end), 1)]
+            client.unsubscribe()
+            return moments[0] if moments else None
+
+        return self._ask_consumer(ask)
 
     def read(
         self, topic: str, start: int | None = None, end: int | None = None, partition: int = 0

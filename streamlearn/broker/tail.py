@@ -62,6 +62,10 @@ class Tail:
             self._read({place: int(ends[place]) for place in places if self._look_back[place.topic]}, seen)
             return seen
 
+    def written_at(self, topic: str, partition: int, offset: int) -> float | None:
+        """Return when the first record from `offset` on was written, as `Broker.written_at` does."""
+        return self._broker.written_at(topic, partition, offset)
+
     def _list_partitions(self, topic: str) -> list[TopicPartition]:
         numbers = self._client.partitions_for_topic(topic) or ()
         return [TopicPartition(topic, number) for number in sorted(numbers)]

@@ -1,5 +1,6 @@
-"""`streamlearn models PIPELINE …`: list the versions, choose which is served, go back, change lags."""
+"""`streamlearn models PIPELINE …`: list the versions, choose which is served, go back; lags and rate."""
 
+import math
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from streamlearn.cli.targets import PipelineName
 from streamlearn.cli.terminal.groups import CommandGroup
@@ -53,6 +55,22 @@ _version = click.argument("version", type=_Version())
 _version_name = click.argument("version", type=_VersionName())
 
 
+class _Rate(click.ParamType[float | None]):
+    """Records a second, or `default`, which is None."""
+
+    name = "rate"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        """Return the number, or refuse the text."""
+        try:
+            rate = None if value == "default" else float(value)
+        except ValueError:
+            rate = math.nan
+        if rate is not None and not 0 <= rate < math.inf:
+            self.fail(f"{value!r} is not a rate: records a second, 0 for no limit, or `default`", param, ctx)
+        return rate
+
+
 class _ModelCommands(CommandGroup):
     """The group `models`, in which `--pipeline NAME` may stand for the argument."""
 
@@ -75,7 +93,7 @@ class _ModelCommands(CommandGroup):
 @click.argument("pipeline", type=PipelineName())
 @click.pass_context
 def models(context: click.Context, pipeline: str) -> None:
-    """List the versions of a model, choose which is served, go back to one, change its lags.
+    """List the versions of a model, choose which is served, go back to one, change its lags or its rate.
 
     PIPELINE is a registered pipeline, the name of a module of your own, or MODULE:OBJECT.
 
@@ -83,6 +101,7 @@ def models(context: click.Context, pipeline: str) -> None:
     streamlearn models digits list
     streamlearn models digits rollback 1200
     streamlearn models pm25 lags chosen
+    streamlearn models digits rate 500
     streamlearn models digits rollback --help
     """  # noqa: D301 (click wants the character)
     if context.invoked_subcommand is None:
@@ -250,6 +269,38 @@ def lags(pipeline: str, lags: str | None, wait_s: float) -> None:
     else:
         chosen = lag_choice.parse_choice(loaded, lags, lambda: newest_learner(settings, loaded))
         _echo(use_lags(settings, loaded, chosen, wait_s=wait_s))
+
+
+@models.command()
+@click.argument("rate", type=_Rate(), required=False)
+@click.pass_context
+def rate(context: click.Context, rate: float | None) -> None:
+    """Show how many records a second the job takes at most, or let it take at most RATE from now on.
+
+    RATE is a number, 0 for no limit, or `default`: what STREAMLEARN_CATCH_UP_RATE is where the job runs. The
+    job follows within seconds, and goes on so after a restart; a reset or an emptied Redis goes back to
+    `default`. What is learned does not depend on it. Leave room above what comes in, or the job never catches
+    up.
+
+    \b
+    streamlearn models digits rate
+    streamlearn models digits rate 500
+    streamlearn models digits rate default
+    """  # noqa: D301 (click wants the character)
+    from streamlearn.storage.store import Store
+
+    settings, loaded = _load(context.obj)
+    with Store.of(settings) as store:
+        if context.get_parameter_source("rate") is not ParameterSource.DEFAULT:
+            store.set_rate(loaded.name, rate)
+        _echo([_describe_rate(loaded, store.rate(loaded.name), settings)])
+
+
+def _describe_rate(pipeline: "Pipeline", chosen: float | None, settings: Settings) -> str:
+    rate = settings.catch_up_rate if chosen is None else chosen
+    most = f"at most {rate:,.10g} records a second" if rate else "as many records a second as it can"
+    source = "as STREAMLEARN_CATCH_UP_RATE says here" if chosen is None else "until you say otherwise"
+    return f"{pipeline.name} takes {most}, {source}"
 
 
 def _load(pipeline: str) -> "tuple[Settings, Pipeline]":

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streamlearn.broker.tail import Seen
+from streamlearn.broker.tail import Seen, Tail
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream.records import explain_reason
 
@@ -26,6 +26,8 @@ _LEAST_TREND_S = 1.5
 """Answers come in bursts, one a checkpoint: over a shorter time a trend would be any number."""
 
 _MOMENTS = 10_000
+_FEW = 10
+"""So few records wait for the next checkpoint: since when is not asked."""
 _NEWEST = 200
 """Among so many newest records of each partition those are counted that were set aside."""
 
@@ -83,6 +85,8 @@ class Flow:
         The offset after the newest input record of each partition; empty where there is no such topic.
     answered
         The newest offset of each partition that has an answer.
+    waiting_since_s
+        When the oldest record without an answer was written, in seconds since 1970; None while few wait.
     """
 
     def __init__(self, pipeline: Pipeline, look_back: int = ANSWERS) -> None:
@@ -94,6 +98,7 @@ class Flow:
         self.more_dead_letters = False
         self.ends: list[int] = []
         self.answered: dict[int, int] = {}
+        self.waiting_since_s: float | None = None
         self._look_back = look_back
         self._moments: deque[float] = deque(maxlen=_MOMENTS)
         self._known_since = -math.inf
@@ -109,6 +114,21 @@ class Flow:
             self.pipeline.dead_letter_topic: DEAD_LETTERS,
             self.pipeline.control_topic: CONTROLS,
         }
+
+    def look(self, tail: Tail) -> None:
+        """Read on in the topics.
+
+        Raises
+        ------
+        BrokerUnavailable
+            Kafka does not answer; a new `Tail` is needed then.
+        """
+        self.add(tail.look())
+        moments: list[float | None] = []
+        if (self.unanswered or 0) > _FEW:
+            topic, places = self.pipeline.topic, self.list_first_unanswered()
+            moments = [tail.written_at(topic, partition, offset) for partition, offset in places]
+        self.waiting_since_s = min((moment for moment in moments if moment is not None), default=None)
 
     def add(self, seen: Seen, now_s: float | None = None) -> None:
         """Add what one look has seen; `now_s` is in seconds since 1970, by default the clock's."""
@@ -172,11 +192,15 @@ class Flow:
     @property
     def first_unanswered(self) -> tuple[int, int] | None:
         """Partition and offset after the newest answer, in the first partition where a record waits."""
-        for partition, end in enumerate(self.ends):
-            answered_to = self.answered.get(partition)
-            if answered_to is not None and end > answered_to + 1:
-                return partition, answered_to + 1
-        return None
+        return next(iter(self.list_first_unanswered()), None)
+
+    def list_first_unanswered(self) -> list[tuple[int, int]]:
+        """Return partition and offset after the newest answer, of each partition where a record waits."""
+        return [
+            (partition, self.answered[partition] + 1)
+            for partition, end in enumerate(self.ends)
+            if partition in self.answered and end > self.answered[partition] + 1
+        ]
 
     @property
     def newest_set_aside(self) -> SetAside | None:
@@ -190,6 +214,10 @@ class Flow:
             return None
         of = sum(min(_NEWEST, answered_to + 1) for answered_to in list(self.answered.values()))
         return SetAside(len(newest), of, newest[-1].reason)
+
+    def behind_s(self, now_s: float) -> float | None:
+        """Return for how many seconds the oldest record without an answer has waited; None while few wait."""
+        return None if self.waiting_since_s is None else max(0.0, now_s - self.waiting_since_s)
 
     def quiet_s(self, now_s: float) -> float | None:
         """Return the seconds since the newest answer was written; None where there is none."""

@@ -76,7 +76,7 @@ class _Look:
         """Read on in the pipeline's topics."""
         tail = self._tail
         if tail is not None:
-            self._ask("Kafka", lambda: self.flow.add(tail.look()))
+            self._ask("Kafka", lambda: self.flow.look(tail))
 
     def _ask(self, part: str, ask: Callable[[], object]) -> None:
         if part in self.away:

@@ -34,6 +34,7 @@ TEXTS = {
     "first": "%(count)s records wait for the first answer",
     "stalled": "stalled: %(count)s records wait, and none was answered for %(time)s",
     "behind": "behind by %(count)s records",
+    "behind_for": "behind by %(count)s records, the oldest waiting for %(time)s",
     "catching_up": "catching up",
     "catching_up_in": "catching up, done in about %(time)s",
     "falling_behind": "falling further behind",
@@ -144,6 +145,8 @@ class Facts:
     """Answers a second."""
     quiet_s: float | None = None
     """Seconds since the newest answer."""
+    behind_s: float | None = None
+    """For how many seconds the oldest record without an answer has waited."""
     catching_up: float | None = None
     """By how many a second the unanswered become fewer."""
     score: RecentScore | None = None
@@ -170,6 +173,7 @@ class Facts:
             several_partitions=len(flow.ends) > 1,
             rate=flow.rate(now_s),
             quiet_s=flow.quiet_s(now_s),
+            behind_s=flow.behind_s(now_s),
             catching_up=flow.catching_up,
             score=score,
             unit=pipeline.display.unit,
@@ -268,8 +272,10 @@ def _judge_waiting(facts: Facts) -> Verdict | None:
     if facts.rate == 0 and (facts.quiet_s or 0) > _STALLED_S:
         time = describe_duration(facts.quiet_s or 0)
         return Verdict("down", (*restarted, Clause("stalled", {**waiting, "time": time})))
-    trend = _describe_trend(facts)
-    return Verdict("wait", (*restarted, Clause("behind", waiting), *trend, *_describe_flow(facts)))
+    behind = Clause("behind", waiting)
+    if facts.behind_s is not None:
+        behind = Clause("behind_for", {**waiting, "time": describe_duration(facts.behind_s)})
+    return Verdict("wait", (*restarted, behind, *_describe_trend(facts), *_describe_flow(facts)))
 
 
 def _describe_restart(facts: Facts) -> tuple[Clause, ...]:

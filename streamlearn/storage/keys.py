@@ -9,10 +9,11 @@
     streamlearn:{pipeline}:restores            list: what every start of a worker found, the newest last
     streamlearn:{pipeline}:recovery            the progress of a worker that is learning again
     streamlearn:{pipeline}:partitions          set: the partitions other than 0 that there are to learn
+    streamlearn:{pipeline}:rate                most records a second that its job takes; none: the setting's
 
 Those are the keys of partition 0. Those of partition k begin with `streamlearn:{pipeline}:p{k}:`; the fence,
-the pin and the partitions are the pipeline's. Where several workers learn at once, each partition has a fence
-besides, `streamlearn:{pipeline}:p{k}:fence`, also partition 0 (see `writer.py`).
+the pin, the partitions and the rate are the pipeline's. Where several workers learn at once, each partition
+has a fence besides, `streamlearn:{pipeline}:p{k}:fence`, also partition 0 (see `writer.py`).
 """
 
 PREFIX = "streamlearn:"
@@ -35,6 +36,7 @@ class Keys:
         self.fence = f"{of_pipeline}fence"
         self.partition_fence = f"{of_pipeline}p{partition}:fence"
         self.partitions = f"{of_pipeline}partitions"
+        self.rate = f"{of_pipeline}rate"
         self.head = f"{self._prefix}head"
         self.pin = f"{self._prefix}pin"
         """Only that of partition 0 is ever there."""

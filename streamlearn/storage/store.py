@@ -225,6 +225,21 @@ class Store:
                 return where + str(text.decode())
         return None
 
+    def rate(self, pipeline: str) -> float | None:
+        """Return the most records a second that a pipeline's job may take, 0 for no limit; None: not set."""
+        with map_exceptions():
+            rate = self._redis.get(Keys(pipeline).rate)
+        return None if rate is None else float(rate)
+
+    def set_rate(self, pipeline: str, rate: float | None) -> None:
+        """Let a pipeline's job take at most so many records a second; None: as many as its settings say."""
+        key = Keys(pipeline).rate
+        with map_exceptions():
+            if rate is None:
+                self._redis.delete(key)
+            else:
+                self._redis.set(key, repr(float(rate)))
+
     def clear(self, pipeline: str | None = None) -> int:
         """Delete everything of one pipeline, or of all; return how many keys went."""
         pattern = f"{PREFIX}{pipeline}:*" if pipeline else f"{PREFIX}*"
