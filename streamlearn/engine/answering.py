@@ -10,7 +10,8 @@ from typing import Any
 
 from streamlearn.engine.isolation import Isolation, describe
 from streamlearn.errors import BadRecord, ChangeRefused, LineageError, PipelineFails
-from streamlearn.learning.learner import Learner, Predict, predict_then_learn
+from streamlearn.learning.labels_later import LateLabel
+from streamlearn.learning.learner import Learner, Predict, RecentIds, predict_then_learn
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream import control, records
 from streamlearn.stream.journal import AnsweredRecord
@@ -18,6 +19,10 @@ from streamlearn.stream.ports import Input, Output
 
 StateAt = Callable[[int], Learner]
 """Version → the learner as it was then, a copy; raises `LineageError` where there is none."""
+
+
+_SHOWN_CHARS = 100
+"""How much of an id is shown."""
 
 
 class Answering:
@@ -81,10 +86,16 @@ class Answering:
         encode_prediction, topic = self._pipeline.codec.encode, self._pipeline.prediction_topic
 
         def attempt(learner: Learner, rows: Sequence[tuple[Input, Any]]) -> list[Output]:
-            answers = predict_then_learn(learner, [record for _, record in rows], end, self._predict)
+            repeats = _take_ids(learner.recent_ids, rows)
+            taken = [record for row, record in rows if row.offset not in repeats]
+            answers = iter(predict_then_learn(learner, taken, end, self._predict))
             return [
-                Output(encode_prediction(row.value or b"", answer, self._stamp(row, version)), topic)
-                for (row, _), answer in zip(rows, answers, strict=True)
+                self._dead_letter(row, version, repeats[row.offset])
+                if row.offset in repeats
+                else Output(
+                    encode_prediction(row.value or b"", next(answers), self._stamp(row, version)), topic
+                )
+                for row, _ in rows
             ]
 
         try:
@@ -161,6 +172,24 @@ class Answering:
 
     def _stamp(self, row: Input, version: int) -> records.Stamp:
         return records.Stamp(row.partition, row.offset, version, self._lineage)
+
+
+def _take_ids(ids: RecentIds | None, rows: Sequence[tuple[Input, Any]]) -> dict[int, BadRecord]:
+    """Keep the ids of records; return those that were sent again, by their offsets, and why not to take them.
+
+    A label that comes later has the id of its record.
+    """
+    if ids is None:
+        return {}
+    repeats = {}
+    for row, record in rows:
+        key = None if isinstance(record, LateLabel) else ids.hash_of(record)
+        if key is not None and not ids.add(key):
+            shown = records.encode(getattr(record, ids.field)).decode()[:_SHOWN_CHARS]
+            repeats[row.offset] = BadRecord(
+                f"sent again: one of the last {ids.most} records with an id had the {ids.field} {shown}"
+            )
+    return repeats
 
 
 def cut_into_chunks(rows: Iterable[Input], max_rows: int) -> Iterator[list[Input]]:

@@ -12,7 +12,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -278,7 +278,8 @@ class _Trial:
     """A learner that answers records as the job does, one after another."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
+        # Odd records are made from a good one, and have its id.
+        self.pipeline = pipeline = replace(pipeline, identity=None)
         self.learner = pipeline.new_learner()
         self._rows = pipeline.chunk_limit(_CUTS[-1])
         self._answering = Answering(pipeline, _LINEAGE, "", _refuse)

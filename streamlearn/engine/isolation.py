@@ -175,6 +175,8 @@ class Isolation:
         other = self._pipeline.new_learner(learner.parameters, learner.version)
         other.restore(copy.deepcopy(learner.state()))
         other.score = copy.deepcopy(learner.score)
+        if learner.recent_ids is not None and other.recent_ids is not None:
+            other.recent_ids.restore(learner.recent_ids.state())
         return other
 
 

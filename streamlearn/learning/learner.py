@@ -17,8 +17,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, ClassVar, NamedTuple, NotRequired, Protocol, TypedDict
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -216,6 +218,60 @@ class Learning(ABC):
         """Describe the arrays that a learner's `outputs` returns."""
 
 
+class RecentIds:
+    """The ids of the newest records that were taken, by which one that is sent again is recognised.
+
+    Of an id eight bytes are kept, of a hash: two different ones look alike once in 10¹⁹.
+
+    Parameters
+    ----------
+    field
+        The record's field that holds the id, as the struct calls it. A record without that field, or whose id
+        is None, has none.
+    most
+        How many ids are kept.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> ids = RecentIds("id", most=2)
+    >>> [ids.add(ids.hash_of(SimpleNamespace(id=letter))) for letter in "abaca"]
+    [True, True, False, True, True]
+    """
+
+    def __init__(self, field: str, most: int) -> None:
+        self.field = field
+        self.most = most
+        self._hashes: dict[int, None] = {}
+
+    def hash_of(self, record: Any) -> int | None:
+        """Return what is kept of a record's id; None where it has none."""
+        identity = getattr(record, self.field, None)
+        if identity is None or identity is msgspec.UNSET:
+            return None
+        return int.from_bytes(blake2b(msgspec.json.encode(identity), digest_size=8).digest(), "little")
+
+    def add(self, key: int) -> bool:
+        """Keep what `hash_of` has returned, unless it is kept already; return whether it was not.
+
+        The oldest goes where there are too many.
+        """
+        if key in self._hashes:
+            return False
+        self._hashes[key] = None
+        if len(self._hashes) > self.most:
+            del self._hashes[next(iter(self._hashes))]
+        return True
+
+    def state(self) -> NDArray[np.uint64]:
+        """Return all that is kept, the oldest first."""
+        return np.fromiter(self._hashes, dtype=np.uint64, count=len(self._hashes))
+
+    def restore(self, state: NDArray[np.uint64]) -> None:
+        """Take over what `state` has returned."""
+        self._hashes = dict.fromkeys(state.tolist())
+
+
 class Learner(ABC):
     """Learns from a stream; holds what it has learned, its version and its prequential score.
 
@@ -247,6 +303,9 @@ class Learner(ABC):
         The estimator, where it is one; None before it has learned, and for learners with none or several.
     correlations
         How each driver goes along with the value; None for learners without drivers.
+    recent_ids
+        The ids of the newest records; None where a record that is sent again is a record like any other. The
+        pipeline sets it, the engine keeps it: `state` and `restore` need not care.
     """
 
     score: Score
@@ -254,6 +313,7 @@ class Learner(ABC):
     latest: LatestForecast | None = None
     lags: LagSet | None = None
     correlations: RunningCorrelations | None = None
+    recent_ids: RecentIds | None = None
     max_chunk_rows: int | None = None
     """Most records in one call of `predict` and `learn`; see `Learning.max_chunk_rows`."""
 

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import inspect
 
 from streamlearn.datasets.base import DataSet
 from streamlearn.datasets.table import Table
 from streamlearn.errors import ConfigurationError
-from streamlearn.learning.learner import Learner, Learning, OutputField
+from streamlearn.learning.learner import Learner, Learning, OutputField, RecentIds
 from streamlearn.pipelines import definition
 from streamlearn.pipelines.display import Display
 from streamlearn.stream.records import CONTROL_SUFFIX, DEAD_LETTER_SUFFIX, Codec
+
+_ID_TYPES = (inspect.StrType, inspect.IntType, inspect.UUIDType, inspect.NoneType)
+"""What an id can be: what is written in one way only."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,13 @@ class Pipeline:
         The field of a record, by its name in JSON, whose equal values stay in one partition of the topic:
         `"station"`. None: the key of the learning (`Forecast.key`); where it has none, a series stays in one,
         and other records are dealt out.
+    identity
+        The field of a record, as the struct calls it, whose value is its own: `"id"`. Of two records with one
+        the second, which a producer has sent again, is a dead letter, and not learned. A record where it is
+        null is always taken. None: records are not told apart.
+    remembers
+        How many ids are kept, in each partition: a record is recognised among the newest so many that had one
+        and were answered. Each takes eight bytes of every snapshot.
     display
         How pages show it; nothing of it decides a prediction.
     revision
@@ -57,7 +68,7 @@ class Pipeline:
     earlier
         What this pipeline was before, as pipelines of other parameters. A lineage that began with one of them
         goes on with it, its answers as they were; a new lineage begins with this one. Of an earlier pipeline
-        only the learning, the parameters and the revision count.
+        only the learning, the parameters, the identity and the revision count.
     reference
         By what `load` finds it again, in any process; set by `load`.
     """
@@ -73,6 +84,8 @@ class Pipeline:
     trusted_types: tuple[str, ...] = ()
     dataset: DataSet | Table | None = None
     key: str | None = None
+    identity: str | None = None
+    remembers: int = 10_000
     display: Display = Display()
     revision: str | None = None
     earlier: tuple["Pipeline", ...] = ()
@@ -84,18 +97,34 @@ class Pipeline:
         Raises
         ------
         ConfigurationError
-            The record type lacks a field.
+            The record type lacks a field, or no id is remembered.
         ValueError
             An earlier pipeline could not be told from this one, or learners that are merged by key have none.
         """
         for name in self.learning.fields_read:
             if not hasattr(self.record, name):
                 raise ConfigurationError(self._describe_missing_field(name))
+        if self.identity is not None:
+            self._check_identity(self.identity)
         parameters = [_plain(pipeline.parameters) for pipeline in (self, *self.earlier)]
         if any(values in parameters[:number] for number, values in enumerate(parameters)):
             raise ValueError(f"an earlier pipeline of {self.name} needs other parameters, to be told by them")
         if self.learning.merges_by_key and self.learning.key_field is None and self.key is None:
             raise ValueError(f'merging="key" asks the learner of a record\'s key: {self.name} needs a `key`')
+
+    def _check_identity(self, name: str) -> None:
+        if self.remembers < 1:
+            raise ConfigurationError(f"{self.name}: remembers={self.remembers} ids; let it be at least one")
+        described = inspect.type_info(self.record)
+        kinds = {field.name: field.type for field in getattr(described, "fields", ())}
+        if name not in kinds:
+            raise ConfigurationError(self._describe_missing_field(name))
+        kind = kinds[name]
+        types = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+        if not all(isinstance(type_, _ID_TYPES) for type_ in types):
+            raise ConfigurationError(
+                f"{self.name}: identity {name!r} must be text or a whole number, or null"
+            )
 
     def _describe_missing_field(self, name: str) -> str:
         fields = [field.name for field in msgspec.structs.fields(self.record)]
@@ -151,7 +180,10 @@ class Pipeline:
     @property
     def definition(self) -> dict[str, Any]:
         """What is fixed with a lineage, by name: a learner that began with other values cannot go on."""
-        return definition.describe(self.learning, self.record, self.parameters, self.revision)
+        described = definition.describe(self.learning, self.record, self.parameters, self.revision)
+        if self.identity is not None:
+            described["identity"] = {"field": self.identity, "remembers": self.remembers}
+        return described
 
     def changes_since(self, before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Return what is not as it was in the definition that a lineage began with: name → (before, now).
@@ -176,7 +208,15 @@ class Pipeline:
     def _past(self) -> list["Pipeline"]:
         """Return the earlier pipelines with everything else as it is now."""
         return [
-            replace(self, learning=p.learning, parameters=p.parameters, revision=p.revision, earlier=())
+            replace(
+                self,
+                learning=p.learning,
+                parameters=p.parameters,
+                revision=p.revision,
+                identity=p.identity,
+                remembers=p.remembers,
+                earlier=(),
+            )
             for p in self.earlier
         ]
 
@@ -193,7 +233,11 @@ class Pipeline:
     def new_learner(self, parameters: Mapping[str, Any] | None = None, version: int = 0) -> Learner:
         """Make a learner that has learned nothing; with a lineage's parameters, as it was when that began."""
         parameters = self.parameters if parameters is None else parameters
-        return self.with_parameters(parameters).learning.new_learner(parameters, version)
+        pipeline = self.with_parameters(parameters)
+        learner = pipeline.learning.new_learner(parameters, version)
+        if pipeline.identity is not None:
+            learner.recent_ids = RecentIds(pipeline.identity, pipeline.remembers)
+        return learner
 
 
 def _plain(parameters: Mapping[str, Any]) -> Any:

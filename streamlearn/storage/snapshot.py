@@ -4,7 +4,8 @@
     u16       format version, 4
     u32       length of the header
     header    JSON: pipeline, lineage, version, parameters, score, libraries
-    rest      what `Learner.state` returns, as a canonical skops archive
+    rest      what `Learner.state` returns, as a canonical skops archive; beside it, under `recent_ids`, the
+              ids of the newest records, where the pipeline recognises records that are sent again
     32 bytes  HMAC-SHA256 of everything before it with STREAMLEARN_CHECKPOINT_KEY, or zeros without that key
     32 bytes  SHA-256 of everything before it, the snapshot's digest
 
@@ -45,6 +46,8 @@ MAGIC = b"slsnap"
 FORMAT = 4
 _PREFIX = struct.Struct("<6sHI")
 _DIGEST_BYTES = 32
+_RECENT_IDS = "recent_ids"
+"""Its name in the state; a learner has no part of that name."""
 
 
 class Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,7 +74,7 @@ def dumps(learner: Learner, pipeline: Pipeline, lineage: str, key: str = "") -> 
         ),
         order="sorted",
     )
-    payload = archive.dumps(learner.state())
+    payload = archive.dumps(_collect_state(learner))
     body = _PREFIX.pack(MAGIC, FORMAT, len(header)) + header + payload
     body += _mac(body, key) if key else bytes(_DIGEST_BYTES)
     return body + hashlib.sha256(body).digest()
@@ -101,6 +104,8 @@ def loads(data: bytes, pipeline: Pipeline, lineage: str, key: str = "") -> Learn
     try:
         state = skops.io.loads(archive.locate_types(payload), trusted=_trusted_types(pipeline))
         learner.score = msgspec.convert(header.score, type(learner.score))
+        if learner.recent_ids is not None:
+            learner.recent_ids.restore(state.pop(_RECENT_IDS))
         learner.restore(state)
     except Exception as error:  # skops raises many kinds, all of which mean the same to us
         raise SnapshotRefused(
@@ -109,6 +114,12 @@ def loads(data: bytes, pipeline: Pipeline, lineage: str, key: str = "") -> Learn
     if others := _describe_other_libraries(header):
         _log.info("version %d of %s was read, although%s", header.version, pipeline.name, others)
     return learner
+
+
+def _collect_state(learner: Learner) -> dict[str, Any]:
+    """Return all that decides what comes next, but for the score."""
+    ids = learner.recent_ids
+    return learner.state() if ids is None else {**learner.state(), _RECENT_IDS: ids.state()}
 
 
 def _describe_other_libraries(header: Header) -> str:
@@ -135,7 +146,7 @@ def find_differences(left: Learner, right: Learner) -> list[str]:
     """Name the parts in which two learners differ, as far as they have names."""
     pairs = [("version", left.version, right.version), ("parameters", left.parameters, right.parameters)]
     pairs += [("score", msgspec.to_builtins(left.score), msgspec.to_builtins(right.score))]
-    pairs += [("state", left.state(), right.state())]
+    pairs += [("state", _collect_state(left), _collect_state(right))]
     return [path for name, a, b in pairs for path in _differing_paths(name, a, b)]
 
 
