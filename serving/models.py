@@ -15,6 +15,9 @@ from streamlearn.stream.records import encode
 
 T = TypeVar("T")
 
+LATEST = "latest"
+"""What some clients call the version that is served, in a path."""
+
 
 def find_cache(name: str) -> ModelCache:
     """Return the cache of a registered pipeline.
@@ -37,7 +40,7 @@ def server_settings() -> Settings:
 
 
 def resolve_model(name: str, version: str | None = None) -> Served:
-    """Return the model that answers: the given version, or without one, the version that is served.
+    """Return the model that answers: a given version; without one, or by `latest`, the one that is served.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def resolve_model(name: str, version: str | None = None) -> Served:
         The version is not in memory, and cannot be read from Redis.
     """
     cache = find_cache(name)
-    return cache.current() if version is None else cache.load_version(version)
+    return cache.current() if version is None or version == LATEST else cache.load_version(version)
 
 
 def call_model(call: Callable[[], T], field: str = "inputs") -> T:

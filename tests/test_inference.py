@@ -126,6 +126,40 @@ def test_a_tensor_may_come_in_many_ways(client: FlaskClient, input_: dict[str, A
     assert outputs(infer(client, input_))["predict_y"]["data"][0] == 0
 
 
+def test_names_may_be_in_capitals_and_the_version_latest(client: FlaskClient) -> None:
+    """As Flink's SQL writes them."""
+    expected = outputs(infer(client, tensor()))["predict_y"]
+    asked = infer(
+        client, tensor(name="X"), path="models/digits/versions/latest", outputs=[{"name": "PREDICT_Y"}]
+    )
+    assert outputs(asked) == {"predict_y": expected}
+    assert client.get("/v2/models/digits/versions/latest/ready").status_code == 200
+    both = infer(client, tensor(), tensor(name="X"))
+    assert "two of the inputs x, X differ by capitals alone" in both.get_json()["error"]
+
+
+def test_a_record_may_come_whole_as_a_text(client: FlaskClient) -> None:
+    """For a client that has one input alone, whatever the record's fields are."""
+    rows = [json.dumps({"x": row.tolist()}) for row in X[:3]]
+    expected = outputs(infer(client, tensor()))["predict_y"]
+    whole = {"name": "RECORD", "datatype": "BYTES"}
+    assert outputs(infer(client, {**whole, "shape": [3], "data": rows}))["predict_y"] == expected
+    as_list = {**whole, "shape": [1], "data": [f"[{','.join(rows)}]"]}
+    assert outputs(infer(client, as_list))["predict_y"] == expected
+    wrong = {
+        "{": "element 0 of 'record' is not JSON",
+        "{}": "missing required field `x`",
+        "7": "record, record 0",
+        "[]": "there must be 1 to 10000 records, not 0",
+    }
+    for text, message in wrong.items():
+        answer = infer(client, {**whole, "shape": [1], "data": [text]})
+        assert answer.status_code == 400
+        assert message in answer.get_json()["error"]
+    numbers = infer(client, {"name": "record", "shape": [1], "datatype": "FP64", "data": [1.0]})
+    assert "'record' is not BYTES" in numbers.get_json()["error"]
+
+
 def test_what_a_client_leaves_open_may_be_null(client: FlaskClient) -> None:
     body = {"inputs": [tensor(parameters=None)], "id": None, "parameters": None, "outputs": None}
     assert client.post("/v2/models/digits/infer", json=body).status_code == 200

@@ -8,9 +8,8 @@ of each; a jar that does not match it is refused.
 import hashlib
 import importlib.util
 import os
-import subprocess
-import sys
-import tempfile
+import shutil
+import time
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -23,6 +22,20 @@ from streamlearn.settings import Settings, inherit_env
 COORDINATES = Path(__file__).parents[2] / "jars"
 _PLANNER_LOADER = "flink-table-planner-loader"
 _PROGRESS_S = 3.0
+_TIMEOUT_S = 60
+
+LIBRARIES = ("flink", "models")
+"""The folders below `jars/` whose jars every part of Flink has."""
+
+_TRITON = "flink-model-triton-2.3.0.jar"
+_TRITON_PACKAGE = "org/apache/flink/model/triton/"
+_TRITON_MENDED = {
+    # The check of a column's type is the wrong way round and refuses every type: false becomes true.
+    "AbstractTritonModelFunction.class": (9360, 0x03, 0x04),
+    # A buffer cannot be serialized, so no such function is taken: private final becomes transient, too.
+    "TritonInferenceModelFunction.class": (13942, 0x12, 0x92),
+}
+"""Class → where a byte is changed, what it is in the release, and what it becomes."""
 
 
 def find_flink_home() -> Path:
@@ -100,9 +113,12 @@ def link_libraries(settings: Settings, echo: Callable[[str], None] = print) -> N
     for old in folder.iterdir():
         old.unlink()
     python = (flink / "opt").glob("flink-python*.jar")
-    for jar in (*(flink / "lib").glob("*.jar"), *python, *resolve_jars("flink", settings, echo)):
+    jars = [jar for name in LIBRARIES for jar in resolve_jars(name, settings, echo)]
+    for jar in (*(flink / "lib").glob("*.jar"), *python, *jars):
         if jar.name.startswith(_PLANNER_LOADER):
             _extract_planner(jar, folder)
+        elif jar.name == _TRITON:
+            _mend_triton(jar, folder / jar.name)
         else:
             (folder / jar.name).symlink_to(jar)
 
@@ -121,10 +137,34 @@ def _extract_planner(loader: Path, folder: Path) -> None:
     os.utime(path, (time_s, time_s))
 
 
+def _mend_triton(jar: Path, mended: Path) -> None:
+    """Copy the model provider `triton` with two bytes changed, without which its release takes no model.
+
+    Flink's own sources have been mended since. A body cannot be compressed: that needs the buffer.
+    """
+    with zipfile.ZipFile(jar) as released, zipfile.ZipFile(mended, "w") as copy:
+        for entry in released.infolist():
+            data = bytearray(released.read(entry))
+            name = entry.filename.removeprefix(_TRITON_PACKAGE)
+            if name in _TRITON_MENDED:
+                offset, before, after = _TRITON_MENDED[name]
+                if data[offset] != before:
+                    raise StackError(f"{jar} is not the release of the model provider that is known")
+                data[offset] = after
+            copy.writestr(entry, bytes(data))
+    # An archive of classes holds for jars that have not changed since.
+    shutil.copystat(jar, mended)
+
+
 def _read_lock(name: str) -> set[tuple[str, str]]:
     """Return the file name and the SHA-256 of each jar."""
+    return {(f"{jar['artifactId']}-{jar['version']}.jar", jar["sha256"]) for jar in _load_lock(name)}
+
+
+def _load_lock(name: str) -> list[dict[str, str]]:
     lock = tomllib.loads((COORDINATES / name / "jgo.lock.toml").read_text())
-    return {(f"{jar['artifactId']}-{jar['version']}.jar", jar["sha256"]) for jar in lock["dependencies"]}
+    jars: list[dict[str, str]] = lock["dependencies"]
+    return jars
 
 
 def _hash_jars(target: Path) -> dict[tuple[str, str], Path]:
@@ -138,32 +178,22 @@ def _hash_jars(target: Path) -> dict[tuple[str, str], Path]:
 
 
 def _fetch(name: str, settings: Settings, target: Path, echo: Callable[[str], None]) -> None:
-    command = [
-        *(sys.executable, "-m", "jgo", "--ignore-config", "--resolver", "python", "--links", "copy"),
-        *("--timeout", "60", "--repo-cache", str((settings.cache / "m2").absolute())),
-        *("--cache-dir", str(target), "sync"),
-    ]
-    cache = settings.cache / "m2"
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=COORDINATES / name,
-            env=inherit_env({"HOME": str(settings.cache.absolute())}),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        while not _wait(process, _PROGRESS_S):
-            files = [path.suffix for path in cache.rglob("*.*")]
-            echo(f"  {files.count('.pom')} descriptions read, {files.count('.jar')} jars downloaded")
-        if process.returncode:
-            log.seek(0)
-            raise StackError(f"the jars of {name} cannot be fetched: {log.read().strip()[-500:]}")
+    """Download what the lock lists, jar by jar.
 
+    Nothing is resolved: the description of a jar may name a parent that was never published.
+    """
+    from jgo.maven import MavenContext
 
-def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
-    """Wait for a process to end; return whether it has."""
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+    maven = MavenContext(repo_cache=(settings.cache / "m2").absolute(), timeout=_TIMEOUT_S)
+    folder = target / "jars"
+    folder.mkdir(parents=True, exist_ok=True)
+    dependencies, told_s = _load_lock(name), time.monotonic()
+    for number, jar in enumerate(dependencies):
+        if time.monotonic() > told_s + _PROGRESS_S:
+            told_s = time.monotonic()
+            echo(f"  {number} of {len(dependencies)} jars")
+        project = maven.project(jar["groupId"], jar["artifactId"])
+        try:
+            shutil.copy(project.at_version(jar["version"]).artifact().resolve(), folder)
+        except Exception as error:  # jgo raises many kinds
+            raise StackError(f"the jars of {name} cannot be fetched: {error}") from error

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from serving.protocol.signature import Tensor
+from serving.protocol.signature import Tensor, match_name
 from serving.protocol.tensors import (
     DTYPES,
     LENGTH,
@@ -67,7 +67,8 @@ def choose_outputs(request: InferRequest, names: Sequence[str]) -> dict[str, boo
     chosen = {}
     for number, output in enumerate(wanted):
         field, parameters = f"outputs[{number}]", output.parameters or {}
-        if output.name not in names:
+        name = match_name(output.name, names)
+        if name is None or name not in names:
             raise BadRequest(
                 f"there is no output {output.name!r}; the outputs are: {', '.join(names)}", field=field
             )
@@ -77,7 +78,7 @@ def choose_outputs(request: InferRequest, names: Sequence[str]) -> dict[str, boo
                 "the server does not support the classification extension; ask for the output itself",
                 field=field,
             )
-        chosen[output.name] = _read_flag(parameters, "binary_data", field, default=all_binary)
+        chosen[name] = _read_flag(parameters, "binary_data", field, default=all_binary)
     return chosen
 
 

@@ -2,10 +2,11 @@
 
 Each field of a record that has no default is an input; the first axis counts the records. So digits takes `x`
 of shape [n, 64], and pm25 one tensor for each field of its hours. A field with a default may be sent too. The
-label is not an input: it comes as feedback.
+label is not an input: it comes as feedback. In place of all these, `record` may be sent, each element a
+record as JSON: for clients that have only one input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream.records import make_whole, retry_with_whole_numbers
 
 Array = NDArray[Any]
+
+RECORD = "record"
+"""An input that every pipeline takes in place of its own: whole records, as JSON texts."""
 
 
 class Tensor(msgspec.Struct, omit_defaults=True):
@@ -140,6 +144,11 @@ def read_records(pipeline: Pipeline, arrays: dict[str, Array], max_rows: int) ->
     """
     signature = find_signature(pipeline)
     tensors, required = signature.fields, [tensor.name for tensor in signature.inputs]
+    sent, arrays = arrays, {match_name(name, tensors) or name: array for name, array in arrays.items()}
+    if len(arrays) < len(sent):
+        raise BadRequest(f"two of the inputs {', '.join(sent)} differ by capitals alone", field="inputs")
+    if list(arrays) == [RECORD] and RECORD not in tensors:
+        return _read_whole_records(pipeline, arrays[RECORD], max_rows)
     if unknown := sorted(arrays.keys() - tensors.keys()):
         raise BadRequest(
             f"there is no input {unknown[0]!r}; the inputs are: {', '.join(tensors)}", field="inputs"
@@ -157,6 +166,39 @@ def read_records(pipeline: Pipeline, arrays: dict[str, Array], max_rows: int) ->
         columns.setdefault(name, [value] * count)
     objects = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return convert_objects(pipeline, objects, "inputs")
+
+
+def match_name(name: str, names: Collection[str]) -> str | None:
+    """Return what of some names, or of `record`, a client means: the very name, else the one in other case.
+
+    Flink's SQL writes all names in capitals.
+
+    >>> match_name("X", ["x", "y"]), match_name("A", ["a", "A"]), match_name("T", ["tt"])
+    ('x', 'A', None)
+    """
+    if name in names:
+        return name
+    similar = [other for other in (*names, RECORD) if other.lower() == name.lower()]
+    return similar[0] if len(similar) == 1 else None
+
+
+def _read_whole_records(pipeline: Pipeline, array: Array, max_rows: int) -> list[Any]:
+    """Return the records that stand in texts, as JSON; a text may hold a list of them."""
+    if array.dtype != object:
+        raise BadRequest(f"input {RECORD!r} is not BYTES: each element is a record as JSON", field=RECORD)
+    objects: list[Any] = []
+    for number, text in enumerate(array.ravel().tolist()):
+        try:
+            value = msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRequest(f"element {number} of {RECORD!r} is not JSON: {error}", field=RECORD) from error
+        objects += value if isinstance(value, list) else [value]
+    if not 0 < len(objects) <= max_rows:
+        raise BadRequest(f"there must be 1 to {max_rows} records, not {len(objects)}", field=RECORD)
+    label = find_signature(pipeline).placeholder_label
+    return convert_objects(
+        pipeline, [{**label, **value} if isinstance(value, dict) else value for value in objects], RECORD
+    )
 
 
 def make_placeholder_label(pipeline: Pipeline) -> dict[str, Any]:
