@@ -21,13 +21,17 @@ def find_newest_checkpoint(lineage: Lineage, settings: Settings, since: int = 0)
 
     The newest is the one written last in the highest epoch that has any, of those from `since` on.
     """
-    root, savepoints = checkpoint_folder(lineage, settings), savepoint_folder(settings)
+    root = checkpoint_folder(lineage, settings)
     epochs = (int(path.name) for path in root.glob("[0-9]*"))
     for epoch in sorted((epoch for epoch in epochs if epoch >= since), reverse=True):
-        folder = root / str(epoch)
-        metadata = list(folder.rglob("_metadata"))
-        for job in folder.iterdir():
-            metadata += savepoints.glob(f"savepoint-{job.name[:6]}-*/_metadata")
-        if metadata:
-            return max(metadata, key=lambda path: path.stat().st_mtime_ns).parent
+        if newest := find_newest_in(root / str(epoch), settings):
+            return newest
     return None
+
+
+def find_newest_in(folder: Path, settings: Settings) -> Path | None:
+    """Return the checkpoint or savepoint written last by the jobs that have a folder in this one."""
+    metadata = list(folder.rglob("_metadata"))
+    for job in folder.iterdir() if folder.is_dir() else ():
+        metadata += savepoint_folder(settings).glob(f"savepoint-{job.name[:6]}-*/_metadata")
+    return max(metadata, key=lambda path: path.stat().st_mtime_ns).parent if metadata else None

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from flink_jobs.sql.jobs import SqlJob, list_kept, submit_sql
 from flink_jobs.submit import submit
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
@@ -22,6 +23,8 @@ _POLL_S = 2.0
 _RETRY_S = 0.3
 """After how many seconds a part that does not answer is asked again: learning waits for nothing else then."""
 _BACKOFF_S = 10.0
+_SQL_BACKOFF_S = 60.0
+"""A client of SQL costs ten seconds of a core, and text that is refused once is refused again."""
 _PARTITIONS_S = 30.0
 """After how many seconds a topic is asked again whether it has new partitions."""
 
@@ -61,19 +64,27 @@ def keep_running(
         time.sleep(_POLL_S)
 
 
-class _Keeper:
-    """Keeps the job of one pipeline running, on a thread of its own: none waits for another's submission."""
+class _JobKeeper:
+    """Keeps one job running, on a thread of its own: none waits for another's submission.
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]) -> None:
+    Parameters
+    ----------
+    name
+        The job's.
+    resume
+        The command with which a person resumes a job that was ended by hand.
+    """
+
+    def __init__(self, settings: Settings, name: str, resume: str, echo: Callable[[str], None]) -> None:
         self._stopped = threading.Event()
         self._settings = settings
-        self._pipeline = pipeline
         self._echo = echo
-        self._name = job_name(pipeline.name)
+        self._name = name
+        self._resume = resume
         self._status = ""
-        self._partitions_due_s = time.monotonic() + _PARTITIONS_S
+        self._backoff_s = _BACKOFF_S
         self._is_replacing = False
-        """Whether the job was ended here, for one that knows more partitions."""
+        """Whether the job was ended here, for another one of its name."""
 
     def start(self) -> None:
         """Begin to watch."""
@@ -95,8 +106,8 @@ class _Keeper:
         except (FlinkUnavailable, BrokerUnavailable) as error:
             status, pause_s = str(error), _RETRY_S
         except StreamlearnError as error:
-            status = f"{self._name} was not submitted: {error} (tried again every {_BACKOFF_S:.0f} s)"
-            pause_s = _BACKOFF_S
+            status = f"{self._name} was not submitted: {error} (tried again every {self._backoff_s:.0f} s)"
+            pause_s = self._backoff_s
         if status != self._status:
             self._echo(status)
         self._status = status
@@ -109,19 +120,66 @@ class _Keeper:
             self._echo(f"{name} runs twice: cancelling the older job, {older.id}")
             flink_api.cancel(settings, older)
         job = flink_api.newest_job(settings, name)
-        if job and job.live and not self._has_new_partitions():
+        if job and job.live and not self._is_outdated():
             trouble = None if job.state == "RUNNING" else flink_api.find_trouble(settings, job)
             return f"{name} is {job.state.lower()}" + (f": {trouble.reason}" if trouble else ""), _POLL_S
         if job and job.ended_by_hand and not self._is_replacing:
-            advice = f"`streamlearn train {self._pipeline.name}` resumes it"
-            return f"{name} was {job.state.lower()} by hand; {advice}", _POLL_S
-        submit(settings, self._pipeline, echo=self._echo)
+            return f"{name} was {job.state.lower()} by hand; `{self._resume}` resumes it", _POLL_S
+        self._submit()
         self._is_replacing = False
         return f"{name} was submitted", _BACKOFF_S
 
-    def _has_new_partitions(self) -> bool:
+    def _is_outdated(self) -> bool:
+        """Return whether a job that runs must be submitted anew."""
+        return False
+
+    def _submit(self) -> None:
+        raise NotImplementedError
+
+
+class _Keeper(_JobKeeper):
+    """Keeps the learning job of one pipeline running."""
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]) -> None:
+        super().__init__(settings, job_name(pipeline.name), f"streamlearn train {pipeline.name}", echo)
+        self._pipeline = pipeline
+        self._partitions_due_s = time.monotonic() + _PARTITIONS_S
+
+    def _submit(self) -> None:
+        submit(self._settings, self._pipeline, echo=self._echo)
+
+    def _is_outdated(self) -> bool:
+        """Return whether the topic has partitions that the job does not know."""
         if not self._is_replacing and time.monotonic() >= self._partitions_due_s:
             self._partitions_due_s = time.monotonic() + _PARTITIONS_S
             with Broker(self._settings) as broker:
                 self._is_replacing = LineageRegister(broker, self._pipeline).count_new_partitions() > 0
         return self._is_replacing
+
+
+class _SqlKeeper(_JobKeeper):
+    """Keeps the job of a SQL file running."""
+
+    def __init__(self, settings: Settings, job: SqlJob, echo: Callable[[str], None]) -> None:
+        super().__init__(settings, job.job_name, f"streamlearn sql run {job.name}", echo)
+        self._backoff_s = _SQL_BACKOFF_S
+        self._job = job
+
+    def _submit(self) -> None:
+        submit_sql(self._settings, self._job, echo=self._echo)
+
+
+def keep_sql_running(settings: Settings, echo: Callable[[str], None]) -> None:
+    """Watch the jobs that `streamlearn sql run` tells of for ever, each until it is taken back."""
+    known: dict[str, SqlJob] = {}
+    keepers: dict[str, _SqlKeeper] = {}
+    while True:
+        jobs = list_kept(settings)
+        for name in [name for name, job in known.items() if jobs.get(name) != job]:
+            keepers.pop(name).stop()
+        for name, job in jobs.items():
+            if known.get(name) != job:
+                keepers[name] = _SqlKeeper(settings, job, echo)
+                keepers[name].start()
+        known = jobs
+        time.sleep(_POLL_S)

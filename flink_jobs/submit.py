@@ -77,7 +77,7 @@ def submit(
     LineageError
         The lineage cannot be continued.
     """
-    _check_configured(settings)
+    check_configured(settings)
     with lock_submission(settings, pipeline) as lock, Broker(settings) as broker:
         register = LineageRegister(broker, pipeline)
         running = flink_api.newest_job(settings, job_name(pipeline.name))
@@ -158,7 +158,7 @@ def _describe_starts(starts: Sequence[int]) -> str:
     return f"starting at the offsets {', '.join(map(str, starts))}"
 
 
-def _check_configured(settings: Settings) -> None:
+def check_configured(settings: Settings) -> None:
     """Raise `JobError` where Flink's scripts would not find their configuration."""
     if not (distribution.configuration_folder(settings) / "config.yaml").exists():
         raise JobError(

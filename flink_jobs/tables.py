@@ -5,7 +5,7 @@ serves all output topics, so that all output for a checkpoint's records is commi
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flink_jobs import workers
@@ -53,9 +53,8 @@ def build_plan(
 
 def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dict[str, str]:
     """Return Flink's options for the job; the settings are those of its workers."""
-    restart_ms = round(1000 * settings.restart_wait_s)
     batch_rows, bundle_rows = count_rows_at_once(settings, parallelism)
-    checkpoints = (checkpoint_folder(lineage, settings) / str(lineage.epoch)).as_uri()
+    folder = checkpoint_folder(lineage, settings) / str(lineage.epoch)
     return {
         "pipeline.name": job_name(lineage.pipeline),
         "parallelism.default": str(parallelism),
@@ -65,13 +64,21 @@ def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dic
         "python.fn-execution.bundle.size": str(bundle_rows),
         "python.fn-execution.bundle.time": str(settings.bundle_time_ms),
         "python.fn-execution.arrow.batch.size": str(batch_rows),
+        **build_fault_options(settings, folder, settings.checkpoint_interval_ms),
+    }
+
+
+def build_fault_options(settings: Settings, folder: Path, interval_ms: int) -> dict[str, str]:
+    """Return Flink's options for a job that survives faults: checkpoints into a folder, and restarts."""
+    restart_ms = round(1000 * settings.restart_wait_s)
+    return {
         "execution.checkpointing.mode": "EXACTLY_ONCE",
-        "execution.checkpointing.interval": f"{settings.checkpoint_interval_ms} ms",
+        "execution.checkpointing.interval": f"{interval_ms} ms",
         "execution.checkpointing.timeout": "10 min",
         "execution.checkpointing.tolerable-failed-checkpoints": "1000000",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "3",
-        "execution.checkpointing.dir": checkpoints,
+        "execution.checkpointing.dir": folder.as_uri(),
         "execution.checkpointing.savepoint-dir": savepoint_folder(settings).as_uri(),
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": f"{min(1000, restart_ms)} ms",
@@ -170,15 +177,23 @@ def build_insert(pipeline: Pipeline, partitions: int = 1) -> str:
 
 
 def _format_options(settings: Settings, own: dict[str, str]) -> str:
-    shared = {
-        "connector": "kafka",
-        "properties.bootstrap.servers": settings.kafka,
-        "value.format": "raw",
-    }
-    escaped = {
-        key: value.replace("'", "''") for key, value in {**shared, **_build_security(settings), **own}.items()
-    }
+    shared = {"connector": "kafka", "value.format": "raw"}
+    return format_options({**shared, **build_connection(settings), **own})
+
+
+def format_options(options: Mapping[str, str]) -> str:
+    """Return a table's options as they stand in its DDL.
+
+    >>> format_options({"topic": "it's"})
+    "'topic' = 'it''s'"
+    """
+    escaped = {key: value.replace("'", "''") for key, value in options.items()}
     return ",\n".join(f"'{key}' = '{value}'" for key, value in escaped.items())
+
+
+def build_connection(settings: Settings) -> dict[str, str]:
+    """Return the Kafka connector's options for reaching the broker, passwords included."""
+    return {"properties.bootstrap.servers": settings.kafka, **_build_security(settings)}
 
 
 def _build_security(settings: Settings) -> dict[str, str]:

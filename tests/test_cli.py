@@ -51,6 +51,16 @@ def test_a_command_whose_package_is_missing_says_what_to_install() -> None:
 def test_commands_explain_themselves() -> None:
     commands = ["up", "down", "status", "replay", "train", "serve", "reset"]
     commands += ["check", "evaluate", "verify", "models", "chaos", "backtest", "backfill", "repair"]
+    commands += [
+        "topics",
+        "topics list",
+        "topics show",
+        "topics check",
+        "sql",
+        "sql run",
+        "sql stop",
+        "sql list",
+    ]
     for command in ("", *commands):
         result = CliRunner().invoke(main, [*command.split(), "--help"], prog_name="streamlearn")
         assert result.output.startswith("Usage: streamlearn"), command

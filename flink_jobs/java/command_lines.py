@@ -7,6 +7,7 @@ away. Here Flink is asked for the sizes of memory once, when the commands are ma
 import re
 import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from flink_jobs.java import class_archive, distribution
@@ -22,6 +23,7 @@ _ENTRY_POINTS = {
     "taskmanager": (f"{_RUNTIME}.taskexecutor.TaskManagerRunner", "GET_TM_RESOURCE_PARAMS"),
 }
 _CLIENT = "org.apache.flink.client.cli.CliFrontend"
+_SQL_CLIENT = "org.apache.flink.table.client.SqlClient"
 _RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
 _TIMEOUT_S = 60
 _LAST_WITHOUT_SECURITY_MANAGER = 17
@@ -68,16 +70,26 @@ def build_client(settings: Settings) -> list[str]:
     return [*_build_java("client", settings, "log4j-cli.properties", []), _CLIENT]
 
 
+def build_sql_client(settings: Settings, jars: Sequence[Path], memory: Sequence[str]) -> list[str]:
+    """Return the command of Flink's SQL client, which needs more jars than the other parts of Flink.
+
+    `memory` are Java's options on it.
+    """
+    return [*_build_java("client", settings, "log4j-cli.properties", list(memory), jars), _SQL_CLIENT]
+
+
 def _log_folder(settings: Settings) -> Path:
     return settings.home.absolute() / "flink" / "log"
 
 
-def _build_java(part: str, settings: Settings, logging: str, memory: list[str]) -> list[str]:
+def _build_java(
+    part: str, settings: Settings, logging: str, memory: list[str], more_jars: Sequence[Path] = ()
+) -> list[str]:
     """Return the command up to the name of the class."""
     folder, java = distribution.configuration_folder(settings), distribution.find_java_home()
     version = re.search(r'^JAVA_VERSION="(\d+)', (java / "release").read_text(), re.MULTILINE)
     allows_by_default = version is not None and int(version[1]) <= _LAST_WITHOUT_SECURITY_MANAGER
-    jars = distribution.library_folder(settings).glob("*.jar")
+    jars = (*distribution.library_folder(settings).glob("*.jar"), *more_jars)
     jars_flink_last = sorted(jars, key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
     return [
         str(java / "bin" / "java"),

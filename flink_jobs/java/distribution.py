@@ -92,6 +92,14 @@ def resolve_jars(name: str, settings: Settings, echo: Callable[[str], None] = pr
     return sorted(path for key, path in present.items() if key in expected)
 
 
+def resolve_sql_jars(settings: Settings, echo: Callable[[str], None] = print) -> list[Path]:
+    """Return the jars of Flink's SQL client; the wheel of apache-flink lacks one, which is downloaded.
+
+    Raises `StackError` as `resolve_jars` does.
+    """
+    return [*(find_flink_home() / "opt").glob("flink-sql-client*.jar"), *resolve_jars("sql", settings, echo)]
+
+
 def configuration_folder(settings: Settings) -> Path:
     """Return the folder of Flink's configuration."""
     return settings.home.absolute() / "flink" / "conf"

@@ -35,6 +35,11 @@ def ensure_topics(broker: Broker, pipeline: Pipeline) -> int:
     return broker.ask_admin(lambda admin: _ensure(admin, pipeline, broker.settings.partitions))
 
 
+def ensure_topic(broker: Broker, name: str, partitions: int, config: dict[str, str]) -> None:
+    """Create a topic of any kind where it is missing; one that is there stays as it is."""
+    broker.ask_admin(lambda admin: _create(admin, name, partitions, config))
+
+
 def _ensure(client: KafkaAdminClient, pipeline: Pipeline, partitions: int) -> int:
     _create(client, LINEAGES, 1, {"cleanup.policy": "delete", "retention.ms": "-1"})
     _create(client, pipeline.topic, partitions, {"max.message.bytes": str(MAX_RECORD_BYTES + 4096)})

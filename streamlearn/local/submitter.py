@@ -1,8 +1,10 @@
 """The local stack's submitter: `python -m streamlearn.local.submitter` keeps every pipeline's job running."""
 
+import threading
+
 import click
 
-from flink_jobs.keep import keep_running
+from flink_jobs.keep import keep_running, keep_sql_running
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
 
@@ -10,6 +12,7 @@ from streamlearn.settings import Settings
 def main() -> None:
     """Keep the jobs of the stack's pipelines running, and of those it is told of, for ever."""
     settings = Settings.load()
+    threading.Thread(target=keep_sql_running, args=(settings, click.echo), daemon=True).start()
     keep_running(settings, load_all(settings), click.echo, announced=True)
 
 

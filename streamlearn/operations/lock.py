@@ -18,8 +18,15 @@ def lock_submission(settings: Settings, pipeline: Pipeline) -> Iterator[int]:
     Gives the lock's file descriptor. A child process that inherits it holds the lock until it ends, even if
     this process is killed.
     """
+    with lock_name(settings, pipeline.name) as lock:
+        yield lock
+
+
+@contextmanager
+def lock_name(settings: Settings, name: str) -> Iterator[int]:
+    """Do what `lock_submission` does, for any job, by a name."""
     folder = settings.home / "run"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"submit-{pipeline.name}.lock").open("w") as lock:
+    with (folder / f"submit-{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock.fileno()

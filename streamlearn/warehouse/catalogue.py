@@ -13,6 +13,7 @@ import msgspec
 
 from streamlearn.errors import ConfigurationError, FileError
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.settings import Settings
 
 FOLDER = Path(__file__).parent / "catalogue"
 
@@ -52,6 +53,8 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What Kafka does with old records: delete them, or those of a key but the newest."""
     event_time: str = ""
     """SQL that gives the time that a record is about; empty: the time at which Kafka got it."""
+    lateness_ms: int = 5000
+    """By how much a record's time may lie before the newest one's without being late."""
     layer: str = ""
     """Set from its file."""
     input: str = ""
@@ -78,6 +81,11 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f" {', '.join(_UNITS_MS)}, such as `7 days`"
             )
         return int(number) * _UNITS_MS[unit]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What Kafka is told when the topic is made."""
+        return {"cleanup.policy": self.cleanup, "retention.ms": str(self.retention_ms)}
 
 
 class _Layer(msgspec.Struct, forbid_unknown_fields=True):
@@ -114,6 +122,21 @@ def load_catalogue(pipelines: Iterable[Pipeline], more: Iterable[Path] = ()) -> 
         for name in (pipeline.prediction_topic, pipeline.dead_letter_topic, pipeline.control_topic):
             topics[name] = msgspec.structs.replace(topics[name], input=pipeline.topic)
     return sorted(topics.values(), key=lambda topic: LAYERS.index(topic.layer))
+
+
+def load_stack_catalogue(settings: Settings) -> list[Topic]:
+    """Return the topics of a stack: of its pipelines, and of the SQL files that it keeps running.
+
+    Raises as `load_catalogue` does.
+    """
+    from streamlearn.pipelines.registry import load_all
+
+    return load_catalogue(load_all(settings), sorted(kept_folder(settings).glob("*.toml")))
+
+
+def kept_folder(settings: Settings) -> Path:
+    """Return the folder of the SQL files that are kept running, and of their topics."""
+    return settings.home / "warehouse"
 
 
 def read_layer(path: Path) -> list[Topic]:

@@ -158,10 +158,9 @@ def check() -> None:
 
 
 def _load(settings: Settings) -> list["Topic"]:
-    from streamlearn.pipelines.registry import load_all
-    from streamlearn.warehouse.catalogue import load_catalogue
+    from streamlearn.warehouse.catalogue import load_stack_catalogue
 
-    return load_catalogue(load_all(settings))
+    return load_stack_catalogue(settings)
 
 
 def format_bytes(count: int) -> str:

@@ -1,0 +1,247 @@
+"""SQL on the streams: tables from the catalogue, scripts of the client, and files as jobs."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from reading import Topic as Reader
+from stacks import Stack
+
+from flink_jobs import keep
+from flink_jobs.checkpoints import find_newest_in, savepoint_folder
+from flink_jobs.sql import jobs
+from flink_jobs.sql.client import TableFilter, format_script
+from flink_jobs.sql.tables import build_bounded_tables, build_stream_tables
+from streamlearn.cli.main import main
+from streamlearn.errors import ConfigurationError, FileError
+from streamlearn.operations import flink_api
+from streamlearn.pipelines import pm25
+from streamlearn.settings import Settings
+from streamlearn.waiting import wait_until
+from streamlearn.warehouse.catalogue import Column, Topic, find_topic, load_catalogue, load_stack_catalogue
+
+SECRET = Settings(kafka_security="SASL_PLAINTEXT", kafka_user="me", kafka_password="it's secret")
+RAW = find_topic(load_catalogue([pm25.pipeline]), "pm25")
+KEYED = Topic(
+    "a.b", "mine: warehouse", "", (Column("k", "INT"), Column("v", "DOUBLE")), ("k",), 1, layer="summary"
+)
+
+WARM = """
+EXECUTE STATEMENT SET BEGIN
+  INSERT INTO `warm.hours` SELECT `temp`, COUNT(*), MAX(`ts`) FROM `pm25` WHERE `temp` > 25 GROUP BY `temp`;
+END;
+"""
+WARM_TOPICS = """
+layer = "summary"
+
+[[topics]]
+name = "warm.hours"
+owner = "warm: warehouse"
+description = "Warm hours by temperature."
+key = ["temp"]
+partitions = 1
+cleanup = "compact"
+retention = "for ever"
+columns = [
+    { name = "temp", type = "DOUBLE", unit = "°C" },
+    { name = "hours", type = "BIGINT" },
+    { name = "newest", type = "STRING" },
+]
+"""
+
+
+def test_a_topic_without_a_key_is_a_table_of_its_records_with_a_watermark() -> None:
+    (ddl,) = build_stream_tables([RAW], Settings(kafka="kafka:9"), "mine")
+    assert "`pollution` DOUBLE" in ddl
+    assert "WATERMARK FOR `event_time` AS `event_time` - INTERVAL '0.001' SECOND" in ddl
+    assert "'properties.group.id' = 'streamlearn-warehouse-mine'" in ddl
+    assert "'properties.bootstrap.servers' = 'kafka:9'" in ddl
+    assert "bounded" not in ddl
+
+
+def test_a_topic_with_a_key_is_written_exactly_once_under_its_key() -> None:
+    (ddl,) = build_stream_tables([KEYED], Settings(), "mine")
+    assert "PRIMARY KEY (`k`) NOT ENFORCED" in ddl
+    assert "'connector' = 'upsert-kafka'" in ddl
+    assert "'sink.delivery-guarantee' = 'exactly-once'" in ddl
+    assert "'sink.transactional-id-prefix' = 'streamlearn-warehouse-mine-a.b:'" in ddl
+
+
+def test_a_bounded_table_ends_where_it_is_told_or_at_the_end() -> None:
+    raw, log, view = build_bounded_tables([RAW, KEYED], Settings(), {"pm25": {0: 5, 1: 7}})
+    assert "'scan.bounded.specific-offsets' = 'partition:0,offset:5;partition:1,offset:7'" in raw
+    assert "'scan.bounded.mode' = 'latest-offset'" in log
+    assert log.startswith("CREATE TABLE `a.b.log`")
+    assert view.startswith("CREATE VIEW `a.b` AS SELECT `k`, `v` FROM")
+
+
+def test_a_password_stands_in_tables_as_it_is() -> None:
+    (ddl,) = build_stream_tables([RAW], SECRET)
+    assert 'username="me" password="it\'\'s secret";' in ddl
+
+
+def test_a_script_ends_each_statement_once() -> None:
+    assert format_script({"a": "b"}, ["SELECT 1;\n", "SELECT 2"]) == "SET 'a' = 'b';\nSELECT 1;\nSELECT 2;\n"
+
+
+def test_only_results_are_shown() -> None:
+    lines: list[str] = []
+    show = TableFilter(lines.append)
+    for line in (
+        "Flink SQL> CREATE TABLE a (",
+        ">   'password' = 'x'",
+        "> )[INFO] Execute statement succeeded.",
+        "Flink SQL> SELECT `n`+---+",
+        "| n |",
+        "+---+",
+        "| 1 |",
+        "+---+",
+        "2 rows in set (1.0 seconds)",
+        "Flink SQL> ",
+        "Shutting down the session...",
+    ):
+        show(line)
+    assert lines == ["+---+", "| n |", "+---+", "| 1 |", "+---+", "2 rows in set (1.0 seconds)"]
+
+
+def test_a_file_is_a_job_of_its_name_with_the_topics_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "warm.sql"
+    path.write_text(WARM)
+    job, catalogue = jobs.read_job(str(path))
+    assert (job.job_name, catalogue) == ("warm: warehouse", "")
+    path.with_suffix(".toml").write_text(WARM_TOPICS)
+    assert jobs.read_job(str(path))[1] == WARM_TOPICS
+    settings = Settings(home=tmp_path / "home")
+    jobs.keep(settings, job)
+    (tmp_path / "home" / "warehouse" / "warm.toml").write_text(WARM_TOPICS)
+    assert jobs.list_kept(settings) == {"warm": job}
+    assert find_topic(load_stack_catalogue(settings), "warm.hours").layer == "summary"
+    jobs.forget(settings, "warm")
+    assert jobs.list_kept(settings) == {}
+
+
+def test_a_file_that_cannot_be_a_job_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no file nothing\.sql"):
+        jobs.read_job("nothing.sql")
+    odd = tmp_path / "odd name.sql"
+    odd.write_text("")
+    with pytest.raises(ConfigurationError, match="letters, digits, - and _"):
+        jobs.read_job(str(odd))
+    mine = tmp_path / "mine.sql"
+    mine.write_text("")
+    mine.with_suffix(".toml").write_text("layer = 'summary'\n")
+    with pytest.raises(FileError, match="is not a layer"):
+        jobs.read_job(str(mine))
+
+
+def test_a_job_goes_on_from_its_newest_checkpoint_or_savepoint(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    folder = tmp_path / "jobs"
+    assert find_newest_in(folder, settings) is None
+    for path in (folder / "abcdef123" / "chk-1", savepoint_folder(settings) / "savepoint-abcdef-77"):
+        path.mkdir(parents=True)
+        (path / "_metadata").touch()
+    os.utime(folder / "abcdef123" / "chk-1" / "_metadata", (1, 1))
+    newest = find_newest_in(folder, settings)
+    assert newest is not None
+    assert newest.name == "savepoint-abcdef-77"
+
+
+def test_sql_jobs_are_kept_until_they_are_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, looks = Settings(home=tmp_path), []
+
+    def look(keeper: keep._SqlKeeper) -> tuple[str, float]:
+        looks.append(keeper._job)
+        return "it runs", 0.001
+
+    monkeypatch.setattr(keep._SqlKeeper, "_submit_if_missing", look)
+    monkeypatch.setattr(keep, "_POLL_S", 0.01)
+    threading.Thread(target=keep.keep_sql_running, args=(settings, print), daemon=True).start()
+    for text in ("first", "second"):
+        jobs.keep(settings, jobs.SqlJob("mine", text))
+        wait_until(lambda: jobs.SqlJob("mine", text) in looks[-1:], 10, text, every_s=0.01)  # noqa: B023
+    jobs.forget(settings, "mine")
+
+    def is_left_alone() -> bool:
+        count = len(looks)
+        threading.Event().wait(0.05)
+        return len(looks) == count
+
+    wait_until(is_left_alone, 10, "the job to be left alone", every_s=0.01)
+
+
+def test_what_cannot_be_run_is_told_in_a_line(tmp_path: Path) -> None:
+    told = CliRunner().invoke(main, ["sql", "run", "nothing.sql"], env={"STREAMLEARN_HOME": str(tmp_path)})
+    assert (told.exit_code, told.output.count("\n")) == (1, 1)
+    assert "there is no file nothing.sql" in told.output
+    told = CliRunner().invoke(main, ["sql", "-e", "SELECT 1"], env={"STREAMLEARN_HOME": str(tmp_path)})
+    assert told.exit_code == 1
+    assert "no stack was set up" in told.output
+
+
+@pytest.fixture(scope="module")
+def hours(stack: Stack) -> int:
+    """Return how many hours of PM2.5 the stack has, among them summer's."""
+    stack.streamlearn("replay", "pm25", "--rate", "0", "--limit", "5000")
+    reader = Reader(stack.settings.kafka, "pm25")
+    count = len(reader.read().values)
+    reader.close()
+    return count
+
+
+def test_a_question_in_sql_is_answered_and_ends(stack: Stack, hours: int) -> None:
+    asked = stack.streamlearn("sql", "-e", "SELECT COUNT(*) AS n, MAX(`temp`) AS warmest FROM pm25")
+    assert f"| {hours} |" in asked.stdout.replace("  ", " ")
+    assert asked.stdout.splitlines()[-1].startswith("1 row in set")
+
+
+def test_sql_that_is_refused_says_why_and_ends_with_1(stack: Stack) -> None:
+    asked = stack.streamlearn("sql", "-e", "SELECT nothing FROM pm25", check=False)
+    assert asked.returncode == 1
+    assert "Column 'nothing' not found in any table" in asked.stderr
+    assert "Traceback" not in asked.stderr + asked.stdout
+
+
+def read_newest(stack: Stack, topic: str) -> dict[float, int]:
+    """Return the hours by temperature that the job's topic holds."""
+    reader = Reader(stack.settings.kafka, topic)
+    rows = reader.read().json()
+    reader.close()
+    return {row["temp"]: row["hours"] for row in rows}
+
+
+def test_a_sql_file_runs_as_a_job_and_goes_on_after_its_jobmanager_died(
+    stack: Stack, hours: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "warm.sql"
+    path.write_text(WARM)
+    path.with_suffix(".toml").write_text(WARM_TOPICS)
+    reader = Reader(stack.settings.kafka, "pm25")
+    expected: dict[float, int] = {}
+
+    def count_warm() -> dict[float, int]:
+        temperatures = [row["temp"] for row in reader.read().json() if row["temp"] > 25]
+        return {value: temperatures.count(value) for value in set(temperatures)}
+
+    try:
+        stack.streamlearn("sql", "run", str(path))
+        expected = count_warm()
+        wait_until(lambda: read_newest(stack, "warm.hours") == expected, 120, "the hours", every_s=0.5)
+        assert "warm.hours" in stack.streamlearn("topics", "list").stdout
+        assert "already" in stack.streamlearn("sql", "run", str(path)).stdout
+        first = flink_api.newest_job(stack.settings, "warm: warehouse")
+        os.kill(stack.find_service("jobmanager").pid, signal.SIGKILL)
+        stack.streamlearn("replay", "pm25", "--rate", "0", "--limit", "300", "--skip", "5000")
+        expected = count_warm()
+        wait_until(lambda: read_newest(stack, "warm.hours") == expected, 300, "the new hours", every_s=0.5)
+        again = flink_api.newest_job(stack.settings, "warm: warehouse")
+        assert first is not None
+        assert again is not None
+        assert first.id != again.id
+    finally:
+        reader.close()
+        stack.streamlearn("sql", "stop", "warm", check=False)
+    assert "warm" not in stack.streamlearn("sql", "list").stdout
