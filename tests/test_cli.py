@@ -60,6 +60,7 @@ def test_commands_explain_themselves() -> None:
         "sql run",
         "sql stop",
         "sql list",
+        "accept",
     ]
     for command in ("", *commands):
         result = CliRunner().invoke(main, [*command.split(), "--help"], prog_name="streamlearn")

@@ -100,6 +100,12 @@ def _write(settings: Settings, name: str, text: str) -> None:
     new.replace(folder / name)
 
 
+def keep_built_in(settings: Settings) -> None:
+    """Tell the stack of every job that comes along."""
+    for name in list_built_in():
+        keep(settings, read_job(name)[0])
+
+
 def forget(settings: Settings, name: str) -> None:
     """Take a job back; its topics stay in the catalogue."""
     (kept_folder(settings) / f"{name}.sql").unlink(missing_ok=True)

@@ -9,6 +9,7 @@ topic with a key becomes two: `<name>.log`, every record, and a view `<name>`, t
 """
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from flink_jobs.tables import TRANSACTION_TIMEOUT_MS, build_connection, format_options
 from streamlearn.settings import Settings
@@ -69,6 +70,18 @@ def build_bounded_tables(
         else:
             statements.append(_create(topic.name, _stream_columns(topic), options))
     return statements
+
+
+def build_file_tables(topics: Iterable[Topic], folder: Path) -> list[str]:
+    """Return the DDL of tables that are written as JSON, a row a line, into folders of the topics' names."""
+    return [
+        _create(
+            topic.name,
+            _columns(topic),
+            {"connector": "filesystem", "path": (folder / topic.name).as_uri(), "format": "json"},
+        )
+        for topic in topics
+    ]
 
 
 def _create(name: str, columns: Iterable[str], options: Mapping[str, str]) -> str:

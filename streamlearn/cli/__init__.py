@@ -13,6 +13,6 @@ offline.py   `init`, `check`, `evaluate`: without Kafka, Flink and Redis
 history/     `backtest`, `backfill`, `repair`: records that are there, learned in another way
 lags.py      `lags`: which series leads which
 report.py    `report`: a page about a pipeline's answers
-warehouse/   `topics`, `sql`: the catalogue of topics, and SQL on them
+warehouse/   `topics`, `sql`, `accept`: the catalogue of topics, and SQL on them
 baseline.py  `baseline`: the LSTM that pm25 is compared with
 """

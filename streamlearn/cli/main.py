@@ -18,7 +18,7 @@ from streamlearn.extras import describe_missing
 GROUP = "streamlearn.commands"
 
 _ASKS_A_STACK = frozenset(
-    {"status", "train", "reset", "replay", "verify", "models", "report", "lags", "topics", "sql"}
+    {"status", "train", "reset", "replay", "verify", "models", "report", "lags", "topics", "sql", "accept"}
 )
 """Commands that look for a stack which runs elsewhere."""
 
@@ -28,7 +28,7 @@ _SECTIONS = {
     "A pipeline, offline": ("init", "check", "evaluate"),
     "A pipeline on the stack": ("train", "replay", "report", "verify", "skip", "reset"),
     "Its models": ("models", "serve"),
-    "The streams' warehouse": ("topics", "sql"),
+    "The streams' warehouse": ("topics", "sql", "accept"),
     "Series": ("lags", "baseline"),
     "Your shell": ("completion",),
 }

@@ -15,7 +15,12 @@ _REPORT_S = 5.0
 @click.command()
 @click.option("--detach", is_flag=True, help="Return once everything works, and leave it running.")
 @click.option("--no-replay", is_flag=True, help="Send no data; everything works once the server answers.")
-def up(detach: bool, no_replay: bool) -> None:
+@click.option(
+    "--warehouse",
+    is_flag=True,
+    help="Also run the SQL jobs that make details and summaries, until `streamlearn sql stop`.",
+)
+def up(detach: bool, no_replay: bool, warehouse: bool) -> None:
     """Run everything on this machine: Kafka, Redis, Flink, the jobs, the replays, the server.
 
     Without --detach it stays, shows how the models fare, and stops everything when you press Ctrl-C.
@@ -24,6 +29,7 @@ def up(detach: bool, no_replay: bool) -> None:
     streamlearn up
     streamlearn up --detach --no-replay
     """  # noqa: D301 (click wants the character)
+    from flink_jobs.sql.jobs import keep_built_in
     from streamlearn.local import secrets
     from streamlearn.local import up as stack
 
@@ -31,6 +37,8 @@ def up(detach: bool, no_replay: bool) -> None:
     with stack.interrupt_on_signals():
         try:
             _start_or_clean_up(settings, replay=not no_replay)
+            if warehouse:
+                keep_built_in(settings)
             for description, url in stack.list_urls(settings):
                 click.echo(f"  {description:28} {url}")
             if detach:

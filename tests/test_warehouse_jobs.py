@@ -1,0 +1,198 @@
+"""The SQL jobs that come along, on the real stack: beside pandas over the same records, and accepted."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+import pytest
+from kafka import KafkaProducer
+from reading import Topic as Reader
+from stacks import Stack
+
+from flink_jobs.sql.tables import group_name
+from streamlearn.broker.broker import Broker
+from streamlearn.local import chaos
+from streamlearn.pipelines import digits, pm25
+from streamlearn.pipelines.base import Pipeline
+from streamlearn.waiting import wait_until
+
+HOURS = 24 * 40
+Rows = dict[tuple[Any, ...], dict[str, Any]]
+
+
+@contextmanager
+def running_job(stack: Stack, name: str) -> Iterator[None]:
+    """Run a job that comes along, then stop it."""
+    stack.streamlearn("sql", "run", name)
+    try:
+        yield
+    finally:
+        stack.streamlearn("sql", "stop", name, check=False)
+
+
+def read(stack: Stack, topic: str) -> list[dict[str, Any]]:
+    reader = Reader(stack.settings.kafka, topic)
+    rows = reader.read().json()
+    reader.close()
+    return rows
+
+
+def read_newest(stack: Stack, topic: str, *key: str) -> Rows:
+    """Return the newest row of each key."""
+    return {tuple(row[name] for name in key): row for row in read(stack, topic)}
+
+
+def settle(stack: Stack, pipeline: Pipeline) -> None:
+    """Wait until the learning job has answered every record."""
+    wait_until(lambda: chaos.is_caught_up(stack.settings, pipeline), 300, "all answers", every_s=0.2)
+
+
+@pytest.fixture(scope="module")
+def hours(stack: Stack) -> pd.DataFrame:
+    """Return the hours of the topic that are not late, with what is known of each, by pandas alone."""
+    stack.streamlearn("replay", "pm25", "--rate", "0", "--limit", str(HOURS))
+    settle(stack, pm25.pipeline)
+    table = pd.DataFrame(read(stack, "pm25"))
+    table["time"] = pd.to_datetime(table.ts)
+    table = table[table.time > table.time.cummax().shift().fillna(pd.Timestamp(0))].reset_index(drop=True)
+    same = (table.wnd_dir == table.wnd_dir.shift()) & (table.wnd_spd >= table.wnd_spd.shift())
+    elapsed_h = table.time.diff() / pd.Timedelta(hours=1)
+    table["wind"] = table.wnd_spd.where(~same, table.wnd_spd.diff() / elapsed_h).round(2)
+    table["day"] = table.time.dt.floor("D")
+    return table
+
+
+@pytest.fixture(scope="module")
+def pm25_job(stack: Stack, hours: pd.DataFrame) -> Iterator[Stack]:
+    """Run the job of PM2.5 until every day but the last is closed."""
+    newest = str(hours.day.max())
+
+    def is_done() -> bool:
+        with Broker(stack.settings) as broker:
+            reached = broker.committed_offset(group_name("pm25"), "pm25")
+            if reached != broker.stable_end("pm25"):
+                return False
+        return newest in {row["window_end"] for row in read(stack, "pm25.summary.day")}
+
+    with running_job(stack, "pm25"):
+        wait_until(is_done, 300, "every day to be closed", every_s=1)
+        yield stack
+
+
+def summarize(group: "pd.DataFrame") -> dict[str, Any]:
+    readings = group.pollution.dropna()
+    return {
+        "hours": len(group),
+        "readings": len(readings),
+        "mean_ugm3": readings.mean() if len(readings) else None,
+        "max_ugm3": readings.max() if len(readings) else None,
+        "hours_above_75": int((readings > 75).sum()),
+    }
+
+
+def assert_same(row: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert {name: row[name] for name in expected} == pytest.approx(expected, abs=0.00051), row
+
+
+def test_the_days_of_pm25_are_those_that_pandas_computes(pm25_job: Stack, hours: pd.DataFrame) -> None:
+    rows = read_newest(pm25_job, "pm25.summary.day", "window_start")
+    closed = hours[hours.day < hours.day.max()]
+    assert {start for (start,) in rows} == {str(day) for day in closed.day}
+    for day, group in closed.groupby("day"):
+        assert_same(rows[(str(day),)], summarize(group))
+
+
+def test_the_winds_of_pm25_are_those_that_pandas_computes(pm25_job: Stack, hours: pd.DataFrame) -> None:
+    rows = read_newest(pm25_job, "pm25.summary.wind", "window_start", "wnd_dir")
+    closed = hours[hours.day < hours.day.max()]
+    groups = {(str(day), wind): group for (day, wind), group in closed.groupby(["day", "wnd_dir"])}
+    assert rows.keys() == groups.keys()
+    for key, group in groups.items():
+        assert_same(rows[key], {**summarize(group), "wind_ms": group.wind.mean()})
+
+
+def test_the_detail_has_each_valid_hour_with_wind_humidity_and_season(
+    pm25_job: Stack, hours: pd.DataFrame
+) -> None:
+    rows = read_newest(pm25_job, "pm25.detail", "event_time")
+    assert len(rows) >= len(hours) - 1
+    for hour in hours.iloc[:-1].itertuples():
+        row = rows[(str(hour.time),)]
+        vapour = [math.exp(17.625 * value / (243.04 + value)) for value in (hour.dew, hour.temp)]
+        expected = {
+            "wind_ms": hour.wind,
+            "humidity": round(100 * vapour[0] / vapour[1], 1),
+            "hour": hour.time.hour,
+        }
+        assert {name: row[name] for name in expected} == pytest.approx(expected, abs=0.051)
+        seasons = ("winter", "spring", "summer", "autumn")
+        assert row["season"] == seasons[hour.time.month % 12 // 3]
+
+
+def test_the_errors_of_forecasts_stand_beside_those_of_persistence(
+    pm25_job: Stack, hours: pd.DataFrame
+) -> None:
+    answers: dict[str, dict[str, Any]] = {}
+    for row in read(pm25_job, "pm25_forecast"):
+        answers.setdefault(row["ts"], row)
+    errors: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    for ts, answer in answers.items():
+        for horizon, forecast in answer["forecast"].items():
+            target = pd.Timestamp(ts) + pd.Timedelta(hours=int(horizon))
+            truth = answers.get(str(target), {}).get("pollution")
+            if None not in (truth, forecast, answer["pollution"]):
+                pair = abs(forecast - truth), abs(answer["pollution"] - truth)
+                errors.setdefault((str(target.floor("D")), int(horizon)), []).append(pair)
+    rows = read_newest(pm25_job, "pm25.summary.horizon", "window_start", "horizon")
+    assert len(rows) > 5 * (HOURS / 24 - 5)
+    for key, row in rows.items():
+        own, persistence = zip(*errors[key], strict=True)
+        expected = {
+            "forecasts": len(own),
+            "mae_ugm3": sum(own) / len(own),
+            "persistence_mae_ugm3": sum(persistence) / len(persistence),
+        }
+        assert_same(row, expected)
+
+
+def test_what_the_stream_has_said_of_pm25_is_accepted_until_a_row_is_altered(pm25_job: Stack) -> None:
+    accepted = pm25_job.streamlearn("accept", "pm25", check=False)
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    reader = Reader(pm25_job.settings.kafka, "pm25.summary.day")
+    value = next(value for value in reversed(reader.read().values) if value)
+    reader.close()
+    row = json.loads(value)
+    key = json.dumps({name: row[name] for name in ("window_start", "window_end")}, separators=(",", ":"))
+    altered = json.dumps({**row, "max_ugm3": 999.0}, separators=(",", ":"))
+    producer = KafkaProducer(bootstrap_servers=pm25_job.settings.kafka)
+    try:
+        producer.send("pm25.summary.day", key=key.encode(), value=altered.encode()).get(timeout=30)
+        refused = pm25_job.streamlearn("accept", "pm25", check=False)
+        assert refused.returncode == 1, refused.stdout + refused.stderr
+        assert f"window_start={row['window_start']}" in refused.stdout
+        assert f"altered: max_ugm3 is 999.0, the records give {row['max_ugm3']}" in refused.stdout
+    finally:
+        producer.send("pm25.summary.day", key=key.encode(), value=value).get(timeout=30)
+        producer.close(timeout=10)
+
+
+def test_the_confusion_of_digits_counts_every_answer_and_is_accepted(stack: Stack) -> None:
+    stack.streamlearn("replay", "digits", "--rate", "0", "--limit", "1500")
+    settle(stack, digits.pipeline)
+    answers = read(stack, "digit_predict")
+    pairs = ((row.get("actual_y"), row.get("predict_y")) for row in answers)
+    expected = Counter(pair for pair in pairs if None not in pair)
+
+    def counts() -> dict[tuple[Any, ...], int]:
+        rows = read_newest(stack, "digits.summary.confusion", "actual_y", "predict_y")
+        return {key: row["digits"] for key, row in rows.items()}
+
+    with running_job(stack, "digits"):
+        wait_until(lambda: counts() == expected, 300, "every answer to be counted", every_s=1)
+        accepted = stack.streamlearn("accept", "digits", check=False)
+        assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    assert len(read_newest(stack, "digits.detail", "partition", "offset")) == len(answers)
