@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -123,6 +125,18 @@ def test_a_file_is_a_job_of_its_name_with_the_topics_beside_it(tmp_path: Path) -
     assert jobs.list_kept(settings) == {}
 
 
+def test_up_with_the_warehouse_keeps_every_job_that_comes_along(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    jobs.keep_built_in(settings)
+    kept = jobs.list_kept(settings)
+    assert list(kept) == jobs.list_built_in() == ["digits", "pm25"]
+    written = {job.job_name: job.text for job in kept.values()}
+    for topic in load_stack_catalogue(settings):
+        if topic.layer in {"detail", "summary"}:
+            assert f"INSERT INTO `{topic.name}`" in written[topic.owner]
+            assert topic.key
+
+
 def test_a_file_that_cannot_be_a_job_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"there is no file nothing\.sql"):
         jobs.read_job("nothing.sql")
@@ -196,6 +210,21 @@ def test_a_question_in_sql_is_answered_and_ends(stack: Stack, hours: int) -> Non
     asked = stack.streamlearn("sql", "-e", "SELECT COUNT(*) AS n, MAX(`temp`) AS warmest FROM pm25")
     assert f"| {hours} |" in asked.stdout.replace("  ", " ")
     assert asked.stdout.splitlines()[-1].startswith("1 row in set")
+
+
+def test_the_client_opens_with_every_topic_as_a_table(stack: Stack) -> None:
+    opened = subprocess.run(
+        [sys.executable, "-m", "streamlearn", "sql"],
+        input="SHOW TABLES;\nQUIT;\n",
+        env=stack.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    assert opened.stdout.startswith("Every topic is a table")
+    for topic in ("pm25", "digit_predict", "pm25.dead_letter"):
+        assert f" {topic} |" in opened.stdout
 
 
 def test_sql_that_is_refused_says_why_and_ends_with_1(stack: Stack) -> None:

@@ -95,8 +95,8 @@ def _view_newest(topic: Topic, log: str) -> str:
     keys = ", ".join(map(quote_name, topic.key))
     return (
         f"CREATE VIEW {quote_name(topic.name)} AS SELECT {columns} FROM (SELECT *, ROW_NUMBER() OVER"  # noqa: S608 (the names are the catalogue's)
-        f" (PARTITION BY {keys} ORDER BY `kafka_offset` DESC) AS `newest` FROM {quote_name(log)})"
-        " WHERE `newest` = 1"
+        f" (PARTITION BY {keys} ORDER BY `kafka_offset` DESC) AS `kafka_nth` FROM {quote_name(log)})"
+        " WHERE `kafka_nth` = 1"
     )
 
 
