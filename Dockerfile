@@ -58,8 +58,8 @@ COPY jars jars
 COPY flink_jobs/__init__.py flink_jobs/
 COPY flink_jobs/java/__init__.py flink_jobs/java/distribution.py flink_jobs/java/
 COPY streamlearn/__init__.py streamlearn/errors.py streamlearn/settings.py streamlearn/
-RUN python -c "from flink_jobs.java.distribution import resolve_jars; from streamlearn.settings import Settings; \
-    [resolve_jars(name, Settings.load()) for name in ('flink', 'sql')]" && rm -r cache/m2
+RUN python -c "from flink_jobs.java.distribution import LIBRARIES, resolve_jars; from streamlearn.settings import Settings; \
+    [resolve_jars(name, Settings.load()) for name in (*LIBRARIES, 'sql')]" && rm -r cache/m2
 
 FROM base AS producer
 COPY --from=producer-libraries /opt/venv /opt/venv

@@ -310,7 +310,7 @@ def test_v1_and_feedback_take_whole_numbers_too(client: FlaskClient) -> None:
         ({"data": [1, 0], "datatype": "BOOL"}, "the data is not BOOL"),
         ({"data": ["1", "2"], "datatype": "BYTES"}, "input 'speed' is not FP64"),
         ({"name": "stops"}, "two inputs called 'stops'"),
-        ({"name": "Speed"}, "no input 'Speed'"),
+        ({"name": "Speeds"}, "no input 'Speeds'"),
         ({"parameters": []}, "got `array` - at `$.inputs[0].parameters`"),
         ({"parameters": {"shared_memory_region": "r"}}, "shared memory"),
         ({"parameters": {"binary_data_size": 16}}, "both data and binary_data_size"),
