@@ -23,7 +23,7 @@ from streamlearn.operations.model_versions import KeptVersion
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.storage.versions import VersionInfo
-from tests.helpers import wait_until
+from streamlearn.waiting import wait_until
 
 
 @pytest.mark.parametrize("command", ["list", "digits"])

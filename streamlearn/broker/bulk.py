@@ -51,7 +51,7 @@ class BulkReader:
         self._consumer = Consumer({**_make_options(settings), **options})
         self._consumer.assign([TopicPartition(topic, partition, start)])
         self.position = start
-        """The offset up to which all is read: behind the last record, or behind what transactions leave."""
+        """The offset up to which all is read: after the last record, or after what transactions leave."""
 
     def poll(self, most: int) -> list[tuple[int, bytes | None]]:
         """Return the next records as (offset, value), at most so many; none if none come in half a second.

@@ -18,7 +18,7 @@ _WAIT_S = 60.0
 @takes_pipeline
 @click.option("--fresh", is_flag=True, help="End the open lineage and begin a new one.")
 @click.option(
-    "--rebuild", is_flag=True, help="Go on behind the last committed answer, although no checkpoint is left."
+    "--rebuild", is_flag=True, help="Go on after the last committed answer, although no checkpoint is left."
 )
 @click.option(
     "--accept-edits",
@@ -99,7 +99,7 @@ def train(
 def reset(pipeline: "Pipeline", force: bool) -> None:
     """Forget what a pipeline has learned; its topics stay.
 
-    The next `streamlearn train` begins a new lineage behind the last committed record.
+    The next `streamlearn train` begins a new lineage after the last committed record.
 
     Example: streamlearn reset digits --force
     """

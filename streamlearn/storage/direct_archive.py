@@ -178,7 +178,7 @@ def is_own(module: str, name: str) -> bool:
 
 @cache
 def _end_schema() -> str:
-    """Return what skops writes behind the parts: its protocol and its version."""
+    """Return what skops writes after the parts: its protocol and its version."""
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(None))) as archive:
         schema = json.loads(archive.read("schema.json"))
     return f',"protocol":{schema["protocol"]},"_skops_version":{quote(schema["_skops_version"])}}}'

@@ -30,7 +30,7 @@ _WAIT_S = 60.0
     "--fresh",
     is_flag=True,
     help="Also where a lineage has learned live records: end that one, cancel its job if it runs, and submit"
-    " the job again, which goes on from the history behind those records.",
+    " the job again, which goes on from the history, after those records.",
 )
 def backfill(pipeline: "Pipeline", file: Path | None, fresh: bool) -> None:
     """Let a pipeline begin with what a history teaches it, before its first live record.

@@ -34,7 +34,7 @@ class _Time(click.ParamType[datetime]):
 @click.command()
 @takes_pipeline
 @click.option("--from", "begin", type=_Time(), required=True, help="The first time of the span.")
-@click.option("--to", "end", type=_Time(), required=True, help="The first time behind the span.")
+@click.option("--to", "end", type=_Time(), required=True, help="The first time after the span.")
 @click.option(
     "--file",
     type=click.Path(exists=True, path_type=Path),
@@ -80,7 +80,7 @@ def repair(
     from streamlearn.reports.figures.variants import check_file, draw_variants
 
     if begin >= end:
-        raise click.UsageError(f"the span from {begin} to {end} is empty: --to is the first time behind it")
+        raise click.UsageError(f"the span from {begin} to {end} is empty: --to is the first time after it")
     if figure is not None:
         check_file(figure)
     pin_blas_threads()

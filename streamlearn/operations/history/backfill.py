@@ -51,7 +51,7 @@ def check_can_begin(broker: Broker, pipeline: Pipeline, *, fresh: bool) -> None:
             raise LineageError(
                 f"{pipeline.name} has the open lineage {last.id}, which has learned records up to offset"
                 f" {reached - 1} already: a history cannot come before them. --fresh ends that lineage and"
-                " begins one that goes on from the history, behind those records"
+                " begins one that goes on from the history, after those records"
             )
 
 
