@@ -1,6 +1,8 @@
 """Flink's command lines are those of Flink's own scripts, but for the archive of classes."""
 
+import hashlib
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,61 @@ def test_an_archive_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     class_archive.make_archives(settings, messages.append)
     assert messages[1].startswith("! they cannot be archived: ")
     assert not list((tmp_path / "cache" / "classes").iterdir())
+
+
+def test_two_that_miss_the_same_jars_fetch_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second waits for the first, and then finds them."""
+    settings, fetched = Settings(cache=tmp_path), list[str]()
+    monkeypatch.setattr(
+        distribution, "_read_lock", lambda name: {("some.jar", hashlib.sha256(b"").hexdigest())}
+    )
+
+    def fetch(name: str, settings: Settings, target: Path, echo: object) -> None:
+        fetched.append(name)
+        second.start()
+        # Long enough for the other, were there nothing that keeps it waiting.
+        second.join(0.2)
+        (target / "jars").mkdir(parents=True)
+        (target / "jars" / "some.jar").touch()
+
+    def find() -> None:
+        assert [jar.name for jar in distribution.resolve_jars("any", settings)] == ["some.jar"]
+
+    second = threading.Thread(target=find)
+    monkeypatch.setattr(distribution, "_fetch", fetch)
+    find()
+    second.join()
+    assert fetched == ["any"]
+
+
+def test_a_download_that_was_broken_off_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [jar] = distribution._load_lock("models")
+    kept = tmp_path / f"{jar['artifactId']}-{jar['version']}.jar"
+    kept.write_bytes(b"half")
+
+    class Maven:
+        def __init__(self, **options: object) -> None:
+            """Stand for a repository whose jars are empty."""
+
+        def project(self, *names: str) -> "Maven":
+            return self
+
+        def at_version(self, version: str) -> "Maven":
+            return self
+
+        def artifact(self) -> "Maven":
+            return self
+
+        def resolve(self) -> Path:
+            """Return what is kept, whatever it is; download it only where nothing is."""
+            if not kept.exists():
+                kept.touch()
+            return kept
+
+    monkeypatch.setattr("jgo.maven.MavenContext", Maven)
+    whole = {**jar, "sha256": hashlib.sha256(b"").hexdigest()}
+    monkeypatch.setattr(distribution, "_load_lock", lambda name: [whole])
+    [path] = distribution.resolve_jars("models", Settings(cache=tmp_path / "cache"))
+    assert path.read_bytes() == b""

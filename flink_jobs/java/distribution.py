@@ -5,6 +5,7 @@ else from JAVA_HOME. Jars are resolved by jgo from the coordinates in `jars/`, w
 of each; a jar that does not match it is refused.
 """
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -12,7 +13,8 @@ import shutil
 import time
 import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,9 +83,12 @@ def resolve_jars(name: str, settings: Settings, echo: Callable[[str], None] = pr
     expected = _read_lock(name)
     present = _hash_jars(target)
     if not expected <= set(present):
-        echo(f"fetching the jars of {name} ({len(expected)})")
-        _fetch(name, settings, target, echo)
-        present = _hash_jars(target)
+        with _lock_cache(settings):
+            present = _hash_jars(target)
+            if not expected <= set(present):
+                echo(f"fetching the jars of {name} ({len(expected)})")
+                _fetch(name, settings, target, echo)
+                present = _hash_jars(target)
         if missing := expected - set(present):
             raise StackError(
                 f"{len(missing)} jars of {name} are missing, or their SHA-256 is not that of"
@@ -177,12 +182,25 @@ def _load_lock(name: str) -> list[dict[str, str]]:
 
 def _hash_jars(target: Path) -> dict[tuple[str, str], Path]:
     """Return the jars in a folder, by file name and SHA-256."""
-    # jgo parts jars from Java modules; on a class path they are the same.
+    # In caches of older versions Java modules stand apart; on a class path they are the same.
     return {
-        (path.name, hashlib.sha256(path.read_bytes()).hexdigest()): path
+        (path.name, _hash_file(path)): path
         for folder in ("jars", "modules")
         for path in (target / folder).glob("*.jar")
     }
+
+
+def _hash_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def _lock_cache(settings: Settings) -> Iterator[None]:
+    """Keep others from fetching into the same cache, and wait while they do."""
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    with (settings.cache / "jars.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _fetch(name: str, settings: Settings, target: Path, echo: Callable[[str], None]) -> None:
@@ -200,8 +218,13 @@ def _fetch(name: str, settings: Settings, target: Path, echo: Callable[[str], No
         if time.monotonic() > told_s + _PROGRESS_S:
             told_s = time.monotonic()
             echo(f"  {number} of {len(dependencies)} jars")
-        project = maven.project(jar["groupId"], jar["artifactId"])
         try:
-            shutil.copy(project.at_version(jar["version"]).artifact().resolve(), folder)
+            artifact = maven.project(jar["groupId"], jar["artifactId"]).at_version(jar["version"]).artifact()
+            path = artifact.resolve()
+            if _hash_file(path) != jar["sha256"]:
+                # jgo takes what is left of a download that was broken off for the whole.
+                path.unlink()
+                path = artifact.resolve()
+            shutil.copy(path, folder)
         except Exception as error:  # jgo raises many kinds
             raise StackError(f"the jars of {name} cannot be fetched: {error}") from error
