@@ -51,6 +51,12 @@ def settle(stack: Stack, pipeline: Pipeline) -> None:
     wait_until(lambda: chaos.is_caught_up(stack.settings, pipeline), 300, "all answers", every_s=0.2)
 
 
+def has_read_all(stack: Stack, job: str, topic: str) -> bool:
+    """Whether a SQL job has committed that it has read a topic to its end."""
+    with Broker(stack.settings) as broker:
+        return broker.committed_offset(group_name(job), topic) == broker.stable_end(topic)
+
+
 @pytest.fixture(scope="module")
 def hours(stack: Stack) -> pd.DataFrame:
     """Return the hours of the topic that are not late, with what is known of each, by pandas alone."""
@@ -72,11 +78,8 @@ def pm25_job(stack: Stack, hours: pd.DataFrame) -> Iterator[Stack]:
     newest = str(hours.day.max())
 
     def is_done() -> bool:
-        with Broker(stack.settings) as broker:
-            reached = broker.committed_offset(group_name("pm25"), "pm25")
-            if reached != broker.stable_end("pm25"):
-                return False
-        return newest in {row["window_end"] for row in read(stack, "pm25.summary.day")}
+        days = {row["window_end"] for row in read(stack, "pm25.summary.day")}
+        return has_read_all(stack, "pm25", "pm25") and newest in days
 
     with running_job(stack, "pm25"):
         wait_until(is_done, 300, "every day to be closed", every_s=1)
@@ -192,7 +195,12 @@ def test_the_confusion_of_digits_counts_every_answer_and_is_accepted(stack: Stac
         return {key: row["digits"] for key, row in rows.items()}
 
     with running_job(stack, "digits"):
-        wait_until(lambda: counts() == expected, 300, "every answer to be counted", every_s=1)
+        wait_until(
+            lambda: counts() == expected and has_read_all(stack, "digits", "digit_predict"),
+            300,
+            "every answer to be counted",
+            every_s=1,
+        )
         accepted = stack.streamlearn("accept", "digits", check=False)
         assert accepted.returncode == 0, accepted.stdout + accepted.stderr
     assert len(read_newest(stack, "digits.detail", "partition", "offset")) == len(answers)
