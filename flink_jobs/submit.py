@@ -143,7 +143,10 @@ def _choose_parallelism(settings: Settings, pipeline: Pipeline, partitions: int,
     others = [p for p in load_all(settings) if p.name != pipeline.name and job_name(p.name) not in live]
     free = flink_api.count_free_slots(settings)
     if not free:
-        raise FlinkUnavailable(f"Flink at {settings.flink} has no free task slot")
+        raise FlinkUnavailable(
+            flink_api.describe_taken_slots(settings, job_name(pipeline.name))
+            or f"Flink at {settings.flink} has had no free task slot; try again"
+        )
     return min(partitions, max(1, free - len(others)))
 
 

@@ -7,8 +7,11 @@ import pytest
 from flink_answers import serve_answers
 from helpers import ListStream, Make, commit, inputs
 
+from flink_jobs import submit
+from streamlearn.errors import FlinkUnavailable
 from streamlearn.operations.flink_api import Job, Trouble, describe_slot_shortage
 from streamlearn.operations.job_state import describe_trouble, find_gap
+from streamlearn.pipelines import pm25
 from streamlearn.settings import Settings
 
 TRACE = """org.apache.beam.X: Traceback (most recent call last):
@@ -61,7 +64,7 @@ def test_a_job_that_was_ended_by_hand_is_told_with_what_resumes_it(state: str) -
             "SCHEDULED",
             0,
             2,
-            "all 2 are taken (digits: learn, pm25: learn). `streamlearn reset NAME` frees one",
+            "all 2 are taken (digits: learn, pm25: learn). `streamlearn reset NAME` frees those",
         ),
         ("SCHEDULED", 0, 2, "STREAMLEARN_FLINK_SLOTS=4 scripts/up"),
         ("SCHEDULED", 0, 0, "waits for a TaskManager"),
@@ -83,6 +86,18 @@ def test_a_job_that_no_slot_is_free_for_says_who_has_them(
         shortage = describe_slot_shortage(settings, Job("j2", "mine: learn", "RUNNING", 2))
     assert words in shortage
     assert bool(words) == bool(shortage)
+
+
+def test_workers_that_no_slot_is_left_for_say_who_has_them() -> None:
+    """How many share the partitions depends on the free slots: where there is none, the job is not submitted."""
+    answers: dict[str, object] = {
+        "/jobs/overview": {"jobs": [job("RUNNING", 0, "digits: learn")]},
+        "/overview": {"slots-available": 0, "slots-total": 4},
+    }
+    with serve_answers(answers) as port:
+        settings = Settings(flink=f"http://127.0.0.1:{port}")
+        with pytest.raises(FlinkUnavailable, match=r"pm25: learn waits .* all 4 are taken \(digits: learn\)"):
+            submit._choose_parallelism(settings, pm25.pipeline, 2, None)
 
 
 def test_an_older_job_that_was_cancelled_is_not_told_of_one_that_runs() -> None:

@@ -146,15 +146,22 @@ def count_free_slots(settings: Settings) -> int:
 def describe_slot_shortage(settings: Settings, job: Job) -> str:
     """Return in words that a job waits for a task slot, and what to do; empty where it does not."""
     vertices = call(settings, f"/jobs/{job.id}").get("vertices", [])
-    overview = call(settings, "/overview")
-    if not vertices or overview["slots-available"] or any(v["status"] not in _WAITING for v in vertices):
+    if not vertices or any(vertex["status"] not in _WAITING for vertex in vertices):
         return ""
-    total, others = overview["slots-total"], sorted(list_live_names(settings) - {job.name})
+    return describe_taken_slots(settings, job.name)
+
+
+def describe_taken_slots(settings: Settings, name: str) -> str:
+    """Return in words that there is no task slot for the job of a name; empty where there is."""
+    overview = call(settings, "/overview")
+    if overview["slots-available"]:
+        return ""
+    total, others = overview["slots-total"], sorted(list_live_names(settings) - {name})
     if not total:
-        return f"{job.name} waits for a TaskManager: `streamlearn status` tells whether there is one"
+        return f"{name} waits for a TaskManager: `streamlearn status` tells whether there is one"
     return (
-        f"{job.name} waits for a free task slot: all {total} are taken ({', '.join(others)})."
-        " `streamlearn reset NAME` frees one; to have more, stop the stack and start it with"
+        f"{name} waits for a free task slot: all {total} are taken ({', '.join(others)})."
+        " `streamlearn reset NAME` frees those of a pipeline; to have more, stop the stack and start it with"
         f" STREAMLEARN_FLINK_SLOTS={total + 2} scripts/up"
     )
 
