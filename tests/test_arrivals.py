@@ -8,12 +8,13 @@ import pytest
 from flask.testing import FlaskClient
 from helpers import KEY, MakeApp, put
 
-from streamlearn.pipelines.announced import announce, list_announced, load_announced, withdraw
+from streamlearn.pipelines.announced import announce, list_announced, load_announced, load_known, withdraw
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
 from streamlearn.waiting import wait_until
+from streamlearn.warehouse.catalogue import load_stack_catalogue
 
 MODULE = """
 import msgspec
@@ -101,6 +102,15 @@ def test_edited_code_is_loaded_anew_with_what_it_imports(settings: Settings, fol
     features = load_announced(second).learning.features_of([pipeline.record(2.0)])
     assert features is not None
     assert features.tolist() == [[20.0]]
+
+
+def test_commands_know_what_the_stack_was_told_of(settings: Settings, folder: Path) -> None:
+    """`status`, `topics` and `sql` among them; what cannot be loaded is left out."""
+    announce(settings, write_module(folder, 1))
+    assert "coins" in [pipeline.name for pipeline in load_known(settings)]
+    assert "coins" in [topic.name for topic in load_stack_catalogue(settings)]
+    (folder / "coins.py").write_text("raise ValueError")
+    assert sorted(pipeline.name for pipeline in load_known(settings)) == ["digits", "pm25"]
 
 
 def test_what_is_installed_is_not_announced(settings: Settings) -> None:

@@ -100,6 +100,17 @@ def test_each_combination_is_a_variant_and_the_pipeline_as_it_is_comes_first() -
     assert variants["alpha=1.0, penalty=l2"] == {**first.parameters, "alpha": 1.0, "penalty": "l2"}
 
 
+def test_a_parameter_of_the_estimator_inside_is_told_by_a_dot() -> None:
+    inside = replace(
+        first, parameters={"estimator": "SGDClassifier", "parameters": {"eta0": 0.1, "alpha": 1}}
+    )
+    variants = parse_variants(inside, ["parameters.eta0=0.5"])
+    assert variants["parameters.eta0=0.5"]["parameters"] == {"eta0": 0.5, "alpha": 1}
+    assert variants[LIVE] == inside.parameters
+    with pytest.raises(ConfigurationError, match=r"has no parameter 'eta0'; is it 'parameters\.eta0'"):
+        parse_variants(replace(inside, learning=replace(first.learning, estimator=dict.fromkeys)), ["eta0=1"])
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [

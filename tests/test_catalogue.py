@@ -184,7 +184,7 @@ def test_a_topics_state_has_its_records_bytes_rate_age_and_lags(broker: Settings
 @pytest.fixture
 def call(broker: Settings, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Call `streamlearn topics` with this broker and this pipeline alone."""
-    monkeypatch.setattr("streamlearn.pipelines.registry.load_all", lambda settings: [pipeline])
+    monkeypatch.setattr("streamlearn.pipelines.announced.load_all", lambda settings: [pipeline])
 
     def invoke(*arguments: str, **more: str) -> Result:
         return CliRunner().invoke(main, ["topics", *arguments], env={**broker.environment(), **more})

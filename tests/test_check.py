@@ -15,7 +15,7 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from streamlearn.engine.check import Finding, check, sample
 from streamlearn.engine.odd_records import make_odd_records
 from streamlearn.learning import Tabular
-from streamlearn.pipelines import Pipeline
+from streamlearn.pipelines import Pipeline, user_code
 from streamlearn.pipelines.digits import first, pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.pipelines.user_code import find_user_code
@@ -225,6 +225,20 @@ def test_what_a_module_imports_from_its_folder_is_sent_along(write: Write, tmp_p
         "trips_with_sibling.py", "trips_scale.py", "trips_units.py",
     ]  # fmt: skip
     assert find(subject, "it runs on a worker").passed
+
+
+def test_a_module_in_the_checkout_does_not_take_the_projects_own_packages_along(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("streamlearn", "serving"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    (tmp_path / "walks_scale.py").touch()
+    subject = write("walks", "import serving, walks_scale")
+    # Elsewhere a folder of that name is the author's.
+    assert len(find_user_code(subject)) == 4
+    monkeypatch.setattr(user_code, "_CHECKOUT", tmp_path)
+    assert [file.name for file in find_user_code(subject)] == ["walks.py", "walks_scale.py"]
 
 
 def test_a_file_that_a_worker_would_not_have_is_told_and_a_package_takes_it_along(

@@ -89,7 +89,7 @@ def test_a_job_that_no_slot_is_free_for_says_who_has_them(
 
 
 def test_workers_that_no_slot_is_left_for_say_who_has_them() -> None:
-    """How many share the partitions depends on the free slots: where there is none, the job is not submitted."""
+    """How many share the partitions depends on the free slots; where there is none, nothing is submitted."""
     answers: dict[str, object] = {
         "/jobs/overview": {"jobs": [job("RUNNING", 0, "digits: learn")]},
         "/overview": {"slots-available": 0, "slots-total": 4},

@@ -19,6 +19,7 @@ from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations.job_state import describe_trouble, find_missing_answer
 from streamlearn.operations.looking import gather_facts
 from streamlearn.operations.verdict import judge
+from streamlearn.pipelines.announced import load_known
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
@@ -121,7 +122,7 @@ def report_status(settings: Settings) -> Iterator[PartStatus]:
     for step in _list_steps(settings, set()):
         is_met = bool(step.is_met())
         yield PartStatus(step.condition, "yes" if is_met else "NO", failed=not is_met)
-    pipelines = load_all(settings)
+    pipelines = load_known(settings)
     for pipeline, facts in zip(pipelines, gather_facts(settings, pipelines), strict=True):
         verdict = judge(facts)
         state = {"up": "well", "wait": "look", "down": "TROUBLE"}[verdict.level]

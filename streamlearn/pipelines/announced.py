@@ -9,13 +9,14 @@ import hashlib
 import importlib
 import sys
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from streamlearn.errors import UnknownPipeline
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.pipelines.registry import load
+from streamlearn.pipelines.registry import load, load_all
 from streamlearn.pipelines.user_code import find_user_code
 from streamlearn.settings import Settings
 
@@ -58,6 +59,22 @@ def list_announced(settings: Settings) -> dict[str, Announcement]:
         except (OSError, msgspec.DecodeError):
             continue
     return announced
+
+
+def load_known(settings: Settings) -> list[Pipeline]:
+    """Return the registered pipelines, those that the settings name, and those that the stack was told of.
+
+    Raises
+    ------
+    UnknownPipeline
+        One of the first two cannot be loaded; one that was told of and cannot is left out.
+    """
+    pipelines = {pipeline.name: pipeline for pipeline in load_all(settings)}
+    for name, announcement in list_announced(settings).items():
+        if name not in pipelines:
+            with suppress(UnknownPipeline):
+                pipelines[name] = load_announced(announcement)
+    return list(pipelines.values())
 
 
 class Following:

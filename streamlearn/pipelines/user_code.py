@@ -10,6 +10,9 @@ import streamlearn
 from streamlearn.pipelines.base import Pipeline
 
 _PROJECT = str(Path(__file__).parent.parent)
+_CHECKOUT = Path(__file__).parents[2]
+_PACKAGES = frozenset({"streamlearn", "flink_jobs", "producer", "serving", "benchmarks"})
+"""This project's own: beside a module that stands in the checkout they are not code of its author's."""
 
 
 def find_user_code(pipeline: Pipeline) -> list[Path]:
@@ -56,6 +59,8 @@ def _list_siblings(path: Path, folder: Path) -> list[Path]:
     """Return the modules and packages in `folder` that the code at `path` imports by their names."""
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
     names = [name for file in files for name in _list_imports(file)]
+    if folder.resolve() == _CHECKOUT.resolve():
+        names = [name for name in names if name not in _PACKAGES]
     siblings = []
     for name in dict.fromkeys(names):
         if (folder / f"{name}.py").is_file():

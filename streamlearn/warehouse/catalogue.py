@@ -129,9 +129,9 @@ def load_stack_catalogue(settings: Settings) -> list[Topic]:
 
     Raises as `load_catalogue` does.
     """
-    from streamlearn.pipelines.registry import load_all
+    from streamlearn.pipelines.announced import load_known
 
-    return load_catalogue(load_all(settings), sorted(kept_folder(settings).glob("*.toml")))
+    return load_catalogue(load_known(settings), sorted(kept_folder(settings).glob("*.toml")))
 
 
 def kept_folder(settings: Settings) -> Path:

@@ -35,7 +35,8 @@ def parse_variants(pipeline: Pipeline, texts: Sequence[str]) -> dict[str, Mappin
     """Return the variants that texts such as `alpha=0.001,0.01` ask for: name → parameters.
 
     The first is the pipeline as it is. Of several texts each combination of values is one. A value is JSON;
-    what is none is taken as text.
+    what is none is taken as text. A parameter of an estimator inside another has a dot in its name, such as
+    `parameters.eta0`.
 
     Raises
     ------
@@ -52,7 +53,9 @@ def parse_variants(pipeline: Pipeline, texts: Sequence[str]) -> dict[str, Mappin
     variants: dict[str, Mapping[str, Any]] = {LIVE: dict(pipeline.parameters)}
     for combination in itertools.product(*choices.values()):
         chosen = dict(zip(choices, combination, strict=True))
-        parameters = {**pipeline.parameters, **chosen}
+        parameters: Mapping[str, Any] = pipeline.parameters
+        for name, value in chosen.items():
+            parameters = _replace(parameters, name, value)
         if parameters not in variants.values():
             variants[", ".join(f"{name}={_format(value)}" for name, value in chosen.items())] = parameters
     if len(variants) > _MAX_VARIANTS:
@@ -60,6 +63,16 @@ def parse_variants(pipeline: Pipeline, texts: Sequence[str]) -> dict[str, Mappin
             f"that is {len(variants)} variants, each of which learns everything: try {_MAX_VARIANTS} at most"
         )
     return variants
+
+
+def _replace(parameters: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """Return parameters with another value of one.
+
+    >>> _replace({"a": 1, "parameters": {"eta0": 1, "alpha": 2}}, "parameters.eta0", 3)
+    {'a': 1, 'parameters': {'eta0': 3, 'alpha': 2}}
+    """
+    first, _, rest = name.partition(".")
+    return {**parameters, first: _replace(parameters.get(first) or {}, rest, value) if rest else value}
 
 
 def _parse_values(text: str) -> list[Any]:
@@ -85,6 +98,9 @@ def _format(value: Any) -> str:
 
 def _check_known(pipeline: Pipeline, name: str) -> None:
     """Raise `ConfigurationError` if neither the pipeline nor its estimator has a parameter of that name."""
+    inner = {outer: value for outer, value in pipeline.parameters.items() if isinstance(value, Mapping)}
+    if name.partition(".")[0] in inner and "." in name:
+        return  # the estimator inside tells at the first record
     known = dict.fromkeys(pipeline.parameters)
     estimator = getattr(pipeline.learning, "estimator", None)
     if estimator is not None:
@@ -96,7 +112,8 @@ def _check_known(pipeline: Pipeline, name: str) -> None:
             return
         known |= dict.fromkeys(accepted)
     if name not in known:
-        similar = get_close_matches(name, known, 1)
+        similar = [f"{outer}.{name}" for outer, values in inner.items() if name in values]
+        similar += get_close_matches(name, known, 1)
         hint = f"is it {similar[0]!r}?" if similar else f"its parameters: {', '.join(known)}"
         raise ConfigurationError(f"{pipeline.name} has no parameter {name!r}; {hint}")
 
