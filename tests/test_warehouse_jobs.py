@@ -1,4 +1,4 @@
-"""The SQL jobs that come along, on the real stack: beside pandas over the same records, and accepted."""
+"""The built-in SQL jobs on the real stack: beside pandas over the same records, and accepted."""
 
 import json
 import math
@@ -26,7 +26,7 @@ Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 @contextmanager
 def running_job(stack: Stack, name: str) -> Iterator[None]:
-    """Run a job that comes along, then stop it."""
+    """Run a built-in job, then stop it."""
     stack.streamlearn("sql", "run", name)
     try:
         yield

@@ -50,12 +50,12 @@ class SqlJob(msgspec.Struct, frozen=True):
 
 
 def list_built_in() -> list[str]:
-    """Return the names of the files that come along."""
+    """Return the names of the built-in files."""
     return sorted(path.stem for path in FOLDER.glob("*.sql"))
 
 
 def read_job(reference: str) -> tuple[SqlJob, str]:
-    """Return the job of a file, or of one that comes along by its name; and its part of the catalogue.
+    """Return the job of a file, or of a built-in one by its name; and its part of the catalogue.
 
     That is the text of the `.toml` beside the file: the topics that it writes. Empty where there is none.
 
@@ -101,7 +101,7 @@ def _write(settings: Settings, name: str, text: str) -> None:
 
 
 def keep_built_in(settings: Settings) -> None:
-    """Tell the stack of every job that comes along."""
+    """Tell the stack of every built-in job."""
     for name in list_built_in():
         keep(settings, read_job(name)[0])
 

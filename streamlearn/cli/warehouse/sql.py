@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 import flink_jobs  # noqa: F401 (if it is missing, `main.py` lists the command with what to install)
+from streamlearn.cli.terminal.groups import CommandGroup
 from streamlearn.settings import Settings
 
 _EXAMPLES = """\
@@ -19,7 +20,7 @@ An INSERT ends with the client: `streamlearn sql run FILE` makes it a job.
 """
 
 
-class _Group(click.Group):
+class _Group(CommandGroup):
     """Keeps the order of its commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -77,7 +78,7 @@ def _execute(settings: Settings, statement: str) -> None:
 def run(file: str) -> None:
     """Run a SQL file as a job, and keep it running as the learning jobs are.
 
-    FILE is a file of your own, or the name of one that comes along. What it INSERTs must stand in one
+    FILE is a file of your own, or the name of a built-in one. What it INSERTs must stand in one
     EXECUTE STATEMENT SET BEGIN … END. The topics that it writes stand in a file of the catalogue beside it,
     mine.toml for mine.sql: docs/warehouse.md. A file that has changed begins anew at the oldest records.
 
@@ -105,7 +106,7 @@ def stop(name: str) -> None:
 
 @sql.command("list")
 def list_jobs() -> None:
-    """List the SQL jobs that are kept running, and those that come along, with their state in Flink.
+    """List the SQL jobs that are kept running, and the built-in ones, with their state in Flink.
 
     Example: streamlearn sql list
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from streamlearn.cli.terminal.groups import CommandGroup
 from streamlearn.errors import StreamlearnError
 from streamlearn.settings import Settings
 
@@ -18,7 +19,7 @@ _UNITS = ("B", "KB", "MB", "GB", "TB")
 _HEADINGS = ("topic", "records", "size", "a second", "newest", "lag", "owner")
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=CommandGroup, invoke_without_command=True)
 @click.pass_context
 def topics(context: click.Context) -> None:
     """Show which topics there are, layer by layer, and what each holds and costs.
