@@ -195,9 +195,14 @@ def test_scaled(compose: Compose) -> None:
     compose.kill("taskmanager")
     compose.wait_for_learning("one of three TaskManagers was killed")
     compose.wait("three TaskManagers", lambda: compose.count_task_managers() >= 3)
-    parts = compose.fetch("HTTP_PORT", "/v2/models/digits")["parameters"]["version"].split(".")
-    if len(parts) != 8 or "-" in parts:
-        raise SystemExit(f"the served model is made of {parts}, not of eight partitions")
+
+    def is_made_of_all() -> bool:
+        version = compose.fetch("HTTP_PORT", "/v2/models/digits")["parameters"]["version"]
+        parts = str(version).split(".")
+        return len(parts) == 8 and "-" not in parts
+
+    # The producer fills one partition after the other.
+    compose.wait("the served model is made of eight partitions", is_made_of_all)
     verify(compose)
 
 

@@ -1,5 +1,6 @@
 """A running server takes up the pipelines that it is told of, and lets them go again."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from helpers import KEY, MakeApp, put
 
+from streamlearn.pipelines import user_code
 from streamlearn.pipelines.announced import announce, list_announced, load_announced, load_known, withdraw
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
@@ -102,6 +104,15 @@ def test_edited_code_is_loaded_anew_with_what_it_imports(settings: Settings, fol
     features = load_announced(second).learning.features_of([pipeline.record(2.0)])
     assert features is not None
     assert features.tolist() == [[20.0]]
+
+
+def test_the_programs_own_modules_are_never_loaded_anew(settings: Settings, folder: Path) -> None:
+    """Not even if an announcement names them, as those of a module in the checkout once did."""
+    announce(settings, write_module(folder, 1))
+    (told,) = list_announced(settings).values()
+    everything = msgspec.structs.replace(told, files=(*told.files, str(Path(user_code.__file__).parents[1])))
+    assert isinstance(load_announced(everything), Pipeline)
+    assert sys.modules[Pipeline.__module__].Pipeline is Pipeline
 
 
 def test_commands_know_what_the_stack_was_told_of(settings: Settings, folder: Path) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from streamlearn.errors import UnknownPipeline
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load, load_all
-from streamlearn.pipelines.user_code import find_user_code
+from streamlearn.pipelines.user_code import PACKAGES, find_user_code
 from streamlearn.settings import Settings
 
 
@@ -115,6 +115,8 @@ def load_announced(announcement: Announcement) -> Pipeline:
     if str(first.parent) not in sys.path:
         sys.path.append(str(first.parent))
     for name, module in sys.modules.copy().items():
+        if name.partition(".")[0] in PACKAGES:
+            continue  # loaded anew, its classes would be others than those that the program uses
         file = getattr(module, "__file__", None)
         if file and any(Path(file).is_relative_to(path) for path in announcement.files):
             del sys.modules[name]

@@ -11,8 +11,8 @@ from streamlearn.pipelines.base import Pipeline
 
 _PROJECT = str(Path(__file__).parent.parent)
 _CHECKOUT = Path(__file__).parents[2]
-_PACKAGES = frozenset({"streamlearn", "flink_jobs", "producer", "serving", "benchmarks"})
-"""This project's own: beside a module that stands in the checkout they are not code of its author's."""
+PACKAGES = frozenset({"streamlearn", "flink_jobs", "producer", "serving", "benchmarks"})
+"""This project's own: beside a module that stands in the checkout they are no code of its author."""
 
 
 def find_user_code(pipeline: Pipeline) -> list[Path]:
@@ -60,7 +60,7 @@ def _list_siblings(path: Path, folder: Path) -> list[Path]:
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
     names = [name for file in files for name in _list_imports(file)]
     if folder.resolve() == _CHECKOUT.resolve():
-        names = [name for name in names if name not in _PACKAGES]
+        names = [name for name in names if name not in PACKAGES]
     siblings = []
     for name in dict.fromkeys(names):
         if (folder / f"{name}.py").is_file():
