@@ -54,7 +54,9 @@ def settle(stack: Stack, pipeline: Pipeline) -> None:
 def has_read_all(stack: Stack, job: str, topic: str) -> bool:
     """Whether a SQL job has committed that it has read a topic to its end."""
     with Broker(stack.settings) as broker:
-        return broker.committed_offset(group_name(job), topic) == broker.stable_end(topic)
+        reached = broker.committed_offset(group_name(job), topic)
+        # A topic that is written in transactions ends after the marker of the last one.
+        return reached is not None and broker.is_hole(topic, reached, broker.stable_end(topic))
 
 
 @pytest.fixture(scope="module")
