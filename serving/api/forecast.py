@@ -161,4 +161,4 @@ def _make_response(name: str, served: Served, ts: str, answer: Mapping[str, Any]
 def _name_shares(name: str) -> list[str]:
     """Return the shares of truths that a pipeline's ranges are made to hold, in percent."""
     series = find_cache(name).pipeline.learning.series
-    return [] if series is None else [f"{100 * share:g}" for share in series.ranges.shares]
+    return [] if series is None else list(series.ranges.names)

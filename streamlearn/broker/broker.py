@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+COORDINATOR_NOT_READY = (
+    CoordinatorNotAvailableError,
+    CoordinatorLoadInProgressError,
+    NotCoordinatorError,
+)
+"""What a broker that has just started answers where it is asked for a group's offsets."""
+
 _CONNECT_MS = 10_000
 _POLL_MS = 500
 _PAUSE_S = 0.2
@@ -123,7 +130,7 @@ class Broker:
         while True:
             try:
                 return admin.list_group_offsets({group: None})
-            except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):
+            except COORDINATOR_NOT_READY:
                 if time.monotonic() >= deadline:
                     raise
                 time.sleep(_PAUSE_S)

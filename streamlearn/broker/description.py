@@ -7,13 +7,8 @@ from typing import Any
 import msgspec
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
-from kafka.errors import (
-    CoordinatorLoadInProgressError,
-    CoordinatorNotAvailableError,
-    NotCoordinatorError,
-)
 
-from streamlearn.broker.broker import Broker
+from streamlearn.broker.broker import COORDINATOR_NOT_READY, Broker
 
 _RATE_S = 60
 _CLEANUP, _RETENTION = "cleanup.policy", "retention.ms"
@@ -128,7 +123,7 @@ def _ask_groups(admin: KafkaAdminClient) -> Mapping[str, Mapping[TopicPartition,
         answer: Mapping[str, Mapping[TopicPartition, Any]] = (
             admin.list_group_offsets(dict.fromkeys(names)) if names else {}
         )
-    except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):
+    except COORDINATOR_NOT_READY:
         return {}
     return answer
 

@@ -21,6 +21,9 @@ MAX_DEAD_LETTER_BYTES = 2 << 20
 LINEAGES = "streamlearn.lineages"
 """The register of lineages: a few hundred bytes a submission, kept for ever."""
 
+_TAKES_RECORDS = {"max.message.bytes": str(MAX_RECORD_BYTES + 4096)}
+"""The option of a topic that any record fits into."""
+
 
 def ensure_topics(broker: Broker, pipeline: Pipeline) -> int:
     """Create the pipeline's topics where they are missing; return how many partitions its input has.
@@ -42,7 +45,7 @@ def ensure_topic(broker: Broker, name: str, partitions: int, config: dict[str, s
 
 def _ensure(client: KafkaAdminClient, pipeline: Pipeline, partitions: int) -> int:
     _create(client, LINEAGES, 1, {"cleanup.policy": "delete", "retention.ms": "-1"})
-    _create(client, pipeline.topic, partitions, {"max.message.bytes": str(MAX_RECORD_BYTES + 4096)})
+    _create(client, pipeline.topic, partitions, _TAKES_RECORDS)
     count = _count_partitions(client, [pipeline.topic])[pipeline.topic]
     large = {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)}
     answers = {
@@ -71,7 +74,7 @@ def create_history_topic(broker: Broker, pipeline: Pipeline, partitions: int, ki
     """
     name = f"{pipeline.topic}.{kind}.{uuid.uuid4().hex[:8]}"
     config = {
-        "max.message.bytes": str(MAX_RECORD_BYTES + 4096),
+        **_TAKES_RECORDS,
         "retention.ms": "-1",
         "retention.bytes": "-1",
     }

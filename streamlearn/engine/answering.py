@@ -6,7 +6,7 @@ journal says. All three do it here, so the same records, cut at the same places,
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, Self
 
 from streamlearn.engine.isolation import Isolation, describe
 from streamlearn.errors import BadRecord, ChangeRefused, LineageError, PipelineFails
@@ -15,6 +15,7 @@ from streamlearn.learning.learner import Learner, Predict, RecentIds, predict_th
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream import control, records
 from streamlearn.stream.journal import AnsweredRecord
+from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Input, Output
 
 StateAt = Callable[[int], Learner]
@@ -66,6 +67,28 @@ class Answering:
         self._predict = predict
         self._skipped = frozenset(skipped)
         self.isolation = Isolation(pipeline, max_in_a_row)
+
+    @classmethod
+    def of_lineage(
+        cls,
+        pipeline: Pipeline,
+        lineage: Lineage,
+        key: str,
+        state_at: StateAt,
+        predict: Predict | None = None,
+        max_in_a_row: int | None = None,
+    ) -> Self:
+        """Return what answers a lineage's records, with all that is fixed with it."""
+        return cls(
+            pipeline,
+            lineage.id,
+            key,
+            state_at,
+            predict,
+            max_in_a_row,
+            skipped=lineage.skipped,
+            whole_numbers=lineage.takes_whole_numbers,
+        )
 
     def answer(
         self, learner: Learner, chunk: Sequence[Input], version: int | None = None

@@ -157,14 +157,8 @@ class _Trial:
         self._pipeline = replace(pipeline, parameters=parameters, earlier=())
         self._part = part
         self._scored_from = part.start + skip if skip else None
-        self._answering = Answering(
-            self._pipeline,
-            part.lineage.id,
-            key,
-            self._state_at,
-            max_in_a_row=max_in_a_row,
-            skipped=part.lineage.skipped,
-            whole_numbers=part.lineage.takes_whole_numbers,
+        self._answering = Answering.of_lineage(
+            self._pipeline, part.lineage, key, self._state_at, max_in_a_row=max_in_a_row
         )
         self._origin_answering = Answering(
             self._pipeline,

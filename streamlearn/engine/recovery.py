@@ -90,14 +90,7 @@ class Recovery:
         self._key = key
         self._wait_s = wait_s
         self._report_progress = report_progress
-        self._answering = Answering(
-            pipeline,
-            lineage.id,
-            key,
-            self.state_at,
-            skipped=lineage.skipped,
-            whole_numbers=lineage.takes_whole_numbers,
-        )
+        self._answering = Answering.of_lineage(pipeline, lineage, key, self.state_at)
         self.refused: dict[int, str] = {}
         """Versions whose snapshots could not be read, and why."""
         self.relearned = 0

@@ -118,15 +118,7 @@ class _Pass:
         }
         self._own_snapshots: dict[int, bytes] = {}
         self._reached: set[int] = set()
-        self._answering = Answering(
-            pipeline,
-            lineage.id,
-            key,
-            self._state_at,
-            self._predict,
-            skipped=lineage.skipped,
-            whole_numbers=lineage.takes_whole_numbers,
-        )
+        self._answering = Answering.of_lineage(pipeline, lineage, key, self._state_at, self._predict)
 
     def run(
         self,

@@ -88,14 +88,12 @@ class Worker:
         self._learner: Learner | None = None
         self._trimmed = lineage.start
         self._chunk_rows = pipeline.chunk_limit(settings.chunk_rows)
-        self._answering = Answering(
+        self._answering = Answering.of_lineage(
             pipeline,
-            lineage.id,
+            lineage,
             settings.checkpoint_key,
             self._state_at,
             max_in_a_row=settings.set_aside_in_a_row,
-            skipped=lineage.skipped,
-            whole_numbers=lineage.takes_whole_numbers,
         )
         self.counts = Counts()
 

@@ -141,7 +141,7 @@ def _arrange_ends(
     """
     if not any("ranges" in answer for answer in answers):
         return repeat_ranges(series.ranges, run.forecasts, run.values, series.horizons, series.lowest)
-    names = [f"{100 * share:g}" for share in series.ranges.shares]
+    names = series.ranges.names
     ends = np.full((*run.forecasts.shape, len(series.ranges.quantiles)), np.nan)
     for row, answer in zip(rows.tolist(), answers, strict=True):
         for column, horizon in enumerate(series.horizons):

@@ -296,12 +296,9 @@ def _load_newest_model(
     settings: Settings, pipeline: Pipeline, lineage: Lineage
 ) -> tuple[Learner | None, tuple[str, ...]]:
     """Return the newest model of the lineage, or None and why there is none."""
-    store = Store.of(settings)
-    try:
+    with Store.of(settings) as store:
         head = store.newest(pipeline.name)
         data = store.snapshot(pipeline.name, head.lineage, head.version) if head else None
-    finally:
-        store.close()
     if head is None or data is None or head.lineage != lineage.id:
         return None, ("Redis holds no model of this lineage",)
     try:

@@ -21,7 +21,7 @@ LAYERS = ("raw", "answers", "detail", "summary")
 """In the order in which data flows."""
 
 _INPUT, _PIPELINE = "<input>", "<pipeline>"
-_UNITS_MS = {"minutes": 60_000, "hours": 3_600_000, "days": 86_400_000}
+UNITS_MS = {"minutes": 60_000, "hours": 3_600_000, "days": 86_400_000}
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,12 +75,12 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.retention == "for ever":
             return -1
         number, _, unit = self.retention.partition(" ")
-        if not number.isdigit() or unit not in _UNITS_MS:
+        if not number.isdigit() or unit not in UNITS_MS:
             raise ConfigurationError(
                 f"the retention {self.retention!r} of topic {self.name} is neither `for ever` nor a number of"
-                f" {', '.join(_UNITS_MS)}, such as `7 days`"
+                f" {', '.join(UNITS_MS)}, such as `7 days`"
             )
-        return int(number) * _UNITS_MS[unit]
+        return int(number) * UNITS_MS[unit]
 
     @property
     def options(self) -> dict[str, str]:

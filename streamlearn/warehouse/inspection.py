@@ -7,7 +7,7 @@ import msgspec
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.description import TopicState, describe_topics
 from streamlearn.errors import NothingToCompare
-from streamlearn.warehouse.catalogue import Topic
+from streamlearn.warehouse.catalogue import UNITS_MS, Topic
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ def format_retention(retention_ms: int) -> str:
     """
     if retention_ms < 0:
         return "for ever"
-    for unit, size_ms in (("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000)):
+    for unit, size_ms in reversed(UNITS_MS.items()):
         if retention_ms and retention_ms % size_ms == 0:
             return f"{retention_ms // size_ms} {unit}"
     return f"{retention_ms} ms"

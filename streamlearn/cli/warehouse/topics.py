@@ -3,12 +3,14 @@
 import sys
 import time
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from streamlearn.cli.terminal.groups import CommandGroup
+from streamlearn.cli.terminal.tables import format_table
 from streamlearn.errors import StreamlearnError
 from streamlearn.settings import Settings
 
@@ -75,20 +77,13 @@ def list_topics(as_json: bool = False) -> None:
 
 
 def _echo_table(rows: dict[str, list[Sequence[str]]]) -> None:
-    """Print the rows of each layer; numbers stand at the right of their columns."""
-    everything = [_HEADINGS, *(row for layer in rows.values() for row in layer)]
-    widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
+    """Print the rows of each layer, under the headings; numbers stand at the right of their columns."""
+    table: list[Sequence[str]] = []
     for layer, own in rows.items():
         if own:
-            click.echo(_format_row((layer, *_HEADINGS[1:]), widths))
-        for row in own:
-            click.echo(_format_row((f"  {row[0]}", *row[1:]), widths))
-
-
-def _format_row(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *numbers, last = row
-    padded = (text.rjust(width) for text, width in zip(numbers, widths[1:-1], strict=True))
-    return "  ".join((first.ljust(widths[0] + 2), *padded, last)).rstrip()
+            table += [(layer, *_HEADINGS[1:]), *((f"  {name}", *others) for name, *others in own)]
+    for line in islice(format_table(_HEADINGS, table, _HEADINGS[1:-1]), 1, None):
+        click.echo(line)
 
 
 @topics.command()

@@ -112,8 +112,7 @@ def begin_lineage(broker: Broker, pipeline: Pipeline, history: History, *, fresh
     """
     check_can_begin(broker, pipeline, fresh=fresh)
     lineage = LineageRegister(broker, pipeline).claim(fresh=True, origin=history.origin)
-    store = Store.of(broker.settings)
-    try:
+    with Store.of(broker.settings) as store:
         admission = store.admit(pipeline.name, lineage.id, lineage.epoch)
         admission.announce_partitions(len(lineage.partitions))
         for partition, (learner, start) in enumerate(zip(history.learners, lineage.starts, strict=False)):
@@ -121,8 +120,6 @@ def begin_lineage(broker: Broker, pipeline: Pipeline, history: History, *, fresh
             data = snapshot.dumps(learner, pipeline, lineage.id, broker.settings.checkpoint_key)
             info = VersionInfo(snapshot.digest(data), learner.score.samples, learner.score.summary())
             admission.take_partition(partition, alone=True).save(start, data, info)
-    finally:
-        store.close()
     return lineage
 
 
