@@ -12,7 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from streamlearn.broker.broker import Broker
+from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.datasets import digits
+from streamlearn.engine.partitions import Partitions
 from streamlearn.engine.worker import Worker
 from streamlearn.errors import LineageError
 from streamlearn.learning.learner import Learner, predict_then_learn
@@ -219,3 +221,18 @@ def serve(client: FlaskClient, store: Store, count: int, writer: Writer | None =
 def version(client: FlaskClient) -> int | None:
     number: int | None = client.get("/v2/models/digits").get_json()["parameters"].get("version")
     return number
+
+
+def admit_partitions(broker: Broker, pipeline: Pipeline, lineage: Lineage, store: Store) -> Partitions:
+    """Return what answers all partitions of a topic on the real broker, admitted as the one writer."""
+    partitions = Partitions(
+        pipeline,
+        lineage,
+        broker.settings,
+        store=store,
+        open_stream=lambda partition: KafkaStream(broker, pipeline, partition),
+        committed=lambda partition: None,
+        alone=True,
+    )
+    partitions.admit()
+    return partitions

@@ -11,17 +11,15 @@ from typing import Any
 import plain_loop
 import pytest
 import redis
-from helpers import append
+from helpers import admit_partitions, append
 from reading import create_topic
 from stacks import Stack, open_topics, running_trial
 
 from producer.replay import send_history
 from streamlearn.broker.broker import Broker
-from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister
 from streamlearn.broker.topics import create_history_topic, ensure_topics
 from streamlearn.datasets import DataSet, digits
-from streamlearn.engine.partitions import Partitions
 from streamlearn.errors import LineageError, NoModel
 from streamlearn.local import chaos
 from streamlearn.operations.history.backfill import begin_lineage, check_can_begin, learn_history
@@ -55,16 +53,7 @@ def own() -> Pipeline:
 
 def answer(broker: Broker, pipeline: Pipeline, lineage: Lineage, store: Store, start: int, end: int) -> None:
     """Let a worker answer each partition's records from `start` to `end`, and commit the answers."""
-    job = Partitions(
-        pipeline,
-        lineage,
-        broker.settings,
-        store=store,
-        open_stream=lambda partition: KafkaStream(broker, pipeline, partition),
-        committed=lambda partition: None,
-        alone=True,
-    )
-    job.admit()
+    job = admit_partitions(broker, pipeline, lineage, store)
     for partition in lineage.partitions:
         rows = [
             Input(partition, record.offset, record.value)

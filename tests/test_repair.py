@@ -14,18 +14,16 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from helpers import append
+from helpers import admit_partitions, append
 from reading import send
 from stacks import ROOT, Stack, open_topics, running_trial
 
 from streamlearn.broker.broker import Broker
-from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister
 from streamlearn.broker.topics import ensure_topics
 from streamlearn.cli.main import main
 from streamlearn.datasets import digits, pm25
 from streamlearn.datasets.table import Table
-from streamlearn.engine.partitions import Partitions
 from streamlearn.errors import DataError, LineageError
 from streamlearn.learning.learner import predict_then_learn
 from streamlearn.operations.history import repair
@@ -80,16 +78,7 @@ def span() -> Span:
 def answer(client: Broker, pipeline: Pipeline, lineage: Lineage, store: Store) -> None:
     """Let a worker answer all records that have no answer yet, and commit the answers."""
     start = LineageRegister(client, pipeline).first_unanswered(lineage)
-    job = Partitions(
-        pipeline,
-        lineage,
-        client.settings,
-        store=store,
-        open_stream=lambda partition: KafkaStream(client, pipeline, partition),
-        committed=lambda partition: None,
-        alone=True,
-    )
-    job.admit()
+    job = admit_partitions(client, pipeline, lineage, store)
     rows = [Input(0, record.offset, record.value) for record in client.read(pipeline.topic, start)]
     for call in (rows[:70], rows[70:]):
         outputs = job.answer(call) if call else []
