@@ -229,9 +229,9 @@ def measure(
             result["first"] = score(probabilities, rows.y)
         if number == 10:
             result["ten"] = right / (records - _CHUNK_ROWS)
-            said = model.predict_proba(drawn.x)
-            sure = (said.argmax(axis=1) != drawn.y) & (said.max(axis=1) >= 0.9)
-            result["drawn"] = {**score(said, drawn.y), "sure_and_wrong": int(sure.sum())}
+            probabilities = model.predict_proba(drawn.x)
+            sure = (probabilities.argmax(axis=1) != drawn.y) & (probabilities.max(axis=1) >= 0.9)
+            result["drawn"] = {**score(probabilities, drawn.y), "sure_and_wrong": int(sure.sum())}
             if other is not None:
                 result["other"] = score(model.predict_proba(other.x), other.y)
         if number in _TRIED_AFTER:

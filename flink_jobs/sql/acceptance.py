@@ -43,7 +43,7 @@ def accept(settings: Settings, job: SqlJob, *, echo: Callable[[str], None] = pri
     with Broker(settings) as broker:
         present = set(broker.topics())
         read = [topic for topic in topics if topic not in written and topic.name in present]
-        bounds, said = _read_at_a_checkpoint(broker, job, read, written)
+        bounds, stream_rows = _read_at_a_checkpoint(broker, job, read, written)
         has_all = all(
             broker.oldest(name, partition) == 0 for name, offsets in bounds.items() for partition in offsets
         )
@@ -51,7 +51,8 @@ def accept(settings: Settings, job: SqlJob, *, echo: Callable[[str], None] = pri
     echo(f"{job.name}: the same SQL in batch mode over {sizes}")
     given = _run_batch(settings, job, [t for t in topics if t.name in bounds], written, bounds)
     return [
-        compare_rows(topic, said[topic.name], given[topic.name], has_all_records=has_all) for topic in written
+        compare_rows(topic, stream_rows[topic.name], given[topic.name], has_all_records=has_all)
+        for topic in written
     ]
 
 
@@ -66,16 +67,16 @@ def _read_at_a_checkpoint(
             raise NothingToCompare(
                 f"{job.job_name} has not committed anything yet; `streamlearn sql run {job.name}` starts it"
             )
-        said = {topic.name: _read_rows(broker, topic) for topic in written}
+        stream_rows = {topic.name: _read_rows(broker, topic) for topic in written}
         if _read_offsets(broker, group, read) == before:
-            return before, said
+            return before, stream_rows
         time.sleep(_PAUSE_S)
     raise NothingToCompare(f"{job.job_name} commits more quickly than its topics can be read")
 
 
 def _read_offsets(broker: Broker, group: str, read: Sequence[Topic]) -> dict[str, dict[int, int]]:
     offsets = {topic.name: broker.committed_offsets(group, topic.name) for topic in read}
-    return {name: found for name, found in offsets.items() if found}
+    return {name: committed for name, committed in offsets.items() if committed}
 
 
 def _read_rows(broker: Broker, topic: Topic) -> list[Row]:

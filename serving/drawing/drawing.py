@@ -58,10 +58,10 @@ def _find_shape(page: Page) -> Mask:
     """Return the drawing's ink, cropped to it, its larger side about `_INK_PX` long."""
     rgba = page.render(PAGE, *_fit(page, PAGE, _PAGE_PX))
     paper = choose_paper(rgba)
-    found = find_ground(lay_on(rgba, paper))
-    if found is None:
+    ground_and_window = find_ground(lay_on(rgba, paper))
+    if ground_and_window is None:
         raise BadDrawing(_explain_emptiness(page))
-    ground, window = found
+    ground, window = ground_and_window
     shape = np.zeros((1, 1), dtype=np.bool_)
     # On a large page a small digit is a few pixels: its place is known well only at the second look.
     for _ in range(2):

@@ -247,15 +247,15 @@ def make_pace(times: Sequence[float], now_s: float) -> Pace | None:
 def make_confusion(answers: Sequence[dict[str, Any]], pipeline: Pipeline) -> Confusion | None:
     """Return how often each label was predicted as which; None where there are no classes, or very many."""
     labelled = select_labelled(answers, pipeline) if pipeline.learning.classes is not None else []
-    seen = {one.truth for one in labelled} | {one.prediction for one in labelled}
+    seen = {answer.truth for answer in labelled} | {answer.prediction for answer in labelled}
     declared = [label for label in pipeline.learning.classes or () if label in seen]
     classes = [*declared, *sorted(seen.difference(declared), key=str)]
     if not labelled or len(classes) > _MOST_CLASSES:
         return None
     rows = {label: number for number, label in enumerate(classes)}
     counts = [[0] * len(classes) for _ in classes]
-    for one in labelled:
-        counts[rows[one.truth]][rows[one.prediction]] += 1
+    for answer in labelled:
+        counts[rows[answer.truth]][rows[answer.prediction]] += 1
     return Confusion([str(label) for label in classes], counts)
 
 

@@ -68,15 +68,15 @@ class JointExpansion:
         inputs: Sequence[tuple[int, int]],
         gates: Sequence[int | None],
     ) -> None:
-        counts = [len(one.phases) for one in features]
+        counts = [len(drawn.phases) for drawn in features]
         ends = np.cumsum(counts).tolist()
         self.parts = [slice(end - count, end) for count, end in zip(counts, ends, strict=True)]
         """Where the features of each stand."""
-        self._phases = np.concatenate([one.phases for one in features])
-        self._amplitudes = np.repeat([one.amplitude for one in features], counts)
+        self._phases = np.concatenate([drawn.phases for drawn in features])
+        self._amplitudes = np.repeat([drawn.amplitude for drawn in features], counts)
         self._products = [
-            (one.frequencies, slice(*columns), part)
-            for one, columns, part in zip(features, inputs, self.parts, strict=True)
+            (drawn.frequencies, slice(*columns), part)
+            for drawn, columns, part in zip(features, inputs, self.parts, strict=True)
         ]
         self._gates = [(part, gate) for part, gate in zip(self.parts, gates, strict=True) if gate is not None]
 

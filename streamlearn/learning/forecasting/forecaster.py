@@ -88,12 +88,12 @@ class ForecastLearner(Learner):
 
     def latest_of(self, key: str) -> LatestForecast | None:
         """Return the forecast from the newest record of a key; None where nothing is kept of it."""
-        return next((one.latest for known, one in self._series.items() if str(known) == key), None)
+        return next((series.latest for known, series in self._series.items() if str(known) == key), None)
 
     @property
     def correlations(self) -> RunningCorrelations | None:  # type: ignore[override]
         """How each driver goes along with the value; of several series, in the one with the most steps."""
-        every = [one.correlations for one in self._series if one.correlations is not None]
+        every = [series.correlations for series in self._series if series.correlations is not None]
         return max(every, key=lambda correlations: correlations.steps, default=None)
 
     @property

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 def pack_series(spec: "Forecast", series: SeriesByKey) -> dict[str, Any]:
     """Return all series as arrays; they are copies."""
     kept = list(series)
-    heads = [(key, one.step, one.latest) for key, one in series.items()]
-    seen = [step for one in kept for step in one.seen if step is not None]
+    heads = [(key, own.step, own.latest) for key, own in series.items()]
+    seen = [step for own in kept for step in own.seen if step is not None]
     packed: dict[str, Any] = {
         "keys": np.frombuffer(msgspec.msgpack.encode(heads), dtype=np.uint8),
-        "windows": np.array([one.window for one in kept]),
-        "steps": np.array([[step is not None for step in one.seen] for one in kept]),
+        "windows": np.array([own.window for own in kept]),
+        "steps": np.array([[step is not None for step in own.seen] for own in kept]),
         "x": np.array([step.x for step in seen]),
         "bases": np.array([step.base for step in seen], dtype=np.float64),
         "forecasts": np.array([step.forecast for step in seen], dtype=np.float64),
@@ -47,14 +47,14 @@ def pack_series(spec: "Forecast", series: SeriesByKey) -> dict[str, Any]:
     if spec.joint:
         packed["sights"] = [step.sight for step in seen]
     if spec.drivers:
-        packed["correlations"] = [one.correlations.state() for one in kept if one.correlations]
+        packed["correlations"] = [own.correlations.state() for own in kept if own.correlations]
     if spec.ranges is not None:
         quantiles = len(spec.ranges.quantiles)
         nothing: Floats = np.full((len(spec.horizons), ENDS + 2 * quantiles), np.nan)
         issued = [nothing if s.issued is None else pack_issued(s.issued, quantiles) for s in seen]
         packed["issued"] = np.array(issued)
         packed["is_issued"] = np.array([step.issued is not None for step in seen], dtype=np.bool_)
-        states = [one.ranges.state() for one in kept if one.ranges]
+        states = [own.ranges.state() for own in kept if own.ranges]
         packed["ranges"] = [np.array(part) for part in zip(*states, strict=True)]
     return packed
 
@@ -64,14 +64,14 @@ def unpack_series(spec: "Forecast", packed: dict[str, Any]) -> dict[Any, OneSeri
     series: dict[Any, OneSeries] = {}
     steps = _unpack_steps(packed)
     for number, (key, newest_step, latest) in enumerate(msgspec.msgpack.decode(packed["keys"].tobytes())):
-        one = series[key] = OneSeries(spec)
-        one.step, one.latest = newest_step, latest
-        one.window = packed["windows"][number].copy()
-        one.seen = [next(steps) if is_seen else None for is_seen in packed["steps"][number].tolist()]
-        if one.ranges is not None:
-            one.ranges.restore([part[number] for part in packed["ranges"]])
-        if one.correlations is not None:
-            one.correlations.restore(packed["correlations"][number])
+        own = series[key] = OneSeries(spec)
+        own.step, own.latest = newest_step, latest
+        own.window = packed["windows"][number].copy()
+        own.seen = [next(steps) if is_seen else None for is_seen in packed["steps"][number].tolist()]
+        if own.ranges is not None:
+            own.ranges.restore([part[number] for part in packed["ranges"]])
+        if own.correlations is not None:
+            own.correlations.restore(packed["correlations"][number])
     return series
 
 

@@ -250,9 +250,13 @@ def _read_copy(broker: Broker, pipeline: Pipeline, lineage: Lineage, topic: str)
 
 def describe_parameters(live: Outcome, repaired: Outcome) -> Iterator[str]:
     """Yield, for each partition, which parts of the model differ."""
-    for partition, (one, other) in enumerate(zip(live.learners, repaired.learners, strict=True)):
+    for partition, (live_learner, repaired_learner) in enumerate(
+        zip(live.learners, repaired.learners, strict=True)
+    ):
         parts = [
-            part for part in snapshot.find_differences(one, other) if part.startswith(("state", "parameters"))
+            part
+            for part in snapshot.find_differences(live_learner, repaired_learner)
+            if part.startswith(("state", "parameters"))
         ]
         where = f"partition {partition}: " if len(live.learners) > 1 else ""
         shown = ", ".join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
