@@ -80,7 +80,13 @@ def test_classes_are_archived_once_wherever_the_jars_stand(tmp_path: Path) -> No
         path.parent.mkdir()
         path.symlink_to(jar)
     options = class_archive.build_options("client", str(first), settings)
-    subprocess.run([run_java[0], *options, "-version"], check=True, capture_output=True)
+    # Two at once: neither writes into the other's list.
+    clients = [subprocess.Popen([run_java[0], *options, "-version"]) for _ in range(2)]
+    assert [client.wait() for client in clients] == [0, 0]
+    lists = sorted((settings.home / "classes").glob("*/client-*"))
+    assert len(lists) == 2
+    # A process that was killed as it wrote left half a line.
+    lists[0].write_text(lists[0].read_text() + "@lambda-pro")
     messages: list[str] = []
     class_archive.make_archives(settings, messages.append)
     class_archive.make_archives(settings, messages.append)

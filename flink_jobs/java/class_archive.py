@@ -10,7 +10,7 @@ missing, or does not fit the class path; nothing else depends on it.
 import hashlib
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flink_jobs.java import distribution
@@ -28,7 +28,8 @@ def build_options(process: str, class_path: str, settings: Settings) -> list[str
     if not archive.exists():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _CLASS_PATH).write_text(class_path)
-        options.append(f"-XX:DumpLoadedClassList={folder / process}{_LIST}")
+        # Java writes its number for %p: two processes of one name would write into each other's lines.
+        options.append(f"-XX:DumpLoadedClassList={folder / process}-%p{_LIST}")
     return [*options, "-Xlog:all=error:stderr"]
 
 
@@ -46,8 +47,8 @@ def make_archives(settings: Settings, echo: Callable[[str], None]) -> None:
 
 def _make(class_path: str, settings: Settings, echo: Callable[[str], None]) -> None:
     archive, folder = _archive_file(class_path, settings), _list_folder(class_path, settings)
-    lists = [path.read_text(errors="replace").splitlines() for path in sorted(folder.glob(f"*{_LIST}"))]
-    names = dict.fromkeys(name for lines in lists for name in _read_names(lines))
+    lists = [path.read_text(errors="replace") for path in sorted(folder.glob(f"*{_LIST}"))]
+    names = dict.fromkeys(name for noted in lists for name in _read_names(noted))
     (folder / "names").write_text("\n".join(names) + "\n")
     archive.parent.mkdir(parents=True, exist_ok=True)
     new = archive.with_suffix(f".{os.getpid()}")
@@ -59,8 +60,9 @@ def _make(class_path: str, settings: Settings, echo: Callable[[str], None]) -> N
             command, env=inherit_env(), capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
         if process.returncode:
-            lines = (process.stdout + process.stderr).strip().splitlines()
-            echo(f"! they cannot be archived: {lines[-1] if lines else process.returncode}")
+            # Java's reason is its last few lines.
+            reason = (process.stdout + process.stderr).split()[-40:]
+            echo(f"! they cannot be archived: {' '.join(reason) or process.returncode}")
         else:
             new.replace(archive)
     except subprocess.TimeoutExpired:
@@ -69,13 +71,15 @@ def _make(class_path: str, settings: Settings, echo: Callable[[str], None]) -> N
         new.unlink(missing_ok=True)
 
 
-def _read_names(lines: Iterable[str]) -> Iterator[str]:
-    """Yield what a list says of classes that the usual loaders load, without the numbers of its process.
+def _read_names(noted: str) -> Iterator[str]:
+    r"""Yield what a list says of classes that the usual loaders load, without the numbers of its process.
 
-    >>> list(_read_names(["a/A id: 0", "a/B id: 7 super: 0 source: b.jar", "@lambda-proxy a/A x"]))
+    The last line is left out where it has no end: its process may have been killed as it wrote.
+
+    >>> list(_read_names("a/A id: 0\na/B id: 7 super: 0 source: b.jar\n@lambda-proxy a/A x\n@lambda-pro"))
     ['a/A', '@lambda-proxy a/A x']
     """
-    for line in lines:
+    for line in noted.split("\n")[:-1]:
         if not line.startswith("#") and " source: " not in line:
             yield line.split(" id: ")[0]
 
