@@ -11,7 +11,7 @@ PIP = """#!/bin/sh
 i=0
 while [ $i -lt 100 ]; do i=$((i + 1)); echo "Collecting package-$i"; echo "  Downloading package-$i.whl"; done
 echo "ERROR: on the standard error" >&2
-echo "Installing collected packages: all of them"
+echo "Installing collected packages: $(seq -s ', ' 100)"
 exit ${PIP_STATUS:-0}
 """
 
