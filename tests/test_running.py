@@ -55,15 +55,18 @@ def add_plainly(sums: LaggedSums, values: np.ndarray) -> None:
             sums._own[a, b, k] += sums._recent[a, k] * newest[b]
 
 
+@pytest.mark.parametrize("drivers", [1, 3])
 @pytest.mark.parametrize(("lag", "own"), [(9, 4), (0, 0), (40, 0)])
-def test_sums_of_many_steps_have_the_bits_of_sums_added_to_step_by_step(lag: int, own: int) -> None:
+def test_sums_of_many_steps_have_the_bits_of_sums_added_to_step_by_step(
+    lag: int, own: int, drivers: int
+) -> None:
     """Whenever they are asked for, over missing values, a series that begins late, and a second run."""
     random = np.random.default_rng(7)
-    values = 1000 + random.normal(size=(400, 4)) * 10.0 ** random.integers(-8, 8, size=(400, 1))
+    values = 1000 + random.normal(size=(400, 1 + drivers)) * 10.0 ** random.integers(-8, 8, size=(400, 1))
     values[random.random(values.shape) < 0.1] = np.nan
     values[:50, 1] = np.nan
     values[60:110] = np.nan
-    sums, plain = LaggedSums(3, lag, own), LaggedSums(3, lag, own)
+    sums, plain = LaggedSums(drivers, lag, own), LaggedSums(drivers, lag, own)
     for step, row in enumerate(values):
         if step == 300:
             sums.begin_run()

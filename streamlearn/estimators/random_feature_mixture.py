@@ -177,7 +177,8 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
             mixed = np.array([sight.mixed[output] for sight, output in seen])
             weights = np.array([sight.weight for sight in sights])
             self.weights_.learn_many(outputs, predictions, mixed, labels, weights)
-        self.labels_[outputs] += 1
+        for output in outputs:
+            self.labels_[output] += 1
 
     def is_finite(self) -> bool:
         """Return whether every number that has been learned from labels is finite."""

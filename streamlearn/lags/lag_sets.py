@@ -92,8 +92,8 @@ class LagSet:
         known = carry_forward(window[:, 0])
         if known is None:
             return None
-        now, (steps, columns) = window[-1], self._since_steps
-        changes = _fill(now.take(columns) - window[steps, columns])
+        now, (places, columns) = window[-1], self._since_places
+        changes = _fill(now.take(columns) - window.ravel().take(places))
         return Lagged(known.take(self._own), _fill(now.take(self._now)), changes, float(known[-1]), known)
 
     @cached_property
@@ -111,10 +111,10 @@ class LagSet:
         return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
 
     @cached_property
-    def _since_steps(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where in a window the values of `_since` stand: their rows, and their columns."""
+    def _since_places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where in a window the values of `_since` stand, counted from its end, and their columns."""
         lags, columns = self._since
-        return -1 - lags, np.ascontiguousarray(columns)
+        return columns - (1 + lags) * len(self.series), np.ascontiguousarray(columns)
 
 
 def _fill(values: Floats) -> Floats:

@@ -72,20 +72,21 @@ class LaggedSums:
         added = np.zeros((2, *values.shape))
         added[0] = known
         np.subtract(values, self._first_values, out=added[1], where=known)
-        length = len(self.steps)
-        history = np.concatenate([self._recent[:, ::-1][:, 1:], added], axis=1)
-        self._recent = np.ascontiguousarray(history[:, ::-1][:, :length])
-        pairs = len(values) - np.arange(length) + self._run_length
-        self.steps += np.clip(pairs, 0, len(values))
-        self._run_length += len(values)
-        # At [t, a, k] what was k steps before the step t.
-        before = sliding_window_view(history, length, axis=1)[..., ::-1].transpose(1, 0, 3, 2)
-        newest = added.transpose(1, 0, 2)
-        x, y = np.s_[..., :-1], np.s_[..., -1:]
-        at_once, own = newest[:, :, None], before[:, :, : self._own.shape[2]]
-        self._leading = _add_products(self._leading, before[x][:, :, None], at_once[y][:, None])
-        self._trailing = _add_products(self._trailing, at_once[x][:, :, None], before[y][:, None])
-        self._own = _add_products(self._own, own[:, :, None], at_once[:, None])
+        length, count = len(self.steps), len(values)
+        newest_first = np.concatenate([added[:, ::-1], self._recent[:, :-1]], axis=1)
+        self._recent = newest_first[:, :length].copy()
+        pairs = count - np.arange(length) + self._run_length
+        self.steps += np.clip(pairs, 0, count)
+        self._run_length += count
+        # At [a, t, z, k] what the series z was k steps before the step t: distances come last, since numpy is
+        # quickest along a long last axis.
+        by_series = np.ascontiguousarray(newest_first.transpose(0, 2, 1))
+        before = sliding_window_view(by_series, length, axis=2)[:, :, count - 1 :: -1].transpose(0, 2, 1, 3)
+        newest = added[..., None]
+        x, y = np.s_[:, :, :-1], np.s_[:, :, -1:]
+        self._leading = _add_products(self._leading, before[x], newest[y])
+        self._trailing = _add_products(self._trailing, newest[x], before[y])
+        self._own = _add_products(self._own, before[..., : self._own.shape[2]], newest)
 
     def begin_run(self) -> None:
         """Begin another run of steps: no step of it makes a pair with one before it. The sums stay."""
@@ -162,13 +163,16 @@ class LaggedSums:
 
 
 def _add_products(sums: Floats, left: Floats, right: Floats) -> Floats:
-    """Return sums to which the products of each step are added, one step after the other.
+    """Return sums, (2, 2, lags, series), to which the products of each step are added, one after the other.
 
-    `left` and `right` begin with an axis of steps; what follows broadcasts to the shape of `sums`.
+    `left` and `right` have what is known and the values, then steps; what follows broadcasts to the shape
+    (series, lags). The two of `left` are taken one by one, so that the processor's cache holds the terms.
     """
-    terms = np.empty((1 + len(left), *sums.shape))
-    terms[0] = sums
-    np.multiply(left, right, out=terms[1:])
-    # Along the first of several axes numpy adds row to row; in pairs it would only along the last.
-    added: Floats = np.add.reduce(terms, axis=0)
+    added = np.empty_like(sums)
+    terms = np.empty((1 + left.shape[1], 2, *sums.shape[:1:-1]))
+    for number, own in enumerate(left):
+        terms[0] = sums[number].transpose(0, 2, 1)
+        np.multiply(own[:, None], right.transpose(1, 0, 2, 3), out=terms[1:])
+        # Along the first of several axes numpy adds row to row; in pairs it would only along the last.
+        added[number] = np.add.reduce(terms, axis=0).transpose(0, 2, 1)
     return added

@@ -4,8 +4,10 @@ A window is an array of shape (length, n_fields), the newest reading last; a rea
 from no record at all, is NaN.
 """
 
+import math
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Window = NDArray[np.float64]
 
@@ -27,6 +29,18 @@ def push(window: Window, rows: NDArray[np.float64]) -> Window:
     return longer[-len(window) :]
 
 
+def push_one(window: Window, row: ArrayLike) -> Window:
+    """Return the window with one reading, shape (n_fields,), added at its end; the oldest one falls out.
+
+    >>> push_one(np.array([[1.0], [2.0], [3.0]]), [4.0]).ravel().tolist()
+    [2.0, 3.0, 4.0]
+    """
+    moved = np.empty_like(window)
+    moved[:-1] = window[1:]
+    moved[-1] = row
+    return moved
+
+
 def carry_forward(series: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return a series, shape (n,), in which each missing value is the last known one before it.
 
@@ -35,6 +49,8 @@ def carry_forward(series: NDArray[np.float64]) -> NDArray[np.float64] | None:
     >>> carry_forward(np.array([np.nan, 1.0, np.nan, 3.0])).tolist()
     [1.0, 1.0, 1.0, 3.0]
     """
+    if math.isfinite(np.add.reduce(series)):  # the quickest way to see that none is missing
+        return series.copy()
     missing = np.isnan(series)
     if not np.logical_or.reduce(missing):
         return series.copy()

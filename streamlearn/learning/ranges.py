@@ -107,7 +107,7 @@ class RangeTracker:
 
     def __init__(self, spec: Ranges, horizons: int) -> None:
         self._spec = spec
-        self._quantiles = spec.quantiles
+        self._steady = self._find_moves(spec.rate)
         upper = [_FIRST[share] for share in spec.shares]
         first, levels = [*(-end for end in reversed(upper)), *upper], len(spec.levels) + 1
         self.ends = [[list(first) for _ in range(levels)] for _ in range(horizons)]
@@ -142,11 +142,16 @@ class RangeTracker:
         self.spread[number] = spread + max(_SLOWEST, 1 / sum(counts)) * (size - spread)
         if scale > 0:
             z, step = residual / scale, spec.rate * max(1.0, _WARM / counts[level])
+            moves = self._steady if step == spec.rate else self._find_moves(step)
             # In a new list: what was issued stays.
-            before = zip(self.ends[number][level], self._quantiles, issued[ENDS:], strict=False)
-            moved = [now + step * (quantile - (z <= end)) for now, quantile, end in before]
+            before = zip(self.ends[number][level], moves, issued[ENDS:], strict=False)
+            moved = [now + (down if z <= end else up) for now, (down, up), end in before]
             moved.sort()
             self.ends[number][level] = moved
+
+    def _find_moves(self, step: float) -> list[tuple[float, float]]:
+        """Return how far each quantile moves: where the truth fell below it, and where it did not."""
+        return [(step * (quantile - 1), step * quantile) for quantile in self._spec.quantiles]
 
     def state(self) -> list[Floats]:
         """Return all that decides what comes next, as arrays."""

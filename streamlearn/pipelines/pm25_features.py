@@ -11,7 +11,6 @@ would forecast what nobody has measured. Weather of hours that are missing count
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,10 @@ from streamlearn.lags.windows import Window
 
 MOST_UGM3 = 1000.0
 _MOST_WIND_MS = 50.0
-_PAST_HOURS = (1, 2, 3, 12)
+_HOURS_READ = np.array([-13, -4, -3, -2, -1])
+"""Where the weather of 12, 3, 2, 1 and 0 hours ago stands in a window."""
+_DEW, _TEMP, _PRESS, _WIND, _NORTHWEST, _WINDS = 1, 2, 3, 4, 7, slice(7, 11)
+"""Where in a reading they stand: `SERIES` of `pm25.py`."""
 _POLLUTION_LAGS = (0, 1, 2, 3, 6, 12, 23)
 _ONE = np.ones(1)
 _STEEPNESS = (4.0, 3.0, 2.5, 1.5, 1.2, 1.0)
@@ -47,49 +49,24 @@ NOW, ALL = [len(GATES), len(GATES) + 11], [len(GATES), CONTEXT]
 """Columns of the context: the wind, humidity, rain, hour and season of now; and everything."""
 
 
-class _Weather(NamedTuple):
-    """One hour's weather."""
-
-    dew: float
-    """°C"""
-    temp: float
-    """°C"""
-    press: float
-    """hPa, from 1,016"""
-    cumulated: float
-    """The wind as its logarithm stands in a reading."""
-    rain: float
-    northwest: float
-    northeast: float
-    southeast: float
-    calm: float
-
-    @property
-    def humidity(self) -> float:
-        """Relative humidity, by Magnus' formula (O. A. Alduchov, R. E. Eskridge, 1996); 0 to 1.1."""
-        return min(1.1, math.exp(_magnus(self.dew) - _magnus(self.temp)))
-
-    @property
-    def speed(self) -> float:
-        """The wind in m/s, cumulated over the hours of its direction."""
-        return math.expm1(3 * self.cumulated)
-
-
 def _magnus(celsius: float) -> float:
     return 17.625 * celsius / (243.04 + celsius)
 
 
-def _read(row: Sequence[float], now: _Weather | None = None) -> _Weather:
-    """Read a reading's weather; an hour that is missing has that of now."""
-    if now is not None and row[1] != row[1]:
-        return now
-    return _Weather(10 * row[1], 10 * row[2], 10 * row[3], row[4], row[6], *row[7:11])
+def _find_humidity(row: Sequence[float]) -> float:
+    """Return relative humidity, by Magnus' formula (O. A. Alduchov, R. E. Eskridge, 1996); 0 to 1.1."""
+    return min(1.1, math.exp(_magnus(10 * row[_DEW]) - _magnus(10 * row[_TEMP])))
 
 
-def _root_wind(now: _Weather, before: _Weather) -> float:
-    """Return the root of the hour's own wind in m/s: the dataset adds it up while its direction holds."""
-    goes_on = now[5:] == before[5:] and now.speed >= before.speed
-    return math.sqrt(min(now.speed - before.speed if goes_on else now.speed, _MOST_WIND_MS))
+def _find_speed(row: Sequence[float]) -> float:
+    """Return the wind in m/s, cumulated over the hours of its direction; a reading has its logarithm."""
+    return math.expm1(3 * row[_WIND])
+
+
+def _root_wind(goes_on: bool, speed: float, speed_before: float) -> float:
+    """Return the root of the hour's own wind in m/s: the dataset adds it up while its direction goes on."""
+    own = speed - speed_before if goes_on and speed >= speed_before else speed
+    return math.sqrt(min(own, _MOST_WIND_MS))
 
 
 def features(window: Window, step: int, lags: LagSet) -> tuple[NDArray[np.float64], float] | None:
@@ -103,41 +80,49 @@ def features(window: Window, step: int, lags: LagSet) -> tuple[NDArray[np.float6
         return None
     known = taken.known.tolist()
     pollution = [min(known[-1 - lag], MOST_UGM3) / 100 for lag in _POLLUTION_LAGS]
-    now = _read(window[-1].tolist())
-    one, two, three, twelve = (_read(window[-1 - lag].tolist(), now) for lag in _PAST_HOURS)
-    level = pollution[0] / math.sqrt(1 + pollution[0])
-    logs = [math.log1p(3 * value) for value in pollution]
-    wind, wind_before = _root_wind(now, one), _root_wind(one, two)
-    damp, damp_before = now.humidity, one.humidity
+    *rows, now = window.take(_HOURS_READ, axis=0).tolist()
+    twelve, three, two, one = [now if row[_DEW] != row[_DEW] else row for row in rows]
+    newest_pollution = pollution[0]
+    level = newest_pollution / math.sqrt(1 + newest_pollution)
+    log, *logs = [math.log1p(3 * value) for value in pollution]
+    speed, speed_before = _find_speed(now), _find_speed(one)
+    wind = _root_wind(now[_WINDS] == one[_WINDS], speed, speed_before)
+    wind_change = wind - _root_wind(one[_WINDS] == two[_WINDS], speed_before, _find_speed(two))
+    damp = _find_humidity(now)
+    damp_change = damp - _find_humidity(one)
+    _, dew, temp, press, cumulated, _, rain, northwest, northeast, southeast, _ = now
+    dew, temp, press = 10 * dew, 10 * temp, 10 * press
     day, year = 2 * math.pi * step / 24, 2 * math.pi * step / (24 * 365.25)
-    angles = math.sin(day), math.cos(day), math.sin(year), math.cos(year)
-    press_3h = now.press - three.press
-    winds = now.northwest, now.northeast, now.southeast
+    sin_day, cos_day, sin_year, cos_year = math.sin(day), math.cos(day), math.sin(year), math.cos(year)
+    press_3h, press_1h = press - 10 * three[_PRESS], press - 10 * one[_PRESS]
+    temp_1h, dew_1h = temp - 10 * one[_TEMP], dew - 10 * one[_DEW]
+    northwest_before, northeast_before, southeast_before = one[_NORTHWEST : _NORTHWEST + 3]
     # In the order of `_PRODUCTS`, `_CHANGES` and `_INPUTS`.
-    products = [
-        *(damp - 0.5, wind / 3, now.cumulated, *winds, *angles),
-        *(now.dew / 20, now.temp / 15, now.press / 10, press_3h / 4, now.rain),
-    ]
-    changes = [
-        *(damp - damp_before, wind - wind_before, one.northwest, one.northeast, one.southeast),
-        *((now.temp - one.temp) / 5, (now.dew - one.dew) / 5, (now.press - one.press) / 3),
-    ]
-    inputs = [
-        *(4 * damp, wind / 1.2, *winds, angles[0], angles[1], angles[3], angles[2], press_3h / 2, now.rain),
-        1.2 * logs[0],
-        *(by * (logs[0] - log) for by, log in zip(_STEEPNESS, logs[1:], strict=True)),
-        *((now.temp - one.temp) / 2, (now.dew - one.dew) / 2, 10 * (damp - damp_before), wind - wind_before),
-        *(now.press - one.press, (now.temp - three.temp) / 4, (now.dew - three.dew) / 4),
-        *((now.press - twelve.press) / 6, one.northwest - now.northwest, one.southeast - now.southeast),
-        *(now.temp / 12, now.dew / 14, now.press / 10, min(2 * now.cumulated, 4.0)),
-    ]
+    products = (
+        *(damp - 0.5, wind / 3, cumulated, northwest, northeast, southeast),
+        *(sin_day, cos_day, sin_year, cos_year, dew / 20, temp / 15, press / 10, press_3h / 4, rain),
+    )
+    changes = (
+        *(damp_change, wind_change, northwest_before, northeast_before, southeast_before),
+        *(temp_1h / 5, dew_1h / 5, press_1h / 3),
+    )
+    inputs = (
+        *(4 * damp, wind / 1.2, northwest, northeast, southeast),
+        *(sin_day, cos_day, cos_year, sin_year, press_3h / 2, rain, 1.2 * log),
+        *[by * (log - earlier) for by, earlier in zip(_STEEPNESS, logs, strict=True)],
+        *(temp_1h / 2, dew_1h / 2, 10 * damp_change, wind_change, press_1h),
+        *((temp - 10 * three[_TEMP]) / 4, (dew - 10 * three[_DEW]) / 4, (press - 10 * twelve[_PRESS]) / 6),
+        *(northwest_before - northwest, southeast_before - southeast),
+        *(temp / 12, dew / 14, press / 10, min(2 * cumulated, 4.0)),
+    )
     fixed = [
-        *(level * value for value in products),
-        *(pollution[0] * (pollution[0] - before) for before in pollution[1:6]),
-        *(level * value for value in changes),
-        *(level, pollution[0], *inputs),
+        *[level * value for value in products],
+        *[newest_pollution * (newest_pollution - earlier) for earlier in pollution[1:6]],
+        *[level * value for value in changes],
+        *(level, newest_pollution, *inputs),
     ]
-    own = np.minimum(taken.own, MOST_UGM3) / 100
+    own = np.minimum(taken.own, MOST_UGM3)
+    own /= 100
     return np.concatenate([_ONE, own, taken.now, taken.changes, fixed]), taken.last
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamlearn.errors import BadLags, BadRecord, NoModel
 from streamlearn.lags.lag_sets import LagSet
 from streamlearn.lags.running import RunningCorrelations
-from streamlearn.lags.windows import Window, empty_window, push
+from streamlearn.lags.windows import Window, empty_window, push, push_one
 from streamlearn.learning.forecasting.packing import pack_series, unpack_series
 from streamlearn.learning.forecasting.series import OneSeries, SeenStep, SeriesByKey
 from streamlearn.learning.learner import (
@@ -23,10 +23,9 @@ from streamlearn.learning.learner import (
     Learner,
     has_finite_numbers,
 )
-from streamlearn.learning.metrics import HorizonErrors, RangedHorizonErrors
+from streamlearn.learning.metrics import HorizonErrors, RangedErrors, RangedHorizonErrors
 from streamlearn.learning.ranges import (
     Issued,
-    RangeTracker,
     find_inside,
     name_ranges,
     pack_issued,
@@ -276,7 +275,10 @@ class ForecastLearner(Learner):
         seen: list[SeenStep | None] = [None] * spec.length if begins_anew else series.seen
         gap = 1 if begins_anew or late is None else -late
         window = empty_window(*series.window.shape) if begins_anew else series.window
-        window = push(window, self._readings(record, gap))
+        if gap == 1:
+            window = push_one(window, spec.reading(record))
+        else:
+            window = push(window, self._readings(record, gap))
         seen = [*seen, *([None] * (gap - 1))][-spec.length :]
         features = self._features(window, step)
         look = Look(series, window, seen, features, self._see(features))
@@ -310,33 +312,28 @@ class ForecastLearner(Learner):
         if math.isnan(value):
             return
         labels = []
+        ranges, scores = look.series.ranges, self.score.horizons
         for number, horizon in enumerate(self._spec.horizons):
             seen = look.seen[-horizon]
             if seen is None:
                 continue
             forecast = seen.forecast[number]
             if forecast is not None and not math.isnan(values[-1 - horizon]):
-                errors = self.score.horizons[self._names[number]]
+                errors = scores[self._names[number]]
                 errors.add(truth=value, predicted=forecast, baseline=seen.base)
-                self._learn_ranges(look.series.ranges, number, seen, forecast, value)
+                issued = None if seen.issued is None else seen.issued[number]
+                if ranges is not None and issued is not None:
+                    self._score_ranges(errors, issued, forecast, value)
+                    ranges.learn(number, issued, value - forecast, seen.base)
             labels.append((number, seen, value - seen.base))
         self._learn_labels(labels)
 
-    def _learn_ranges(
-        self, ranges: RangeTracker | None, number: int, seen: SeenStep, forecast: float, value: float
-    ) -> None:
-        """Score and learn the ranges that a forecast was issued with."""
-        spec = self._spec.ranges
-        if ranges is None or spec is None or seen.issued is None:
-            return
-        issued = seen.issued[number]
-        if issued is None:
-            return
-        ends = shown_ends(issued)
-        if ends is not None:
+    def _score_ranges(self, errors: RangedErrors, issued: list[float], forecast: float, value: float) -> None:
+        """Score the ranges that a forecast was issued with."""
+        ends, spec = shown_ends(issued), self._spec.ranges
+        if ends is not None and spec is not None:
             score = weighted_interval_score(spec, ends, forecast, value)
-            self.score.horizons[self._names[number]].add_ranges(find_inside(ends, value), score)
-        ranges.learn(number, issued, value - forecast, seen.base)
+            errors.add_ranges(find_inside(ends, value), score)
 
     def _issue(
         self, series: OneSeries, forecast: list[float | None], features: Features | None
