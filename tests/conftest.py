@@ -41,8 +41,20 @@ os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 TIERS = ("unit", "broker", "stack", "browser", "release")
 
-LONGEST = ("test_survival.py", "test_many_partitions.py")
-"""Files that begin first, so that of two processes none is left alone with them at the end."""
+LONGEST = tuple(
+    f"test_{name}.py"
+    for name in (
+        "survival",
+        "many_partitions",
+        "warehouse_jobs",
+        "poison",
+        "cluster",
+        "sql",
+        "repair",
+        "backfill",
+    )
+)
+"""Files that begin first, in this order, so that no process is left alone with one of them at the end."""
 
 
 def pytest_configure() -> None:
@@ -60,7 +72,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tiers = {id(item): find_tier(item) for item in items}
     for item in items:
         item.add_marker(tiers[id(item)])
-    items.sort(key=lambda item: (item.path.name not in LONGEST, TIERS.index(tiers[id(item)])))
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (ranks.get(item.path.name, len(ranks)), TIERS.index(tiers[id(item)])))
 
 
 def find_tier(item: pytest.Item) -> str:
