@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
 )
 
-RATE = 100
+RATE = 200
 """Digits a second."""
 
 PATIENCE_S = 300
