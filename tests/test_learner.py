@@ -59,6 +59,30 @@ def test_unlabelled_records_are_predicted_and_change_nothing() -> None:
     assert subject.score.samples == 0
 
 
+def test_features_made_to_predict_are_learned_from_only_where_they_are_those_of_the_labelled_rows() -> None:
+    """Chunks of which all, some and none have a label, and one that is learned without being predicted."""
+    model, plain = pipeline.new_learner(), RandomFeatureSoftmax(**pipeline.parameters)
+    classes = np.arange(10)
+    for number, start in enumerate(range(0, 1000, 100)):
+        chunk = records(1000)[start : start + 100]
+        if number % 3:
+            chunk = [
+                msgspec.structs.replace(r, actual_y=r.actual_y if n % number else None)
+                for n, r in enumerate(chunk)
+            ]
+        answers = model.predict(chunk)
+        x = pipeline.learning.features_of(chunk)
+        if number:
+            assert [answer["predict_y"] for answer in answers] == plain.predict(x).tolist()
+        lesson = records(100, seed=7) if number == 6 else chunk
+        model.learn(lesson, answers)
+        labelled = [r for r in lesson if r.actual_y is not None]
+        if labelled:
+            y = np.array([r.actual_y for r in labelled])
+            plain.partial_fit(pipeline.learning.features_of(labelled), y, classes=classes)
+    assert model.model.coef_.tobytes() == plain.coef_.tobytes()
+
+
 def test_an_empty_chunk_moves_the_version_on() -> None:
     subject = learner(100)
     assert predict_then_learn(subject, [], 103) == []

@@ -13,6 +13,7 @@ from streamlearn.learning.classification import classify
 from streamlearn.learning.learner import has_finite_numbers
 
 X, Y = load_digits(return_X_y=True)
+X = np.ascontiguousarray(X)
 CLASSES = np.arange(10)
 PARAMETERS = {"units": 100, "width": 28.0, "step": 1.5, "decay": 1e-3, "temperature_step": 0.03, "seed": 5}
 
@@ -47,6 +48,26 @@ def test_labels_and_probabilities_from_one_pass_are_those_of_its_own_methods() -
     labels, probabilities = classify(model, X[600:])
     np.testing.assert_array_equal(labels, model.predict(X[600:]))
     np.testing.assert_array_equal(probabilities, model.predict_proba(X[600:]))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 100, 256])
+def test_features_that_are_made_once_predict_and_teach_to_the_last_bit_the_same(rows: int) -> None:
+    once, twice = learn(600), learn(600)
+    x, y = X[600 : 600 + rows], Y[600 : 600 + rows]
+    features = once.expand(x)
+    assert features is not None
+    assert once.predict_expanded(features).tolist() == twice.predict(x).tolist()
+    once.partial_fit_expanded(features, y)
+    twice.partial_fit(x, y)
+    assert once.coef_.tobytes() == twice.coef_.tobytes()
+    assert once.sharpness_ == twice.sharpness_
+
+
+@pytest.mark.parametrize(
+    "x", [X[:257], X[:0], X[:5, :63], X[0], X[:5].astype(np.float32), np.asfortranarray(X[:5])]
+)
+def test_features_are_made_once_only_where_both_steps_have_the_same(x: np.ndarray) -> None:
+    assert learn(600).expand(x) is None
 
 
 @pytest.mark.parametrize("passes", [1, 10])

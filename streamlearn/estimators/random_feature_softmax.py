@@ -115,15 +115,47 @@ class RandomFeatureSoftmax(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             self.classes_ = np.unique(labels if classes is None else np.asarray(classes))
             self.coef_ = np.zeros((len(self.classes_), self.units))
             self.sharpness_ = 1.0
-        places = np.searchsorted(self.classes_, labels)
+        places = self._place(labels)
+        for start in range(0, len(x), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            self._learn(self._expand(x[block]), places[block].tolist())
+        return self
+
+    def _place(self, labels: NDArray[Any]) -> NDArray[np.intp]:
+        """Return the places of labels among the classes.
+
+        Raises
+        ------
+        ValueError
+            One is none of them.
+        """
+        places: NDArray[np.intp] = np.searchsorted(self.classes_, labels)
         known = self.classes_.take(places, mode="clip") == labels
         if not known.all():
             raise ValueError(
                 f"the label {labels[~known].tolist()[0]!r} is none of the classes {self.classes_}"
             )
-        for start in range(0, len(x), _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
-            self._learn(self._expand(x[block]), places[block].tolist())
+        return places
+
+    def expand(self, x: NDArray[Any]) -> Floats | None:
+        """Return the features of rows, which `predict` and `partial_fit` both begin with, to make them once.
+
+        None where the two would not have the very same: for rows other than those that have been learned, or
+        for more than are learned at once. The rows must be finite.
+        """
+        is_plain = x.ndim == 2 and x.dtype == np.float64 and x.flags.c_contiguous
+        if not is_plain or not 0 < len(x) <= _BLOCK_ROWS or x.shape[1] != self.n_features_in_:
+            return None
+        return self._expand(x)
+
+    def predict_expanded(self, features: Floats) -> NDArray[Any]:
+        """Predict rows by what `expand` has returned for them: what `predict` says."""
+        labels: NDArray[Any] = self.classes_.take(self._estimate(features).argmax(axis=1))
+        return labels
+
+    def partial_fit_expanded(self, features: Floats, y: NDArray[Any]) -> Self:
+        """Learn rows by what `expand` has returned for them, which is used up, as `partial_fit` does."""
+        self._learn(features, self._place(y).tolist())
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
@@ -139,7 +171,11 @@ class RandomFeatureSoftmax(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def estimate(self, x: Floats) -> Floats:
         """Return the probabilities of rows of shape (n, n_features) and dtype float64; nothing is checked."""
-        scores = self._expand(x) @ self.coef_.T
+        return self._estimate(self._expand(x))
+
+    def _estimate(self, features: Floats) -> Floats:
+        """Return the probabilities of rows of features."""
+        scores = features @ self.coef_.T
         scores *= self.sharpness_
         scores -= scores.max(axis=1, keepdims=True)
         probabilities: Floats = np.exp(scores, out=scores)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,6 +198,27 @@ class Tabular(Learning):
         return outputs
 
 
+@runtime_checkable
+class Expanding(Protocol):
+    """An estimator that predicts and learns rows by the same costly features of them.
+
+    A learner has them made once for a chunk. What is predicted and learned must be, to the last bit, what
+    `predict` and `partial_fit` would.
+    """
+
+    def expand(self, x: NDArray[Any]) -> NDArray[Any] | None:
+        """Return the features of finite rows; None where the two methods below must not be used for them."""
+        ...
+
+    def predict_expanded(self, features: NDArray[Any]) -> NDArray[Any]:
+        """Predict the rows that have these features."""
+        ...
+
+    def partial_fit_expanded(self, features: NDArray[Any], y: NDArray[Any]) -> Any:
+        """Learn the rows that have these features, which it may overwrite."""
+        ...
+
+
 class TabularLearner(Learner):
     """Learns as its `Tabular` says; answers `{"predict_y": …}`, null before the first labelled record.
 
@@ -214,6 +235,8 @@ class TabularLearner(Learner):
         self.model = None
         self._last_label: float | None = None
         self._predicted: tuple[Sequence[Any], NDArray[Any]] | None = None
+        self._expanded: tuple[NDArray[Any], NDArray[Any]] | None = None
+        """Features of a chunk, and what an estimator has made of them to predict."""
         self._open = None if spec.max_classes is None else OpenClasses(spec.classes or (), spec.max_classes)
         self._waiting = None if spec.labels_later is None else WaitingRecords(spec.labels_later.most)
         self._id_of = attrgetter(spec.labels_later.id) if spec.labels_later else None
@@ -279,7 +302,12 @@ class TabularLearner(Learner):
             return self._predict_or_recall(records)
         if self.model is None:
             return [{"predict_y": None} for _ in records]
-        return self._predict(self._features(records))
+        x = self._features(records)
+        expanded = self.model.expand(x) if isinstance(self.model, Expanding) else None
+        if expanded is None or self._open is not None:
+            return self._predict(x)
+        self._expanded = x, expanded
+        return _list_answers(self.model.predict_expanded(expanded))
 
     def learn(self, records: Sequence[Any], answers: Sequence[Answer]) -> None:
         """Score and learn the records that have a label."""
@@ -296,8 +324,12 @@ class TabularLearner(Learner):
         if rows:
             truths = [labels[row] for row in rows]
             self._score(truths, [answers[row]["predict_y"] for row in rows])
-            self._partial_fit(self._features(records)[rows], np.array(truths))
-        self._predicted = None
+            x = self._features(records)
+            if self._expanded is not None and self._expanded[0] is x and len(rows) == len(records):
+                self.model.partial_fit_expanded(self._expanded[1], np.array(truths))
+            else:
+                self._partial_fit(x[rows], np.array(truths))
+        self._predicted = self._expanded = None
 
     def _predict_or_recall(self, records: Sequence[Any]) -> list[Answer]:
         """Predict those that are no late labels; these are answered what was predicted for their records."""
@@ -427,9 +459,7 @@ class TabularLearner(Learner):
         if self._open is not None:
             labels, _ = self._open.classify(self.model, x)
             return [{"predict_y": label} for label in labels]
-        predicted = self.model.predict(x)
-        _check_finite(predicted)
-        return [{"predict_y": label} for label in predicted.tolist()]
+        return _list_answers(self.model.predict(x))
 
     def _partial_fit(self, x: NDArray[Any], labels: NDArray[Any]) -> None:
         if self.model is None:
@@ -454,6 +484,12 @@ class TabularLearner(Learner):
     def _check_trained(self) -> None:
         if self.model is None:
             raise NoModel("no labelled record has been learned yet")
+
+
+def _list_answers(predicted: NDArray[Any]) -> list[Answer]:
+    """Return predictions, shape (n,), as answers."""
+    _check_finite(predicted)
+    return [{"predict_y": label} for label in predicted.tolist()]
 
 
 def _check_finite(array: NDArray[Any]) -> None:
