@@ -66,7 +66,8 @@ def submit(
     accept_edits
         Go on although code that decides predictions has been edited.
     parallelism
-        How many workers share the partitions; None: as the settings say, and a job that runs is left alone.
+        How many workers share the partitions, also whenever the lineage's job is submitted again; 0: as the
+        settings say; None: as was wanted the last time, and a job that runs is left alone.
     wait_s
         Wait so many seconds until the job learns or, where there is nothing to learn, until it runs.
 
@@ -96,8 +97,11 @@ def submit(
         partitions = ensure_topics(broker, pipeline)
         if not fresh and not rebuild:
             _check_resumable(settings, register, pipeline)
-        worker_count = _choose_parallelism(settings, pipeline, partitions, parallelism)
-        lineage = register.claim(fresh=fresh, accept_edits=accept_edits)
+        wanted = parallelism
+        if parallelism is None and not fresh:
+            wanted = register.wanted_parallelism()
+        worker_count = _choose_parallelism(settings, pipeline, partitions, wanted)
+        lineage = register.claim(fresh=fresh, accept_edits=accept_edits, parallelism=parallelism)
         # A checkpoint from before knows nothing of partitions that have come since, and the job of a topic
         # of one partition has other operators.
         since = register.epoch_of_newest_partition(lineage)
@@ -125,6 +129,12 @@ def _describe_change(
     lineage = register.current()
     if lineage is None or parallelism is None:
         return ""
+    if parallelism == 0:
+        return (
+            "has been given a parallelism, and goes back to that of the settings"
+            if lineage.parallelism
+            else ""
+        )
     has, wanted = flink_api.count_workers(settings, job), min(parallelism, len(lineage.partitions))
     return f"has parallelism {has}, but {wanted} is wanted" if has not in {0, wanted} else ""
 

@@ -58,6 +58,8 @@ def test_many_learners_share_a_topic_whatever_happens(stack: Stack) -> None:
                     wait_for_answers()
             roll_back(trial, wait_for_answers)
         grow(trial)
+        # The settings say 1; what was given by hand holds for a submission without.
+        wait_until(lambda: count_workers(trial) == 2, PATIENCE_S, "the workers of before")
         trial.settle()
         check_answers(trial, topics, ROLLED_BACK)
         report = trial.verify()

@@ -4,6 +4,7 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from helpers import inputs
 from kafka import KafkaAdminClient, KafkaProducer
@@ -113,6 +114,22 @@ def test_partitions_that_are_added_are_learned_from_their_beginning(
     assert register.claim().starts == grown.starts
     with pytest.raises(LineageError, match="does not learn from partition 4"):
         register.first_unanswered(first, 4)
+
+
+def test_a_parallelism_given_by_hand_stays_until_it_is_taken_back(
+    broker: Settings, pipeline: Pipeline
+) -> None:
+    register = LineageRegister(Broker(broker), pipeline)
+    assert register.wanted_parallelism() == 0
+    register.claim()
+    register.claim(parallelism=4)
+    assert register.claim().parallelism == register.wanted_parallelism() == 4
+    assert register.claim(parallelism=0).parallelism is msgspec.UNSET
+    register.claim(parallelism=2)
+    register.end()
+    assert register.wanted_parallelism() == 0
+    register.claim()
+    assert register.wanted_parallelism() == 0
 
 
 def test_a_record_is_skipped_in_its_partition(broker: Settings, pipeline: Pipeline) -> None:

@@ -43,7 +43,12 @@ class LineageRegister:
         return {id_: number for number, id_ in enumerate(dict.fromkeys(e.id for e in self._entries()))}
 
     def claim(
-        self, *, fresh: bool = False, accept_edits: bool = False, origin: Origin | None = None
+        self,
+        *,
+        fresh: bool = False,
+        accept_edits: bool = False,
+        origin: Origin | None = None,
+        parallelism: int | None = None,
     ) -> Lineage:
         """Take the next epoch of the open lineage, or open a new one.
 
@@ -51,6 +56,8 @@ class LineageRegister:
         else at the oldest record. Partitions that the topic did not have before are learned from their
         oldest record on. `fresh` ends the open lineage first; `accept_edits` goes on although code that
         decides predictions has been edited. `origin` is what a new lineage begins from, in place of nothing.
+        `parallelism` is how many workers a person wants to share the partitions, 0 for as many as the
+        settings say; None leaves that as it is.
 
         Raises
         ------
@@ -87,6 +94,8 @@ class LineageRegister:
                 epoch=last.epoch + 1,
                 claim=claim_id,
             ).add_partitions(self._find_starts_of_new_partitions(last))
+        if parallelism is not None:
+            entry = msgspec.structs.replace(entry, parallelism=parallelism or msgspec.UNSET)
         return self._append(entry)
 
     def _topic_partitions(self) -> range:
@@ -103,6 +112,11 @@ class LineageRegister:
         if last is None or last.ended:
             return 0
         return max(0, len(self._topic_partitions()) - len(last.partitions))
+
+    def wanted_parallelism(self) -> int:
+        """Return how many workers a person has let share the open lineage's partitions; 0 if nobody has."""
+        last = self.current()
+        return 0 if last is None or last.ended else last.parallelism or 0
 
     def epoch_of_newest_partition(self, lineage: Lineage) -> int:
         """Return the epoch since which a lineage has had all of its partitions; 0 if it has only one."""

@@ -36,9 +36,9 @@ _WAIT_S = 60.0
 )
 @click.option(
     "--parallelism",
-    type=click.IntRange(min=1),
-    help="Let so many workers share the topic's partitions; a job that runs is stopped at a savepoint, and"
-    " goes on so.  [default: STREAMLEARN_PARALLELISM]",
+    type=click.IntRange(min=0),
+    help="Let so many workers share the topic's partitions, from now on: a job that runs is stopped at a"
+    " savepoint, and goes on so. 0: as STREAMLEARN_PARALLELISM says.  [default: as it was; at first 0]",
 )
 @click.option("--keep", is_flag=True, help="Stay, and submit the job again whenever Flink has lost it.")
 def train(

@@ -77,6 +77,8 @@ class Lineage(msgspec.Struct, frozen=True, rename={"definition": "settled"}):
     """The first input offsets in the partitions 1, 2, …; unset where there is none of them."""
     later_skipped: dict[int, tuple[int, ...]] | msgspec.UnsetType = msgspec.UNSET
     """Offsets of records that are set aside unread in the partitions 1, 2, …, by partition."""
+    parallelism: int | msgspec.UnsetType = msgspec.UNSET
+    """How many workers a person has let share the partitions; unset: as many as the settings say."""
 
     @property
     def starts(self) -> tuple[int, ...]:
