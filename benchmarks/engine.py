@@ -28,7 +28,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.measuring import Results, compare, spread, take_turns, takes_output
-from benchmarks.peers import make_river
+from benchmarks.peers.loops import make_river
 from streamlearn.engine.answering import Answering, cut_into_chunks
 from streamlearn.engine.verify import verify
 from streamlearn.errors import LineageError
@@ -190,19 +190,23 @@ def decode_and_encode(pipeline: Pipeline, rows: list[Input]) -> Contender:
 
 
 def predict_and_learn(pipeline: Pipeline, rows: list[Input]) -> Contender:
-    """Return what has an estimator predict and learn the records, as arrays that are there already."""
+    """Return what has an estimator predict and learn the records, as arrays that are there already.
+
+    It is that of the pipeline, and is returned.
+    """
     records = [pipeline.codec.decode(row.value) for row in rows]
     x: Any = pipeline.learning.features_of(records)
     y = np.array([record.actual_y for record in records])
     classes = np.array(pipeline.learning.classes)
 
-    def run() -> None:
+    def run() -> Any:
         estimator = getattr(pipeline.learning, "estimator")(**pipeline.parameters)  # noqa: B009 (a Tabular)
         for start in range(0, len(x), _CHUNK_ROWS):
             chunk = slice(start, start + _CHUNK_ROWS)
             if start:
                 estimator.predict(x[chunk])
             estimator.partial_fit(x[chunk], y[chunk], classes=classes)
+        return estimator
 
     return run
 

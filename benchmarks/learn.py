@@ -33,7 +33,6 @@ import numpy as np
 from kafka import TopicPartition
 from kafka.admin import OffsetSpec
 
-from benchmarks import peers
 from benchmarks.engine import decode_and_encode, predict_and_learn
 from benchmarks.measuring import (
     Meter,
@@ -45,6 +44,8 @@ from benchmarks.measuring import (
     take_turns,
     takes_output,
 )
+from benchmarks.peers import loops
+from benchmarks.peers.copies import name_pipeline
 from benchmarks.servers import list_parts, running_stack
 from flink_jobs.reset import cancel_live_job
 from flink_jobs.submit import run_program, submit
@@ -73,7 +74,7 @@ _POLL_S = 0.05
 _TIMEOUT_S = 1800.0
 _LOOK_S = 10.0
 """How long no goal may be reached before Flink is asked what keeps the job."""
-_PROGRAM = Path(__file__).parent / "flink_program.py"
+_PROGRAM = Path(__file__).parent / "peers" / "flink_program.py"
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Backlog:
         self.start = self._broker.stable_end(self._topic)
         with self._broker.bulk_writer(MAX_RECORD_BYTES) as writer:
             for value in islice(cycle(self._values), records):
-                writer.send(self._topic, value, _check_delivery)
+                writer.send(self._topic, value, check_delivery)
         self.end = self._broker.stable_end(self._topic)
 
     def read(self, count: int) -> list[Input]:
@@ -118,7 +119,8 @@ class Backlog:
         return [Input(0, number, value) for number, value in enumerate(islice(cycle(self._values), count))]
 
 
-def _check_delivery(error: BaseException | None) -> None:
+def check_delivery(error: BaseException | None) -> None:
+    """Raise the error with which a record could not be sent, if there is one."""
     if error:
         raise error
 
@@ -141,11 +143,15 @@ def follow(
     start: int,
     records: int,
 ) -> Outcome:
-    """Start a job, and measure it from a tenth of its records to the last; then cancel it."""
-    before = _find_end(broker, pipeline.prediction_topic)
+    """Start a job, and measure it from a tenth of its records to the last; then cancel it.
+
+    `start` is where the records begin; of several partitions, the sum of their offsets.
+    """
+    partitions = broker.count_partitions(pipeline.prediction_topic)
+    before = find_end(broker, pipeline.prediction_topic, partitions)
 
     def count_answers() -> int:
-        return _find_end(broker, pipeline.prediction_topic) - before
+        return find_end(broker, pipeline.prediction_topic, partitions) - before
 
     def wait_for(answers: float) -> None:
         deadline = time.monotonic() + _TIMEOUT_S
@@ -172,18 +178,19 @@ def follow(
         raise click.ClickException(f"{records} records are too few to measure {pipeline.name}")
 
     def is_committed() -> bool:
-        return (broker.committed_offset(group_id(pipeline), pipeline.topic) or 0) >= start + records
+        committed = broker.committed_offsets(group_id(pipeline), pipeline.topic)
+        return sum(committed.values()) >= start + records
 
     wait_until(is_committed, 60, f"{pipeline.name} to commit its answers")
     cancel_live_job(settings, pipeline, force=False)
     return Outcome(records - first, usage)
 
 
-def _find_end(broker: Broker, topic: str) -> int:
-    """Return the end of a topic, with what is not committed yet."""
-    partition = TopicPartition(topic, 0)
-    offsets = broker.ask_admin(lambda admin: admin.list_partition_offsets({partition: OffsetSpec.LATEST}))
-    return int(offsets[partition].offset)
+def find_end(broker: Broker, topic: str, partitions: int = 1) -> int:
+    """Return the end of a topic, with what is not committed yet: the sum over its partitions."""
+    wanted = {TopicPartition(topic, number): OffsetSpec.LATEST for number in range(partitions)}
+    offsets = broker.ask_admin(lambda admin: admin.list_partition_offsets(wanted))
+    return sum(int(offsets[partition].offset) for partition in wanted)
 
 
 class Contenders:
@@ -201,7 +208,7 @@ class Contenders:
             "streamlearn": partial(run_learning, self._settings, self._broker, load("digits"), self._backlog)
         }
         calls |= {kind: partial(self._run_job, kind) for kind in ("pass_through", "copy")}
-        calls |= {name: partial(self._run_peer, name) for name in peers.PEERS if name not in find_missing()}
+        calls |= {name: partial(self._run_peer, name) for name in loops.PEERS if name not in find_missing()}
         calls["row_by_row"] = partial(self._run_job, "row_by_row")
         calls["estimator"] = partial(self._run_bare, predict_and_learn)
         calls["json"] = partial(self._run_bare, decode_and_encode)
@@ -216,7 +223,7 @@ class Contenders:
         return min(self._records, max(_LEAST, round(self._records * SHARES.get(name, 1))))
 
     def _run_job(self, kind: str) -> Outcome:
-        pipeline, records = peers.name_pipeline(kind), self._count(kind)
+        pipeline, records = name_pipeline(kind), self._count(kind)
         ensure_topics(self._broker, pipeline)
         start = self._backlog.end - records
         arguments = ["--kind", kind, "--start", str(start)]
@@ -233,9 +240,9 @@ class Contenders:
         return outcome
 
     def _run_peer(self, name: str) -> Outcome:
-        ensure_topics(self._broker, peers.name_pipeline("peer"))
+        ensure_topics(self._broker, name_pipeline("peer"))
         records = self._count(name)
-        command = [sys.executable, "-m", "benchmarks.peers", name, "--kafka", self._settings.kafka]
+        command = [sys.executable, "-m", "benchmarks.peers.loops", name, "--kafka", self._settings.kafka]
         command += ["--start", str(self._backlog.end - records), "--records", str(records)]
         meter = Meter(lambda: {"kafka": list_parts(self._settings)["kafka"]})
         process = subprocess.run(

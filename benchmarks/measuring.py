@@ -21,6 +21,7 @@ from rich.table import Table
 from streamlearn.reports.figures.style import BLUE, GREY, WIDE, save_figure
 
 T = TypeVar("T")
+_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -150,7 +151,7 @@ class Results:
         columns = list(dict.fromkeys(column for row in self.rows for column in row))
         table = Table(*(column.replace("_", " ") for column in columns), title=self.title)
         for row in self.rows:
-            table.add_row(*(_format(row.get(column)) for column in columns))
+            table.add_row(*(format_cell(row.get(column)) for column in columns))
         # Where nobody looks at it yet, as in a file, no column is cut.
         Console(width=None if sys.stdout.isatty() else _FILE_COLUMNS).print(table)
         for note in self.notes:
@@ -191,10 +192,10 @@ class Results:
         click.echo(f"written to {path}")
 
 
-def _format(value: Any) -> str:
-    """Write a cell: three figures of a number.
+def format_cell(value: Any) -> str:
+    """Write a cell of a table: three figures of a number.
 
-    >>> _format(1234.5), _format(12.34), _format(0.1234), _format(3), _format(None)
+    >>> format_cell(1234.5), format_cell(12.34), format_cell(0.1234), format_cell(3), format_cell(None)
     ('1234', '12.3', '0.12', '3', '')
     """
     if value is None:
@@ -222,12 +223,16 @@ def describe_disturbance(usages: Mapping[str, Iterable[Usage]]) -> list[str]:
     return sentences
 
 
-def takes_output(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add the option --output: where the JSON goes; the plot stands beside it."""
+def takes_output(name: str, written: str = "the figures are written; a plot goes beside them") -> _Decorator:
+    """Add the option --output: where the JSON goes. What --quick finds must not replace figures that hold."""
+
+    def choose(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path:
+        return path or (RESULTS / "quick" if ctx.params.get("quick") else RESULTS) / f"{name}.json"
+
     return click.option(
         "--output",
         type=click.Path(path_type=Path, dir_okay=False),
-        default=RESULTS / f"{name}.json",
-        show_default=f"benchmarks/results/{name}.json",
-        help="Where the figures are written; a plot goes beside them.",
+        callback=choose,
+        show_default=f"benchmarks/results/{name}.json, or results/quick/{name}.json",
+        help=f"Where {written}.",
     )

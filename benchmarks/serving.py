@@ -204,7 +204,7 @@ def _percentile_ms(outcome: Outcome, percent: float) -> float:
 @click.option("--rounds", default=7, show_default=True, help="How often each contender is measured.")
 @click.option("--seconds", default=3.0, show_default=True, help="How long each is measured in a round.")
 @click.option("--workers", default=2, show_default=True, help="Processes of each server.")
-@takes_output("serving")
+@takes_output("serve")
 def main(quick: bool, rounds: int, seconds: float, workers: int, output: Path) -> None:
     """Measure how fast `infer` answers, beside a Flask route that returns a constant.
 

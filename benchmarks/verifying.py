@@ -38,9 +38,11 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.settings import Settings
 
-SHARES = {"digits": 1.0, "pm25": 0.2}
-"""The share of the records that each pipeline gets: an hour of pm25 takes several times a digit's."""
+SHARES = {"digits": 1.0, "pm25": 0.05}
+"""The share of the records that each pipeline gets: an hour of pm25 takes several times as long as a digit,
+however many there are."""
 
+_LEAST = 4000
 _WAIT_S = 60.0
 
 
@@ -123,7 +125,7 @@ def summarize(outcomes: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
 
 @click.command(help=__doc__.replace("\n\nlive ", "\n\n\b\nlive "))
 @click.option("--quick", is_flag=True, help="One round of 100,000 records: some three minutes.")
-@click.option("--records", type=click.IntRange(min=5000), help="Records; 1,000,000, or 100,000 if quick.")
+@click.option("--records", type=click.IntRange(min=20_000), help="Records; 1,000,000, or 100,000 if quick.")
 @click.option("--rounds", type=click.IntRange(min=1), help="3, or 1 if quick.")
 @click.option("--pipeline", "names", multiple=True, type=click.Choice(list(SHARES)), help="Only this one.")
 @takes_output("verify")
@@ -137,7 +139,7 @@ def main(quick: bool, records: int | None, rounds: int | None, names: tuple[str,
         stop_jobs(settings)
         for name in names or SHARES:
             pipeline, backlog = load(name), Backlog(broker, load(name))
-            count = round(records * SHARES[name])
+            count = max(_LEAST, round(records * SHARES[name]))
 
             def run_live(
                 pipeline: Pipeline = pipeline, backlog: Backlog = backlog, count: int = count

@@ -3,16 +3,18 @@
 import gc
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from helpers import records
+from helpers import inputs, records
 
 from benchmarks import engine
 from benchmarks.engine import summarize
 from benchmarks.studies import partitions, stations
 from streamlearn.learning.learner import Learner, predict_then_learn
+from streamlearn.pipelines.digits import pipeline
 
 
 def test_the_engines_benchmark_prints_and_writes_every_contender(tmp_path: Path) -> None:
@@ -25,6 +27,14 @@ def test_the_engines_benchmark_prints_and_writes_every_contender(tmp_path: Path)
     assert all(name in done.stdout for name in names)
     assert "<svg" in output.with_suffix(".svg").read_text()
     assert gc.get_freeze_count() > 1000
+
+
+def test_the_least_that_it_can_cost_is_that_of_the_very_model_that_the_job_learns() -> None:
+    rows = inputs(600)
+    estimator: Any = engine.predict_and_learn(pipeline, rows)()
+    *_, (learner, _) = engine.learn(pipeline, rows)
+    assert type(estimator) is type(learner.model)
+    assert estimator.coef_.tobytes() == learner.model.coef_.tobytes()
 
 
 def test_a_ratio_is_one_of_the_same_round() -> None:

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import fresh, learn, verifying
-from benchmarks.__main__ import COMMANDS, main
+from benchmarks.__main__ import main
+from benchmarks.everything import QUESTIONS
 from benchmarks.fresh import Watcher
 from benchmarks.learn import Outcome
 from benchmarks.measuring import Meter, Results, Usage
@@ -117,7 +118,7 @@ def test_results_are_a_table_json_and_a_plot(tmp_path: Path, capsys: pytest.Capt
     assert "A title" in (tmp_path / "r.svg").read_text()
 
 
-@pytest.mark.parametrize("name", list(COMMANDS))
+@pytest.mark.parametrize("name", list(QUESTIONS))
 def test_every_benchmark_tells_what_it_measures(name: str) -> None:
     done = CliRunner().invoke(main, [name, "--help"])
     assert done.exit_code == 0, done.output

@@ -14,7 +14,7 @@ ONLY_IN = {
     "flask": ("serving/", "benchmarks/serving.py"),
     "confluent_kafka": ("streamlearn/broker/bulk.py",),
     "kafka": ("streamlearn/broker/", "serving/api/feedback.py", "benchmarks/"),
-    "pyflink": ("flink_jobs/", "benchmarks/flink_program.py"),
+    "pyflink": ("flink_jobs/", "benchmarks/peers/flink_program.py"),
     "river": ("streamlearn/estimators/river_model.py", "benchmarks/"),
     "redis": ("streamlearn/storage/redis_client.py",),
     "skops": tuple(f"streamlearn/storage/{name}.py" for name in ("snapshot", "archive", "direct_archive")),

@@ -21,14 +21,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring import takes_output
 from streamlearn.datasets import digits
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.learning.merging import Committee, merge_models
 from streamlearn.learning.process import pin_blas_threads
 from streamlearn.pipelines.digits import Digit
 from streamlearn.pipelines.digits_sgd import pipeline
-
-RESULTS = Path(__file__).parent.parent / "results" / "partitions.json"
 
 _CHUNK_ROWS = 256
 _FIRST_LOOK = (1, 4)
@@ -106,14 +105,8 @@ def deal_out(count: int, records: int) -> Iterator[list[list[Digit]]]:
     show_default=True,
     help="How many learners share the stream; may be given several times.",
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=RESULTS,
-    show_default=True,
-    help="The results as JSON.",
-)
 @click.option("--quick", is_flag=True, help="A first look: one learner and four.")
+@takes_output("partitions", "the results are written as JSON")
 def main(counts: tuple[int, ...], output: Path, quick: bool) -> None:
     """Simulate and print."""
     pin_blas_threads()

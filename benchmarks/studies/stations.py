@@ -21,6 +21,7 @@ from typing import Any
 import click
 import numpy as np
 
+from benchmarks.measuring import takes_output
 from streamlearn.broker.placement import hash_key
 from streamlearn.datasets import pm25
 from streamlearn.learning.learner import Learner, predict_then_learn
@@ -29,8 +30,6 @@ from streamlearn.learning.process import pin_blas_threads, relieve_collector
 from streamlearn.pipelines.stations import pipeline
 from streamlearn.storage import snapshot
 from streamlearn.stream.records import encode
-
-RESULTS = Path(__file__).parent.parent / "results" / "stations.json"
 
 _NAMES = tuple(f"Station {letter}" for letter in "ABCDEFGHIJKL")
 _WINDS = {"NW": "NW", "NE": "NE", "SE": "SE", "cv": None}
@@ -119,8 +118,8 @@ def _summarize(contender: str, hours: int, learners: list[Learner], cost_us: flo
 
 
 @click.command(help=__doc__.replace("\n\none  ", "\n\n\b\none  "))
-@click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 @click.option("--quick", is_flag=True, help="A first look: the first 500 hours.")
+@takes_output("stations", "the results are written as JSON")
 def main(output: Path, quick: bool) -> None:
     """Simulate and print: RMSE as a share of persistence's, for each horizon."""
     pin_blas_threads()

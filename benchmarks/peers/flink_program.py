@@ -15,7 +15,7 @@ import pandas as pd
 from pyflink.table import DataTypes, EnvironmentSettings, TableEnvironment
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
-from benchmarks.peers import name_pipeline
+from benchmarks.peers.copies import name_pipeline
 from flink_jobs import tables
 from streamlearn.broker.register import group_id
 from streamlearn.pipelines import digits

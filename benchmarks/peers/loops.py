@@ -1,6 +1,6 @@
 """Other ways to learn the digits from Kafka, each a program of its own that ends after some records.
 
-    python -m benchmarks.peers river --kafka localhost:9092 --start 0 --records 20000
+    python -m benchmarks.peers.loops river --kafka localhost:9092 --start 0 --records 20000
 
 river     River's one-vs-rest logistic regression, record by record
 sklearn   scikit-learn's SGDClassifier, in chunks of 256
@@ -13,26 +13,20 @@ answered, and the wall clock and CPU seconds from the first one on.
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import click
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from benchmarks.peers.copies import name_pipeline
 from streamlearn.pipelines import digits
-from streamlearn.pipelines.base import Pipeline
 
 _CHUNK_ROWS = 256
 _CLASSES = list(range(10))
 
 Answer = Callable[[Sequence[Any]], list[Any]]
 """Predicts, then learns some digits; returns the predictions."""
-
-
-def name_pipeline(kind: str) -> Pipeline:
-    """Return the digits under the name of a contender, whose answers go to a topic of its own."""
-    return replace(digits.pipeline, name=f"bench_{kind}", prediction_topic=f"bench_{kind}")
 
 
 def make_river() -> Answer:
