@@ -62,4 +62,8 @@ class ExpertWeights:
 
         `predictions` has shape (n_experts, n_labels), the others (n_labels,).
         """
-        self.slopes[:, outputs] += weights * (mixed - targets) * predictions
+        gradients = weights * (mixed - targets) * predictions
+        if list(outputs) == list(range(self.slopes.shape[1])):
+            self.slopes += gradients  # much quicker than by index
+        else:
+            self.slopes[:, outputs] += gradients

@@ -142,7 +142,7 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
         rows = np.concatenate([piece for part in expansion.parts for piece in (linear, expanded[part])])
         predictions = np.empty((len(parts), len(self.labels_)))
         for number, (expert, part) in enumerate(zip(self.experts_, parts, strict=True)):
-            np.matmul(expert.coef_, rows[part], out=predictions[number])
+            expert.coef_.dot(rows[part], out=predictions[number])
         weight = 1.0 if self.level is None else 1 / (self.noise + float(context[self.level]))
         return Sight(rows, None, predictions, self.weights_.mix(predictions), weight)
 

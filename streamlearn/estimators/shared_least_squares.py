@@ -72,7 +72,7 @@ class SharedLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):  # ty
         A row that is not finite is left out: its gain is zero.
         """
         gain: Floats = blas.dspmv(self.n_features_in_, 1.0, self.packed_, x)
-        spread = float(x @ gain)
+        spread = float(x.dot(gain))
         scale = 1 / weight + spread
         if not math.isfinite(scale):
             return np.zeros(self.n_features_in_)

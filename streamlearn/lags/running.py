@@ -69,7 +69,9 @@ class RunningCorrelations:
         else:
             for _ in range(gap - 1):
                 self._push(self._missing)
-        self._push(np.concatenate([x, [y]]))
+        values = np.empty(len(x) + 1)
+        values[:-1], values[-1] = x, y
+        self._push(values)
         self._newest_step = step
 
     def _push(self, values: Floats) -> None:
