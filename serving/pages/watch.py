@@ -5,11 +5,12 @@ what was seen last stays, and the trouble is shown beside it.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from serving.state.model_cache import ModelCache, Served
+from serving.state.poller import Poller
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.tail import Tail
 from streamlearn.errors import NoModel, StreamlearnError
@@ -30,7 +31,6 @@ PARTS = {"kafka": "Kafka", "redis": "Redis", "flink": "Flink"}
 """The parts that are polled, and what people call them."""
 
 _POLL_EVERY_S = 1.0
-_LOOK_EVERY_S = 0.05
 _CONNECT_MS = 2000
 """Short: the next poll comes soon, and a server that ends waits for connections that are being made."""
 _IDLE_S = 30.0
@@ -60,49 +60,36 @@ class Watch:
         self._settings = settings
         self._store = store
         self._tail: Tail | None = None
-        self._until = 0.0
-        self._stopped = threading.Event()
-        self._lock = threading.Lock()
-        self._running: set[str] = set()
+        self._pollers = {
+            "kafka": self._make_poller("kafka", self._poll_kafka, self._forget_flow),
+            "redis": self._make_poller("redis", self._poll_redis),
+            "flink": self._make_poller("flink", self._poll_flink),
+        }
+
+    def _make_poller(
+        self, name: str, poll: Callable[[], None], close: Callable[[], None] = lambda: None
+    ) -> Poller[None]:
+        ask = partial(self._poll_once, name, poll)
+        return Poller(ask, None, every_s=_POLL_EVERY_S, first_wait_s=0.0, idle_s=_IDLE_S, close=close)
 
     def keep_polling(self) -> None:
         """Start polling, or let it go on, for the next half minute."""
-        self._until = time.monotonic() + _IDLE_S
-        parts = (("kafka", self._poll_kafka), ("redis", self._poll_redis), ("flink", self._poll_flink))
-        for name, poll in parts:
-            with self._lock:
-                if name in self._running:
-                    continue
-                self._running.add(name)
-            threading.Thread(target=self._poll_repeatedly, args=(name, poll), daemon=True).start()
+        for poller in self._pollers.values():
+            poller.get()
 
     @property
     def polling(self) -> bool:
         """Whether any part is being polled."""
-        return bool(self._running)
+        return any(poller.polls for poller in self._pollers.values())
 
     def wait_for(self, part: str, timeout_s: float) -> None:
         """Return once a part has been polled, or after a while."""
-        deadline = time.monotonic() + timeout_s
-        while part not in self.polled and time.monotonic() < deadline:
-            self._stopped.wait(_LOOK_EVERY_S)
+        self._pollers[part].wait(timeout_s)
 
     def stop(self) -> None:
         """End polling for good."""
-        self._stopped.set()
-
-    def _poll_repeatedly(self, name: str, poll: Callable[[], None]) -> None:
-        try:
-            while time.monotonic() < self._until and not self._stopped.is_set():
-                self._poll_once(name, poll)
-                self._stopped.wait(_POLL_EVERY_S)
-        finally:
-            if name == "kafka":
-                self._close_tail()
-                self.flow = Flow(self.pipeline)
-                self.polled.discard(name)
-            with self._lock:
-                self._running.discard(name)
+        for poller in self._pollers.values():
+            poller.stop()
 
     def _poll_once(self, name: str, poll: Callable[[], None]) -> None:
         try:
@@ -124,6 +111,11 @@ class Watch:
             self._tail = Tail(Broker(self._settings, connect_ms=_CONNECT_MS), flow.look_back_by_topic)
             self.flow = flow
         self.flow.look(self._tail)
+
+    def _forget_flow(self) -> None:
+        self._close_tail()
+        self.flow = Flow(self.pipeline)
+        self.polled.discard("kafka")
 
     def _close_tail(self) -> None:
         if self._tail is not None:

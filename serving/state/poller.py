@@ -59,8 +59,17 @@ class Poller(Generic[T]):
                 self._polls = True
                 self._polled.clear()
                 threading.Thread(target=self._poll, daemon=True).start()
-        self._polled.wait(self._first_wait_s)
+        self.wait(self._first_wait_s)
         return self._answer
+
+    @property
+    def polls(self) -> bool:
+        """Whether it asks again and again at the moment."""
+        return self._polls
+
+    def wait(self, timeout_s: float) -> None:
+        """Return once there has been an answer since polling began, or after a while."""
+        self._polled.wait(timeout_s)
 
     def stop(self) -> None:
         """End polling for good; from now on there is no answer."""
