@@ -13,7 +13,9 @@ from werkzeug.exceptions import HTTPException
 from streamlearn.errors import (
     BadRecord,
     BadRequest,
+    BadSetting,
     BrokerUnavailable,
+    LineageError,
     NoModel,
     NotAllowed,
     NotSupported,
@@ -30,6 +32,8 @@ _STATUS_AND_CODE: dict[type[StreamlearnError], tuple[int, str]] = {
     UnknownPipeline: (404, "unknown_model"),
     UnknownVersion: (404, "unknown_version"),
     NotSupported: (404, "not_supported"),
+    LineageError: (409, "lineage"),
+    BadSetting: (503, "bad_setting"),
     NoModel: (503, "no_model"),
     SnapshotRefused: (503, "snapshot_refused"),
     StoreUnavailable: (503, "store_unavailable"),

@@ -50,6 +50,7 @@ def worker_exit(_: Any, worker: Any) -> None:
             cache.stop()
         application.extensions["arrivals"].stop()
         application.extensions["live"].stop()
+        application.extensions["lineages"].stop()
         application.extensions["feedback"].close()
         application.extensions["recent"].close()
         application.extensions["telemetry"].write()

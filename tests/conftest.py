@@ -202,6 +202,7 @@ def make_app(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[
             cache.stop()
         app.extensions["jobs"].stop()
         app.extensions["arrivals"].stop()
+        app.extensions["lineages"].stop()
         # Its lines belong to this test's log, not to the next one's.
         app.extensions["telemetry"].write()
 

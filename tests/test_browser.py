@@ -41,6 +41,7 @@ SHOWN = {
     "/": "#pad",
     "/pipelines": '[data-pipeline="digits"][data-state="up"]',
     "/records/digits": "table.records",
+    "/versions/digits": "#lineages code",
     "/try/digits": ".paint i",
     "/try/pm25": "#form select",
     **dict.fromkeys(
@@ -280,6 +281,7 @@ def test_the_forecast_moves_while_hours_arrive(open_page: Open, learned: Stack, 
     assert len(ink) > 1
     page.locator("label", has_text="6 h").first.click()
     expect(page.locator("#errors-words")).to_contain_text("persistence")
+    expect(page.locator("#past-words")).to_contain_text("6 h ahead, half of the last")
     assert page.troubles == []
 
 
@@ -373,6 +375,28 @@ def test_a_record_of_ones_own_is_answered(open_page: Open) -> None:
     pollution.fill("5000")
     page.get_by_role("button", name="Ask the model").click()
     expect(page.locator("#message")).to_contain_text("<= 2000")
+
+
+def test_a_version_is_served_and_learned_on_from_on_the_page_of_versions(
+    open_page: Open, learned: Stack
+) -> None:
+    settle(learned.settings, "digits")
+    page = open_page("/versions/digits")
+    message, rows = page.locator("#message"), page.locator("#rows tbody tr")
+    expect(page.locator("#lineages tbody tr").first).to_contain_text("units 256")
+    older = rows.nth(1).locator("input")
+    version = older.get_attribute("value")
+    older.check()
+    page.get_by_role("button", name="Serve this version").click()
+    expect(message).to_contain_text(f"Version {int(version):,} is served until")
+    expect(rows.filter(has_text="served, pinned").locator("input")).to_have_value(version)
+    page.get_by_role("button", name="Serve the newest again").click()
+    expect(message).to_have_text("The newest version is served again.")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator(f'#rows input[value="{version}"]').check()
+    page.get_by_role("button", name="Learn on from this version").click()
+    expect(message).to_have_text(f"Learning goes on from version {int(version):,}.")
+    assert page.troubles == []
 
 
 def test_a_pipelines_page_shows_its_stream_and_its_parts(open_page: Open, learned: Stack) -> None:

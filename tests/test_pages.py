@@ -44,6 +44,8 @@ PAGES = [
     "/try/pm25",
     "/forecast/pm25",
     "/lags/pm25",
+    "/versions/digits",
+    "/versions/pm25",
     "/pipelines/digits",
     "/pipelines/pm25",
     "/pipelines/nothing",
@@ -430,6 +432,10 @@ def test_a_kind_of_learning_of_ones_own_has_every_page_that_it_can_fill(
     assert message.model.score == {"readings": 30.0}
     assert message.outlook is not None
     assert (message.outlook.ahead, message.outlook.forecast) == ([30, 31], [60.0, 62.0])
+    one_ahead, two_ahead = message.outlook.earlier
+    assert message.outlook.steps == list(range(30))
+    assert one_ahead[:4] == [None, 0.0, 4.0, 6.0], "made at 0 without a change so far, then by 2 an hour"
+    assert two_ahead[:5] == [None, None, 0.0, 6.0, 8.0]
     assert message.curve is not None
     assert (message.curve.figure, message.curve.baseline) == ("rmse", "persistence")
 

@@ -1,5 +1,6 @@
 """What is served of a topic of several partitions: one model, whose version names those it is made of."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -128,6 +129,18 @@ def test_what_is_made_of_several_is_pinned_as_it_is(client: FlaskClient, store: 
     assert [v["version"] for v in listed if not v["served"]] == [400, 50]
     assert client.delete("/v2/models/digits/pin").get_json()["version"] == "120.400.50.60"
     assert probabilities(infer(client)) != before
+
+
+def test_the_page_of_versions_offers_those_that_were_served_together(
+    client: FlaskClient, store: Store
+) -> None:
+    write(store, 1, 330)
+    cache(client).refresh()
+    page = client.get("/versions/digits?rows=1").text
+    assert re.search(
+        r'<tr data-served>\s*<th scope="row"><label><input type="radio"[^>]* value="120\.330\.-\.60"', page
+    )
+    assert client.post("/v2/models/digits/versions/120.330.-.60/pin").status_code == 200
 
 
 def test_a_pin_of_several_partitions_needs_all_of_them(client: FlaskClient) -> None:

@@ -177,8 +177,7 @@ def infer(stack: Stack) -> dict[str, Any]:
 
 def roll_back(stack: Stack, version: str) -> int:
     """Go back to a version of the digits; return the one that it is now, once that is served."""
-    done = call(stack.settings, "models", "digits", "rollback", version)
-    again = int(re.search(r"version (\d+) is version", done)[1])  # type: ignore[index]
+    again = int(post(stack, f"/v2/models/digits/versions/{version}/rollback", {})["again"])
     answer = get(stack, f"/v2/models/digits/versions?learned={again - 1}&wait=10")["learned"]
     assert answer["learned"] is True
     return again

@@ -96,6 +96,12 @@ def test_a_lineage_begins_and_resumes_in_each_partition(broker: Settings, pipeli
     commit_offset(broker.kafka, group_id(pipeline), pipeline.topic, 5, 2)
     second = register.claim(fresh=True)
     assert (second.id != first.id, second.starts) == (True, (3, 7, 5))
+    summaries = register.summarize_lineages()
+    assert [(summary.lineage.id, summary.submissions) for summary in summaries] == [
+        (first.id, 2),
+        (second.id, 1),
+    ]
+    assert 0 < summaries[0].begun_s <= summaries[1].begun_s
 
 
 def test_partitions_that_are_added_are_learned_from_their_beginning(

@@ -1,5 +1,6 @@
-"""The routes for versions: which are kept, what they have learned, pinning, and downloading one."""
+"""The routes for versions: which are kept, what they have learned, pinning, going back, downloading one."""
 
+from collections.abc import Generator
 from typing import Annotated
 
 import msgspec
@@ -7,12 +8,13 @@ from flask import Blueprint, Response, current_app, request
 from msgspec import Meta
 
 from serving.access import require_token
-from serving.models import find_cache, json_response, resolve_model
+from serving.models import find_cache, json_response, resolve_model, server_settings
 from serving.openapi import describe_route
 from serving.state.model_cache import ModelCache
 from streamlearn.errors import BadRequest, UnknownVersion
+from streamlearn.operations import lineage_changes
 from streamlearn.storage.store import Store
-from streamlearn.storage.versions import Head, VersionInfo
+from streamlearn.storage.versions import Head, VersionInfo, format_name, parse_name
 
 blueprint = Blueprint("versions", __name__, url_prefix="/v2/models/<name>")
 
@@ -66,6 +68,14 @@ class Pinned(msgspec.Struct):
     lineage: str
     version: int | str
     pinned: bool
+
+
+class RolledBack(msgspec.Struct):
+    """The version that learning goes on from, and the one that is the same again: None while none is yet."""
+
+    name: str
+    version: str
+    again: str | None
 
 
 @blueprint.get("/versions")
@@ -153,6 +163,41 @@ def unpin(name: str) -> Response:
     cache.refresh()
     head = cache.current().head
     return json_response(Pinned(name, head.lineage, head.label, False))
+
+
+@blueprint.post("/versions/<version>/rollback")
+@describe_route(RolledBack, errors=(401, 403, 404, 409, 503), tag="versions", security={"token": []})
+@require_token
+def roll_back(name: str, version: str) -> Response:
+    """Let learning go on from this version, by a control record in the input topic of each partition.
+
+    What has been answered stays. The answer comes once the job has obeyed, or after a while.
+    """
+    pipeline, parts = find_cache(name).pipeline, parse_name(version)
+    if parts is None:
+        raise UnknownVersion(f"{version[:40]!r} is not a version of {name}")
+    again = [
+        part
+        if part is None
+        else _drain(
+            lineage_changes.roll_back(
+                server_settings(), pipeline, part, partition if len(parts) > 1 else None, wait_s=MAX_WAIT_S
+            )
+        )
+        for partition, part in enumerate(parts)
+    ]
+    has_obeyed = all((part is None) == (version is None) for part, version in zip(parts, again, strict=True))
+    return json_response(RolledBack(name, version, format_name(again) if has_obeyed else None))
+
+
+def _drain(lines: Generator[str, None, int | None]) -> int | None:
+    """Return what a generator returns; its lines are for a terminal."""
+    while True:
+        try:
+            next(lines)
+        except StopIteration as end:
+            version: int | None = end.value
+            return version
 
 
 @blueprint.get("/versions/<version>/file")

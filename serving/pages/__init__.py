@@ -9,6 +9,7 @@ locales/      the translations, as gettext catalogues
 overview.py   a line for every pipeline, with its verdict
 records.py    the newest answers and dead letters as rows, and one record
 pictures.py   a record's picture, as an image for a page
+versions.py   versions and lineages side by side
 forms.py      a form for one record of any pipeline
 routes.py     the pages, and `/live/<pipeline>`, where their messages come from
 """

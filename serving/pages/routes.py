@@ -24,7 +24,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 
 from serving.models import find_cache, server_settings
-from serving.pages import language, records, views
+from serving.pages import language, records, versions, views
 from serving.pages.feed import Feed
 from serving.pages.forms import make_form
 from serving.pages.language import LANGUAGES, TAGS, choose_language, gettext
@@ -32,7 +32,7 @@ from serving.pages.overview import Overview, summarize
 from serving.pages.watch import Watch
 from serving.pages.words import WORDS
 from serving.state.model_cache import ModelCache
-from streamlearn.errors import NoModel, UnknownPipeline
+from streamlearn.errors import NoModel, StoreUnavailable, UnknownPipeline
 from streamlearn.learning.learner import LatestForecast, Learning
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
@@ -68,6 +68,7 @@ def register(app: Flask) -> None:
     lives = app.extensions["live"] = _Lives(app.extensions["models"], start)
     app.extensions["overview"] = Overview(lambda: {name: live.watch for name, live in lives.items()})
     app.extensions["records"] = records.RecordReader(app.extensions["settings"])
+    app.extensions["lineages"] = versions.LineageReader(app.extensions["settings"], store)
     language.register(app)
     app.context_processor(_frame_context)
     app.register_blueprint(blueprint)
@@ -127,6 +128,7 @@ def _list_pages() -> list[dict[str, Any]]:
         "pages.show_lags": gettext("Lags"),
         "pages.show_records": gettext("Records"),
         "pages.show_form": gettext("Try it"),
+        "pages.show_versions": gettext("Versions"),
         "pages.show_pipeline": gettext("Pipelines"),
     }
     return [
@@ -208,6 +210,32 @@ def _find_records(watch: Watch) -> dict[str, Any]:
             "state": gettext(records.STATES[record.state]) if record.state in records.STATES else "",
         }
     return {**context, "rows": records.select_rows(watch, wanted)}
+
+
+@blueprint.get("/versions")
+@blueprint.get("/versions/<name>")
+def show_versions(name: str | None = None) -> ResponseReturnValue:
+    """Show versions and lineages side by side, and a form; with `?rows=1` the tables alone."""
+    template = "versions_tables" if request.args.get("rows") else "versions"
+    return _show_page(template, name, lambda learning: True, _find_versions)
+
+
+def _find_versions(watch: Watch) -> dict[str, Any]:
+    """Return what the page of versions shows."""
+    lineages: versions.LineageReader = current_app.extensions["lineages"]
+    lineage_rows = lineages.list_rows(watch.pipeline)
+    try:
+        rows = versions.list_versions(watch.models)
+    except StoreUnavailable:
+        rows = []
+    return {
+        "versions": rows,
+        "lineages": lineage_rows,
+        "common": set.intersection(*(set(row.settings) for row in lineage_rows)) if lineage_rows else set(),
+        "figures": versions.list_figures([row.score for row in rows] + [row.score for row in lineage_rows]),
+        "format_figure": versions.format_figure,
+        "translate": gettext,
+    }
 
 
 @blueprint.get("/try")

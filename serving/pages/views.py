@@ -118,6 +118,8 @@ class Outlook(msgspec.Struct):
     """The range that is made to hold the true value of eight in ten forecasts."""
     scored: int
     """How many forecasts of the shortest horizon have been scored lately."""
+    earlier: list[Values]
+    """For each horizon, what was forecast for each of `steps`, that many steps before."""
 
 
 class HorizonCurve(msgspec.Struct):
@@ -297,6 +299,7 @@ def _make_outlook(
 ) -> Outlook:
     low, high = _find_range(series, spec, newest).T
     forecast, last = series.forecasts[-1], int(series.steps[-1])
+    earlier = curves.align_forecasts(series, spec.horizons)[-WEEK:]
     return Outlook(
         ts=str(newest.get("ts", display.name_step(last))),
         steps=series.steps[-WEEK:].tolist(),
@@ -306,6 +309,7 @@ def _make_outlook(
         low=_round(low),
         high=_round(high),
         scored=int((~np.isnan(residuals[:, 0])).sum()),
+        earlier=[_round(column) for column in earlier.T],
     )
 
 

@@ -64,6 +64,15 @@ WORDS = {
     "fromStart": _("the start of the lineage"),
     "nothingToShow": _("Nothing to show yet."),
     "outlook": _("Measured at %(ts)s: %(value)s. Forecast for %(ahead)s later: %(forecast)s."),
+    "pastHigh": _(
+        "%(ahead)s ahead, half of the last %(n)s forecasts were off by at most %(half)s. The worst, for"
+        " %(time)s, was %(most)s too high."
+    ),
+    "pastLow": _(
+        "%(ahead)s ahead, half of the last %(n)s forecasts were off by at most %(half)s. The worst, for"
+        " %(time)s, was %(most)s too low."
+    ),
+    "noPast": _("No forecast %(ahead)s ahead can be compared with what came yet."),
     "range": _("The shaded range is made to hold the true value of 8 in 10 forecasts like these."),
     "curve": _("Latest: %(value)s; %(baseline)s: %(baseline_value)s; over the last %(window)s."),
     "whole": _("Now: %(value)s, over %(window)s."),
@@ -85,6 +94,15 @@ WORDS = {
     "says": _("Version %(version)s says:"),
     "pinnedNow": _("Version %(version)s is served until you choose the newest again; learning goes on."),
     "unpinnedNow": _("The newest version is served again."),
+    "rollbackSure": _(
+        "Let learning go on from version %(version)s? What was learned since is no longer used."
+        " You can go back to a later version in the same way."
+    ),
+    "rollingBack": _("Sending the order to learn on from version %(version)s …"),
+    "rolledBack": _("Learning goes on from version %(version)s."),
+    "rollbackWaits": _(
+        "The order is in the stream; the job will learn on from version %(version)s when it gets there."
+    ),
     "tokenKept": _("The token is used until you close this tab; choose again."),
     "resetZoom": _("Show all again"),
     "zoomHint": _("Drag over a part to see it larger."),

@@ -32,7 +32,7 @@ const formatLocalMoment = makeLocalFormat({ day: "numeric", month: "short", hour
 const formatHour = makeDateFormat({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const formatDay = makeDateFormat({ day: "numeric", month: "short" });
 const formatMonth = makeDateFormat({ month: "short", year: "numeric" });
-const formatMoment = makeDateFormat({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+export const formatMoment = makeDateFormat({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 function formatTimes(ticks, step) {
   if (step >= 28 * DAY_S) return ticks.map(formatMonth);
@@ -120,7 +120,7 @@ export class Chart {
         y: { range: (_, low, high) => padRange(low, high, y) },
       },
       axes: [
-        makeAxis(x.time ? { values: (_, ticks, __, ___, step) => (x.local ? ticks.map(formatClock) : formatTimes(ticks, step)), space: x.local ? 80 : 60, size: 36 } : { values: (_, ticks) => ticks.map((tick) => formatNumber(tick)), space: (_, __, least, most) => 20 + measure([least, most].map((end) => formatNumber(end))), label: x.label, size: 36, labelSize: 20, labelFont: FONT }),
+        makeAxis(x.time ? { values: (_, ticks, __, ___, step) => (x.local ? ticks.map(formatClock) : formatTimes(ticks, step)), space: 80, size: 36 } : { values: (_, ticks) => ticks.map((tick) => formatNumber(tick)), space: (_, __, least, most) => 20 + measure([least, most].map((end) => formatNumber(end))), label: x.label, size: 36, labelSize: 20, labelFont: FONT }),
         makeAxis({ values, size: (_, texts) => 24 + measure(["1234", ...(texts ?? [])]), label: y.label, labelSize: 20, labelFont: FONT }),
       ],
     }, this.data, this.place);

@@ -1,6 +1,6 @@
-// The last week, the forecast from its end, and its error beside that of persistence.
+// The last week, the forecast from its end, past forecasts over what came, and their error beside persistence's.
 
-import { Chart, getColour, makeLine } from "./charts.js";
+import { Chart, formatMoment, getColour, makeLine } from "./charts.js";
 import { follow, formatNumber, say, setText } from "./live.js";
 
 const shown = JSON.parse(document.getElementById("shown").textContent);
@@ -38,6 +38,12 @@ const outlook = new Chart(byId("outlook"), () => ({
   hooks: { drawClear: [paintBands] },
 }));
 
+const past = new Chart(byId("past"), () => ({
+  x, y: { label: shown.unit, least: 0 },
+  series: [{}, makeLine(say("measured"), { stroke: getColour("ink"), width: 1.5 }), makeLine(say("forecast"))],
+  hooks: { drawClear: [paintBands] },
+}));
+
 const errors = new Chart(byId("errors"), () => ({
   x, y: { label: shown.unit, least: 0 },
   series: [{}, makeLine(say("model")), makeLine(say("persistence"), { baseline: true })],
@@ -51,7 +57,7 @@ function showOutlook({ ts, steps, values, ahead, forecast, low, high, scored }) 
     [...values, ...makeBlanks(ahead)],
     ...[forecast, high, low].map((list) => [...makeBlanks(steps).slice(1), last, ...list]),
   ]);
-  const hours = `${ahead[ahead.length - 1] - steps[steps.length - 1]} ${shown.step_unit || say("step")}`;
+  const hours = formatSteps(ahead[ahead.length - 1] - steps[steps.length - 1]);
   setText(byId("outlook-words"), say("outlook", { ts, value: last === null ? "–" : formatValue(last), ahead: hours, forecast: formatValue(forecast[forecast.length - 1]) }));
   setText(byId("range-words"), scored ? say("range") : "");
 }
@@ -67,20 +73,45 @@ function showTable({ outlook, model }) {
   }
 }
 
+const readHorizon = () => Number(document.querySelector("input[name=horizon]:checked").value);
+const formatSteps = (steps) => `${formatNumber(steps)} ${shown.step_unit || say("step")}`;
+const formatStep = (step) => (shown.step_s ? formatMoment(toSeconds(step)) : formatNumber(step));
+
+/** Show what was forecast for each step of the last week over what came, and how far it was off. */
+function showPast() {
+  if (!message?.outlook) return;
+  const { steps, values, ahead, earlier } = message.outlook;
+  const horizon = readHorizon();
+  const forecasts = earlier[ahead.findIndex((step) => step - steps[steps.length - 1] === horizon)];
+  past.show([steps.map(toSeconds), values, forecasts]);
+  const misses = values.flatMap((value, i) => (
+    value === null || forecasts[i] === null ? [] : [{ step: steps[i], by: forecasts[i] - value }]
+  )).sort((one, other) => Math.abs(one.by) - Math.abs(other.by));
+  if (!misses.length) return setText(byId("past-words"), say("noPast", { ahead: formatSteps(horizon) }));
+  const worst = misses[misses.length - 1];
+  setText(byId("past-words"), say(worst.by > 0 ? "pastHigh" : "pastLow", {
+    ahead: formatSteps(horizon), n: formatNumber(misses.length), half: formatValue(Math.abs(misses[Math.floor((misses.length - 1) / 2)].by)),
+    most: formatValue(Math.abs(worst.by)), time: formatStep(worst.step),
+  }));
+}
+
 function showErrors() {
-  const choice = Number(document.querySelector("input[name=horizon]:checked").value);
+  const choice = readHorizon();
   const curve = message?.errors?.horizons.find(({ horizon }) => horizon === choice);
   if (!curve) return;
   errors.show([message.errors.x.map(toSeconds), curve.values, curve.persistence]);
   const last = (list) => formatValue(list[list.length - 1]);
-  const span = `${message.errors.window} ${shown.step_unit || say("step")}`;
-  setText(byId("errors-words"), say("curve", { value: last(curve.values), baseline: say("persistence"), baseline_value: last(curve.persistence), window: span }));
+  setText(byId("errors-words"), say("curve", { value: last(curve.values), baseline: say("persistence"), baseline_value: last(curve.persistence), window: formatSteps(message.errors.window) }));
 }
 
-byId("horizon-choice").addEventListener("change", showErrors);
+byId("horizon-choice").addEventListener("change", () => {
+  showPast();
+  showErrors();
+});
 follow((newest) => {
   message = newest;
   if (newest.outlook) showOutlook(newest.outlook);
   showTable(newest);
+  showPast();
   showErrors();
 });

@@ -8,7 +8,8 @@ stands first in the topic has it, the other is refused.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,6 +27,14 @@ def group_id(pipeline: Pipeline) -> str:
     return f"streamlearn-{pipeline.name}"
 
 
+class LineageSummary(NamedTuple):
+    """A lineage as it stands last in the register; when it was begun, in seconds since 1970."""
+
+    lineage: Lineage
+    begun_s: float
+    submissions: int
+
+
 class LineageRegister:
     """The lineages of one pipeline."""
 
@@ -37,6 +46,14 @@ class LineageRegister:
         """Return the pipeline's newest lineage, open or ended; None if there has been none."""
         # `max` returns the first of equals: the submission that stands first in the topic won the epoch.
         return max(self._entries(), key=lambda entry: entry.epoch, default=None)
+
+    def summarize_lineages(self) -> list[LineageSummary]:
+        """Return the pipeline's lineages as they came."""
+        summaries: dict[str, LineageSummary] = {}
+        for time_s, entry in self._timed_entries():
+            _, begun_s, submissions = summaries.get(entry.id, (None, time_s, 0))
+            summaries[entry.id] = LineageSummary(entry, begun_s, submissions + (not entry.ended))
+        return list(summaries.values())
 
     def number_lineages(self) -> dict[str, int]:
         """Return the pipeline's lineages, numbered as they came."""
@@ -261,8 +278,14 @@ class LineageRegister:
         return entry
 
     def _entries(self) -> list[Lineage]:
+        return [entry for _, entry in self._timed_entries()]
+
+    def _timed_entries(self) -> Iterator[tuple[float, Lineage]]:
+        """Yield the pipeline's entries, each with when it was written, in seconds since 1970."""
         if LINEAGES not in self._broker.topics():
-            return []
+            return
         decode = msgspec.json.Decoder(Lineage).decode
         key = self._pipeline.name.encode()
-        return [decode(record.value) for record in self._broker.read(LINEAGES) if record.key == key]
+        for record in self._broker.read(LINEAGES):
+            if record.key == key:
+                yield record.timestamp / 1000, decode(record.value)

@@ -88,19 +88,28 @@ def _nan_if_none(value: float | None) -> float:
     return np.nan if value is None else value
 
 
+def align_forecasts(run: Series, horizons: Sequence[int]) -> Floats:
+    """Return what had been forecast for each step, shape (n, h), beside `run.values`: NaN where nothing had.
+
+    >>> run = Series(np.arange(3), np.array([1.0, 2.0, 3.0]), np.array([[1.5], [2.5], [3.5]]))
+    >>> align_forecasts(run, [1]).ravel().tolist()
+    [nan, 1.5, 2.5]
+    """
+    aligned = np.full(run.forecasts.shape, np.nan)
+    for column, horizon in enumerate(horizons):
+        aligned[horizon:, column] = run.forecasts[: max(0, len(aligned) - horizon), column]
+    return aligned
+
+
 def compute_residuals(run: Series, horizons: Sequence[int]) -> tuple[Floats, Floats]:
     """Return the residuals of the model and of persistence, shape (n, h), at the step that was forecast.
 
     A residual is forecast minus truth. Where either cannot be computed, both are NaN.
     """
-    residuals = np.full(run.forecasts.shape, np.nan)
-    persistence = residuals.copy()
-    for column, horizon in enumerate(horizons):
-        if horizon >= len(run.values):
-            continue
-        last_known, truth = run.values[:-horizon], run.values[horizon:]
-        residuals[horizon:, column] = run.forecasts[:-horizon, column] - truth
-        persistence[horizon:, column] = last_known - truth
+    truths = run.values[:, None]
+    last_known = Series(run.steps, run.values, np.repeat(truths, len(horizons), axis=1))
+    residuals = align_forecasts(run, horizons) - truths
+    persistence = align_forecasts(last_known, horizons) - truths
     unscored = np.isnan(residuals) | np.isnan(persistence)
     residuals[unscored] = persistence[unscored] = np.nan
     return residuals, persistence

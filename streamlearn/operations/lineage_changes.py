@@ -1,6 +1,6 @@
 """Change a lineage while it learns, by control records in its input topic: an earlier version, other lags."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -43,13 +43,18 @@ def roll_back(
     partition: int | None = None,
     *,
     wait_s: float,
-) -> Iterator[str]:
+) -> Generator[str, None, int | None]:
     """Order by a control record that learning goes on from `version`; yield lines about what happens.
 
     Parameters
     ----------
     partition
         The partition whose learner goes back; the others go on. None: the lineage's only one.
+
+    Returns
+    -------
+    int or None
+        The version that is `version` again; None where the job has not obeyed within `wait_s` seconds.
 
     Raises
     ------
@@ -68,8 +73,9 @@ def roll_back(
         yield f"the order to go on from version {version} is at offset {offset}{where}"
         if _wait_until_obeyed(broker, pipeline, lineage, offset, partition, wait_s):
             yield f"version {offset + 1} is version {version} again"
-        else:
-            yield _describe_wait(wait_s)
+            return offset + 1
+        yield _describe_wait(wait_s)
+        return None
 
 
 def use_lags(

@@ -48,7 +48,7 @@ class Head:
         """The version in a request's path: its number, or those of its parts, as in `120.-.95`."""
         if not self.parts:
             return str(self.version)
-        return ".".join("-" if part is None else str(part) for part in self.parts)
+        return format_name(self.parts)
 
     @property
     def label(self) -> int | str:
@@ -87,6 +87,15 @@ def parse_name(name: str) -> list[int | None] | None:
     if not all(_NUMBER.fullmatch(word) or word == "-" for word in words) or {*words} == {"-"}:
         return None
     return [None if word == "-" else int(word) for word in words]
+
+
+def format_name(versions: Sequence[int | None]) -> str:
+    """Return the name of what is made of versions; None where a partition has no part in it.
+
+    >>> format_name([120, None, 95])
+    '120.-.95'
+    """
+    return ".".join("-" if version is None else str(version) for version in versions)
 
 
 def merge_heads(heads: Mapping[int, Head], count: int) -> Head:
