@@ -40,6 +40,7 @@ from streamlearn.errors import DataUnavailable
 from streamlearn.estimators import RandomFeatureSoftmax, SharedLeastSquares
 from streamlearn.learning.merging import LikelyCommittee
 from streamlearn.learning.process import pin_blas_threads
+from streamlearn.operations.quality.calibration import measure_calibration
 from streamlearn.storage import archive
 
 RESULTS = Path(__file__).parent.parent / "results" / "corrections.json"
@@ -159,18 +160,6 @@ CONTENDERS: Mapping[str, Callable[[], Any]] = {
 }
 
 
-def measure_ece(probabilities: Floats, labels: Labels, bins: int = 10) -> float:
-    """Return the expected calibration error of probabilities of shape (n, n_classes).
-
-    >>> measure_ece(np.array([[0.75, 0.25]] * 4), np.array([0, 0, 0, 1]))
-    0.0
-    """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    places = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(np.sum(confidence[places == b] - right[places == b])) for b in range(bins)]
-    return float(np.sum(gaps) / len(labels))
-
-
 def take_passes(seed: int) -> Iterator[Rows]:
     """Yield passes over the digits without end, each in a new order, as `streamlearn replay` sends them."""
     records = dataset.records(seed=seed)
@@ -198,7 +187,8 @@ def score(probabilities: Floats, labels: Labels) -> dict[str, float]:
     """Return accuracy and ECE of the records that were predicted."""
     known = ~np.isnan(probabilities[:, 0])
     right = probabilities[known].argmax(axis=1) == labels[known]
-    return {"accuracy": float(right.mean()), "ece": measure_ece(probabilities[known], labels[known])}
+    calibration = measure_calibration(probabilities[known], labels[known], range(10))
+    return {"accuracy": float(right.mean()), "ece": calibration.ece}
 
 
 def count_tries(model: Any, drawn: Rows) -> dict[str, float]:

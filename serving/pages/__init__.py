@@ -6,6 +6,7 @@ feed.py       messages → server-sent events, made once for all watchers
 words.py      the sentences that the scripts show, in English
 language.py   chooses English or Chinese for a request, and translates
 locales/      the translations, as gettext catalogues
+quality.py    how good stream and answers are lately, and what happened
 overview.py   a line for every pipeline, with its verdict
 records.py    the newest answers and dead letters as rows, and one record
 pictures.py   a record's picture, as an image for a page

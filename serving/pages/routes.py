@@ -1,4 +1,4 @@
-"""The pages, and `/live/<pipeline>`, where their messages come from.
+"""The pages, and `/live/<pipeline>` and below it, where their messages come from.
 
 `/forecast` and `/lags` have a page for each pipeline that they can show; without a name they lead to the
 first. `/pipelines` without a name shows all of them.
@@ -29,6 +29,7 @@ from serving.pages.feed import Feed
 from serving.pages.forms import make_form
 from serving.pages.language import LANGUAGES, TAGS, choose_language, gettext
 from serving.pages.overview import Overview, summarize
+from serving.pages.quality import QualityMonitor
 from serving.pages.watch import Watch
 from serving.pages.words import WORDS
 from serving.state.model_cache import ModelCache
@@ -49,10 +50,16 @@ _LONGEST_WINDOW = 200
 
 @dataclass(frozen=True)
 class Live:
-    """A pipeline's watch and its feed."""
+    """A pipeline's watch, its feed, and what measures its quality."""
 
     watch: Watch
     feed: Feed
+    quality: QualityMonitor
+
+    def stop(self) -> None:
+        """End all polling for good."""
+        self.watch.stop()
+        self.quality.stop()
 
 
 def register(app: Flask) -> None:
@@ -63,7 +70,8 @@ def register(app: Flask) -> None:
         return bool(app.extensions["is_alive"]())
 
     def start(models: ModelCache) -> Live:
-        return _start_live(Watch(app.extensions["settings"], store, models), serving)
+        watch = Watch(app.extensions["settings"], store, models)
+        return _start_live(watch, QualityMonitor(app.extensions["settings"], watch), serving)
 
     lives = app.extensions["live"] = _Lives(app.extensions["models"], start)
     app.extensions["overview"] = Overview(lambda: {name: live.watch for name, live in lives.items()})
@@ -87,7 +95,7 @@ class _Lives:
         live = self._started.get(name)
         if live is None or live.watch.models is not models:
             if live is not None:
-                live.watch.stop()
+                live.stop()
             live = self._started[name] = self._start(models)
         return live
 
@@ -98,14 +106,14 @@ class _Lives:
     def stop(self) -> None:
         """Stop watching."""
         for live in self._started.values():
-            live.watch.stop()
+            live.stop()
 
 
-def _start_live(watch: Watch, serving: Callable[[], bool]) -> Live:
+def _start_live(watch: Watch, quality: QualityMonitor, serving: Callable[[], bool]) -> Live:
     def make_message() -> bytes:
         return msgspec.json.encode(views.make_message(watch))
 
-    return Live(watch, Feed(make_message, watch.keep_polling, serving))
+    return Live(watch, Feed(make_message, watch.keep_polling, serving), quality)
 
 
 def _frame_context() -> dict[str, Any]:
@@ -338,6 +346,17 @@ def send_messages(name: str) -> Response:
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response
+
+
+@blueprint.get("/live/<name>/quality")
+def send_quality(name: str) -> Response:
+    """Send how good one pipeline's stream and answers are lately, as JSON, measured every few seconds."""
+    find_cache(name)
+    return Response(
+        msgspec.json.encode(_live()[name].quality.get()),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 def _live() -> _Lives:

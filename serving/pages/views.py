@@ -75,6 +75,8 @@ class Curve(msgspec.Struct):
     baseline_values: Values
     times: list[float] | None = None
     """When each of these answers was written, in seconds since 1970; None of forecasts."""
+    horizon: int | None = None
+    """Of a forecast, how many steps ahead."""
 
 
 class Pace(msgspec.Struct):
@@ -343,7 +345,15 @@ def _make_errors(
 
 def _make_shortest_horizon_curve(errors: Errors) -> Curve:
     shortest = errors.horizons[0]
-    return Curve("rmse", "persistence", errors.window, errors.x, shortest.values, shortest.persistence)
+    return Curve(
+        "rmse",
+        "persistence",
+        errors.window,
+        errors.x,
+        shortest.values,
+        shortest.persistence,
+        horizon=shortest.horizon,
+    )
 
 
 def _round(values: NDArray[Any], digits: int = 2) -> Values:

@@ -23,7 +23,7 @@ from streamlearn.operations.verdict import Facts, Serving
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
-from streamlearn.storage.versions import Restore, VersionInfo
+from streamlearn.storage.versions import PinChange, Restore, VersionInfo
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class Watch:
         self.flow = Flow(models.pipeline)
         self.versions: dict[int, VersionInfo] = {}
         self.restores: list[Restore] = []
+        self.pin_changes: list[PinChange] = []
         self.progress: str | None = None
         """What a worker that learns records again reports; None when none does."""
         self.job: Job | None = None
@@ -128,6 +129,7 @@ class Watch:
     def _poll_redis(self) -> None:
         name = self.pipeline.name
         self.restores = self._store.restores(name)
+        self.pin_changes = self._store.pin_changes(name)
         self.progress = self._store.recovery_progress(name)
         self.versions = self.models.versions()
 

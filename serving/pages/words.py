@@ -57,6 +57,8 @@ WORDS = {
     "the last value": _("the last value"),
     "accuracy": _("accuracy"),
     "rmse": _("error (RMSE)"),
+    "score": _("score"),
+    "colon": _(": "),
     "offset": _("offset"),
     "version": _("version"),
     "step": _("step"),
@@ -115,6 +117,45 @@ WORDS = {
     "notConfused": _("All of the newest %(n)s predictions are right."),
     "pace": _("Now: %(rate)s a second; at most %(most)s."),
     "perSecond": _("records per second"),
+    "median": _("half of the answers within"),
+    "slow": _("95 of a hundred within"),
+    "secondsAxis": _("seconds"),
+    "delays": _(
+        "Of the newest %(n)s answers half were written within %(median)s of their record, 95 of a hundred"
+        " within %(slow)s."
+    ),
+    "waitingAxis": _("records waiting"),
+    "waiting": _("Now: %(now)s; at most %(most)s."),
+    "kindNew": _("come for the first time"),
+    "kindRepeated": _("came before"),
+    "kindFeedback": _("are feedback"),
+    "kindsWhole": _("Of all %(n)s records that Kafka holds."),
+    "kindsPart": _(
+        "Of the newest answers. Whether a record came before is looked up in %(n)s records, the newest and"
+        " the oldest; one from between seems new."
+    ),
+    "right": _("right"),
+    "calibration": _(
+        "Probabilities are %(points)s points away from the share that is right, on average (expected"
+        " calibration error %(ece)s). Version %(version)s was asked about the %(n)s records that came after"
+        " it, which it had not learned."
+    ),
+    "shift": _(
+        "Of %(n)s fields %(much)s moved much, %(some)s some, %(little)s little: the newest %(now)s records"
+        " against the oldest %(then)s."
+    ),
+    "shiftMore": _("Shown are the %(n)s fields that moved most."),
+    "shiftLeftOut": _("Not compared, since nearly each record has a value of its own: %(names)s."),
+    "moved_little": _("little"),
+    "moved_some": _("some"),
+    "moved_much": _("much"),
+    "eventRestart": _("the job's worker started again"),
+    "eventDropped": _("the job's worker started again, and rolled versions back"),
+    "eventRollback": _("the model went back to version %(version)s, as a control record asked"),
+    "eventSetting": _("a setting was changed by a control record"),
+    "eventPin": _("version %(version)s was pinned"),
+    "eventUnpin": _("the pin was taken off"),
+    "eventFeedback": _("feedback came"),
     "records": _("%(n)s records"),
     "steps": _("%(n)s steps"),
 }

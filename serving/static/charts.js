@@ -165,20 +165,32 @@ function padRange(low, high, { least = null, share = false }) {
   return [least === null ? low - room : Math.min(least, low), share ? Math.min(1, high + room) : high + room];
 }
 
-/** Draw a dashed vertical line at each of the moments that `list()` returns, behind the curves. */
-export function markMoments(list) {
+/**
+ * Draw a dashed vertical line at each of the marks that `list()` returns, behind the curves, with its letter on top.
+ * A mark has the x that it stands `at`, a `letter`, and the name of a `colour`; letters that would overlap are left out.
+ */
+export function drawMarks(list) {
   return ({ ctx, bbox, scales, valToPos }) => {
+    const pixel = window.devicePixelRatio;
     ctx.save();
-    ctx.strokeStyle = getColour("bad");
-    ctx.lineWidth = window.devicePixelRatio;
-    ctx.setLineDash([2 * ctx.lineWidth, 3 * ctx.lineWidth]);
-    for (const moment of list()) {
-      if (moment < scales.x.min || moment > scales.x.max) continue;
-      const left = Math.round(valToPos(moment, "x", true));
+    ctx.lineWidth = pixel;
+    ctx.setLineDash([2 * pixel, 3 * pixel]);
+    ctx.font = `600 ${11 * pixel}px Inter, system-ui, sans-serif`;
+    ctx.textAlign = "center";
+    ctx.textBaseline = "bottom";
+    const places = new Map();
+    for (const { at, letter, colour } of list()) {
+      if (at < scales.x.min || at > scales.x.max) continue;
+      const left = Math.round(valToPos(at, "x", true));
+      ctx.strokeStyle = ctx.fillStyle = getColour(colour);
       ctx.beginPath();
       ctx.moveTo(left, bbox.top);
       ctx.lineTo(left, bbox.top + bbox.height);
       ctx.stroke();
+      if (left - (places.get(letter) ?? -Infinity) > 10 * pixel) {
+        ctx.fillText(letter, left, bbox.top);
+        places.set(letter, left);
+      }
     }
     ctx.restore();
   };

@@ -1,7 +1,8 @@
 // How one pipeline fares: figures, curves, versions, dead letters, restarts, and the health of the parts.
 
-import { Chart, makeLine, markMoments } from "./charts.js";
+import { Chart, drawMarks, makeLine } from "./charts.js";
 import { fillBar, follow, formatAge, formatNumber, formatPercent, isPolled, say, setText, translate } from "./live.js";
+import { followQuality, listMarks } from "./quality.js";
 
 const content = document.getElementById("content");
 const shown = JSON.parse(document.getElementById("shown").textContent);
@@ -32,10 +33,17 @@ function formatFigure(kind, value) {
   return formatNumber(value, 2) + (kind === "rmse" ? unit : "");
 }
 
-function makeAxis(kind) {
+/** Name what a figure is of: how far ahead, where it is a forecast's. */
+const nameHorizon = (horizon) => (horizon ? say("ahead", { steps: `${formatNumber(horizon)} ${shown.step_unit || say("step")}` }) : "");
+
+function makeAxis(kind, horizon) {
   if (kind === "accuracy") return { share: true, label: say("accuracy") };
-  return kind === "rmse" ? { least: 0, label: `${say("rmse")}${shown.unit ? `, ${shown.unit}` : ""}` } : { label: kind };
+  const label = kind === "rmse" ? [say("rmse"), shown.unit, nameHorizon(horizon)] : [translate(kind)];
+  return { ...(kind === "rmse" ? { least: 0 } : {}), label: label.filter(Boolean).join(", ") };
 }
+
+/** Begin a sentence about a figure with how far ahead it is. */
+const beginWithHorizon = (horizon, sentence) => (horizon ? `${nameHorizon(horizon)}${say("colon")}${sentence}` : sentence);
 
 function showTile(name, text) {
   setText(byId("tiles").querySelector(`[data-is="${name}"]`), text);
@@ -67,7 +75,6 @@ function showParts(message) {
   byId("job").href = content.dataset.flink + (message.job_id ? `/#/job/running/${message.job_id}/overview` : "");
 }
 
-const listRestarts = () => (newest?.restores ?? []).map(({ time_s }) => time_s);
 const isAlongTime = () => Boolean(curve.times) && along?.value !== "offset";
 const makeCurveX = () => {
   if (isAlongTime()) return { time: true, local: true };
@@ -75,12 +82,13 @@ const makeCurveX = () => {
 };
 
 const recent = new Chart(byId("curve"), () => ({
-  x: makeCurveX(), y: makeAxis(curve.figure), hooks: { drawClear: [markMoments(() => (isAlongTime() ? listRestarts() : []))] },
+  x: makeCurveX(), y: makeAxis(curve.figure, curve.horizon),
+  hooks: { drawClear: [drawMarks(() => (isAlongTime() ? listMarks("time_s") : shown.value ? [] : listMarks("offset")))] },
   series: [{}, makeLine(say("model")), makeLine(translate(curve.baseline), { baseline: true })],
 }));
 
 const history = new Chart(byId("history"), () => ({
-  x: { label: say("version") }, y: makeAxis(figures.kind),
+  x: { label: say("version") }, y: makeAxis(figures.kind, figures.horizon), hooks: { drawClear: [drawMarks(() => listMarks("offset"))] },
   series: [
     {}, makeLine(say("model"), { points: { show: true, size: 6 } }),
     ...(figures.baseline ? [makeLine(translate(figures.baselineTitle), { baseline: true })] : []),
@@ -88,7 +96,7 @@ const history = new Chart(byId("history"), () => ({
 }));
 
 const pace = new Chart(byId("pace"), () => ({
-  x: { time: true, local: true }, y: { least: 0, label: say("perSecond") }, hooks: { drawClear: [markMoments(listRestarts)] },
+  x: { time: true, local: true }, y: { least: 0, label: say("perSecond") }, hooks: { drawClear: [drawMarks(() => listMarks("time_s"))] },
   series: [{}, makeLine(say("perSecond"))],
 }));
 
@@ -159,10 +167,11 @@ function showCurve(latest) {
   const x = isAlongTime() ? curve.times : steps;
   recent.show([x, curve.values, curve.baseline_values]);
   const last = (list) => formatFigure(curve.figure, list[list.length - 1]);
-  setText(byId("curve-words"), say("curve", {
+  const steps_unit = shown.step_unit ? `${formatNumber(curve.window)} ${shown.step_unit}` : say("steps", { n: formatNumber(curve.window) });
+  setText(byId("curve-words"), beginWithHorizon(curve.horizon, say("curve", {
     value: last(curve.values), baseline: translate(curve.baseline), baseline_value: last(curve.baseline_values),
-    window: say(shown.step_s ? "steps" : "records", { n: formatNumber(curve.window) }),
-  }));
+    window: curve.horizon ? steps_unit : say("records", { n: formatNumber(curve.window) }),
+  })));
 }
 
 /** Choose a score's main figure and its baseline: the shortest horizon's, where there are several. */
@@ -171,7 +180,8 @@ function chooseFigures(score) {
   const main = names.find((name) => name.endsWith("accuracy")) ?? names.find((name) => name.endsWith("rmse")) ?? names[0];
   const kind = ["accuracy", "rmse"].find((suffix) => main?.endsWith(suffix)) ?? main;
   const baseline = names.find((name) => name !== main && name.endsWith("_rmse") && /persistence|baseline/.test(name));
-  return { main, kind, baseline, baselineTitle: baseline?.includes("persistence") ? "persistence" : "the last value" };
+  const horizon = Number(main?.match(/^h(\d+)_/)?.[1] ?? 0);
+  return { main, kind, horizon, baseline, baselineTitle: baseline?.includes("persistence") ? "persistence" : "the last value" };
 }
 
 function showHistory(message) {
@@ -182,10 +192,10 @@ function showHistory(message) {
   if (baseline) data.push(scored.map(({ score }) => score[baseline]));
   history.show(data);
   const { score, samples } = scored[scored.length - 1];
-  setText(byId("history-words"), say(baseline ? "wholeWithBaseline" : "whole", {
+  setText(byId("history-words"), beginWithHorizon(figures.horizon, say(baseline ? "wholeWithBaseline" : "whole", {
     value: formatFigure(kind, score[main]), baseline: translate(baselineTitle),
     baseline_value: formatFigure(kind, score[baseline]), window: say("records", { n: formatNumber(samples) }),
-  }));
+  })));
 }
 
 /** Return the figure over the records between two versions; both scores are over all records until then. */
@@ -199,6 +209,8 @@ function scoreBetween(older, newer) {
 }
 
 function showVersions(message) {
+  const kind = figures.kind ? makeAxis(figures.kind, figures.horizon).label : say("score");
+  setText(byId("versions").tHead.rows[0].cells[3], kind);
   const newestFirst = message.versions.slice().reverse();
   const sparse = newestFirst.filter((_, i) => i < 3 || Number.isInteger(Math.log2(i)));
   showRows("versions", sparse.map((kept, i) => [
@@ -297,6 +309,7 @@ function showRestores(restores) {
 along?.addEventListener("change", () => showCurve(curve));
 range.addEventListener("change", showPace);
 
+followQuality(shown, () => [recent, history, pace].forEach((chart) => chart.plot?.redraw()));
 follow((message) => {
   newest = message;
   showVerdict();

@@ -9,6 +9,7 @@ lag_choice.py       the lags that a text asks for, or that the stream suggests
 lag_tables.py       the series of a pipeline's data set
 flow.py             what flows through a pipeline, as its topics show
 recent_score.py     how good the newest answers were
+quality/            delays, calibration, kinds of records, and how inputs have moved
 verdict.py          how a pipeline fares, in words
 looking.py          one look at all that verdicts are made from
 history/            what is done with records that are there already: learned with other parameters, or first

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import threading
 import time
 from collections import deque
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import msgspec
 
 from streamlearn.broker.tail import Seen, Tail
 from streamlearn.pipelines.base import Pipeline
+from streamlearn.stream.control import Obeyed
 from streamlearn.stream.records import explain_reason
 
 ANSWERS = 5_000
@@ -18,7 +20,7 @@ ANSWERS = 5_000
 DEAD_LETTERS = 1_000
 """How many offsets of dead letters are read back."""
 
-CONTROLS = 10
+CONTROLS = 40
 """How many offsets of obeyed control records are read back."""
 
 _RATE_S = 10.0
@@ -44,6 +46,13 @@ class DeadLetterPreview(msgspec.Struct):
     partition: int = 0
     time_s: float = 0.0
     """When it was written, in seconds since 1970."""
+
+
+class ControlObeyed(NamedTuple):
+    """A control record that was obeyed, and when that was written, in seconds since 1970."""
+
+    time_s: float
+    obeyed: Obeyed
 
 
 class SetAside(NamedTuple):
@@ -79,6 +88,8 @@ class Flow:
         When each of them was written, in seconds since 1970.
     dead_letters
         The newest dead letters, the oldest first.
+    controls
+        The newest control records that were obeyed, the oldest first.
     more_dead_letters
         Whether there may be older dead letters than those.
     ends
@@ -95,10 +106,12 @@ class Flow:
         self.values: deque[bytes | None] = deque(maxlen=look_back)
         self.times: deque[float] = deque(maxlen=look_back)
         self.dead_letters: deque[DeadLetterPreview] = deque(maxlen=DEAD_LETTERS)
+        self.controls: deque[ControlObeyed] = deque(maxlen=CONTROLS)
         self.more_dead_letters = False
         self.ends: list[int] = []
         self.answered: dict[int, int] = {}
         self.waiting_since_s: float | None = None
+        self._adding = threading.Lock()
         self._look_back = look_back
         self._moments: deque[float] = deque(maxlen=_MOMENTS)
         self._known_since = -math.inf
@@ -135,6 +148,9 @@ class Flow:
         now_s = time.time() if now_s is None else now_s
         self._add_answers(seen.records[self.pipeline.prediction_topic])
         self._add_dead_letters(seen.records[self.pipeline.dead_letter_topic])
+        decode = msgspec.json.Decoder(Obeyed).decode
+        for record in seen.records[self.pipeline.control_topic]:
+            self.controls.append(ControlObeyed(record.timestamp / 1000, decode(record.value)))
         self._note_places(seen)
         ends = seen.ends[self.pipeline.dead_letter_topic]
         self.more_dead_letters = any(end > DEAD_LETTERS for end in ends)
@@ -148,9 +164,15 @@ class Flow:
         decode = msgspec.json.Decoder().decode
         for record in records:
             answer = decode(record.value)
-            self.answers.append({k: value for k, value in answer.items() if not isinstance(value, list)})
-            self.values.append(record.value if len(record.value) <= _LONGEST_VALUE else None)
-            self.times.append(record.timestamp / 1000)
+            with self._adding:
+                self.answers.append({k: value for k, value in answer.items() if not isinstance(value, list)})
+                self.values.append(record.value if len(record.value) <= _LONGEST_VALUE else None)
+                self.times.append(record.timestamp / 1000)
+
+    def list_timed_answers(self) -> list[tuple[float, dict[str, Any]]]:
+        """Return when each of the answers was written, in seconds since 1970, and the answer."""
+        with self._adding:
+            return [*zip(self.times, self.answers, strict=True)]
 
     def _add_dead_letters(self, records: list[Any]) -> None:
         decode = msgspec.json.Decoder(DeadLetterPreview).decode

@@ -9,11 +9,12 @@
     streamlearn:{pipeline}:restores            list: what every start of a worker found, the newest last
     streamlearn:{pipeline}:recovery            the progress of a worker that is learning again
     streamlearn:{pipeline}:partitions          set: the partitions other than 0 that there are to learn
+    streamlearn:{pipeline}:pins                list: when versions were pinned and unpinned, the newest last
     streamlearn:{pipeline}:rate                most records a second that its job takes; none: the setting's
 
 Those are the keys of partition 0. Those of partition k begin with `streamlearn:{pipeline}:p{k}:`; the fence,
-the pin, the partitions and the rate are the pipeline's. Where several workers learn at once, each partition
-has a fence besides, `streamlearn:{pipeline}:p{k}:fence`, also partition 0 (see `writer.py`).
+the pin, the pins, the partitions and the rate are the pipeline's. Where several workers learn at once, each
+partition has a fence besides, `streamlearn:{pipeline}:p{k}:fence`, also partition 0 (see `writer.py`).
 """
 
 PREFIX = "streamlearn:"
@@ -40,6 +41,7 @@ class Keys:
         self.head = f"{self._prefix}head"
         self.pin = f"{self._prefix}pin"
         """Only that of partition 0 is ever there."""
+        self.pins = f"{of_pipeline}pins"
         self.restores = f"{self._prefix}restores"
         self.recovery = f"{self._prefix}recovery"
         self.any_snapshot = f"{self._prefix}snapshot:"

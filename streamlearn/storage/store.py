@@ -6,6 +6,7 @@ unpinned.
 """
 
 import re
+import time
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -16,8 +17,11 @@ from streamlearn.settings import Settings
 from streamlearn.storage import bundle
 from streamlearn.storage.keys import HEAD_FIELDS, PREFIX, Keys
 from streamlearn.storage.redis_client import FAILURES, connect, map_exceptions
-from streamlearn.storage.versions import Head, Restore, VersionInfo, parse_name
+from streamlearn.storage.versions import Head, PinChange, Restore, VersionInfo, parse_name
 from streamlearn.storage.writer import EPOCH_BITS, Writer
+
+_PINS = 40
+"""How many changes of the pin are remembered."""
 
 _ADMIT = """
 local last = tonumber(redis.call('GET', KEYS[1]) or '0')
@@ -146,6 +150,7 @@ class Store:
         with map_exceptions(), self._redis.pipeline(transaction=True) as transaction:
             transaction.delete(keys.pin)
             transaction.hset(keys.pin, mapping=fields)
+            _note_pin(transaction, keys, head.name)
             transaction.publish(keys.head, head.digest)
             transaction.execute()
 
@@ -154,8 +159,16 @@ class Store:
         keys = Keys(pipeline)
         with map_exceptions(), self._redis.pipeline(transaction=True) as transaction:
             transaction.delete(keys.pin)
+            if self.is_pinned(pipeline):
+                _note_pin(transaction, keys, None)
             transaction.publish(keys.head, "")
             return bool(transaction.execute()[0])
+
+    def pin_changes(self, pipeline: str) -> list[PinChange]:
+        """Return when versions were pinned and unpinned lately, the newest last."""
+        with map_exceptions():
+            entries = self._redis.lrange(Keys(pipeline).pins, 0, -1)
+        return [msgspec.json.decode(entry, type=PinChange) for entry in entries]
 
     def wait_for_head(self, pipeline: str, timeout_s: float) -> None:
         """Return when a new head of any partition is announced, or after `timeout_s` seconds at the latest.
@@ -250,6 +263,11 @@ class Store:
         """Delete one key by its full name; return whether it was there."""
         with map_exceptions():
             return bool(self._redis.delete(key))
+
+
+def _note_pin(transaction: Any, keys: Keys, version: str | None) -> None:
+    transaction.rpush(keys.pins, msgspec.json.encode(PinChange(time.time(), version)))
+    transaction.ltrim(keys.pins, -_PINS, -1)
 
 
 def _escape(name: str) -> str:

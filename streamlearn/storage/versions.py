@@ -28,6 +28,15 @@ class Restore(msgspec.Struct):
     """When, in seconds since 1970."""
 
 
+class PinChange(msgspec.Struct):
+    """That a version was pinned, or the pin was taken off."""
+
+    time_s: float
+    """When, in seconds since 1970."""
+    version: str | None
+    """The name of the version that was pinned; None where the newest is served again."""
+
+
 @dataclass(frozen=True)
 class Head:
     """A version to serve: which it is, and when it was written (seconds since 1970)."""
