@@ -1,7 +1,9 @@
-"""Where the checkpoints and savepoints of a pipeline's job are, and which is the newest."""
+"""Where the checkpoints and savepoints of a job are, which is the newest, and a stop that writes one."""
 
 from pathlib import Path
 
+from flink_jobs import workers
+from streamlearn.operations import flink_api
 from streamlearn.settings import Settings
 from streamlearn.stream.lineage import Lineage
 
@@ -35,3 +37,19 @@ def find_newest_in(folder: Path, settings: Settings) -> Path | None:
     for job in folder.iterdir() if folder.is_dir() else ():
         metadata += savepoint_folder(settings).glob(f"savepoint-{job.name[:6]}-*/_metadata")
     return max(metadata, key=lambda path: path.stat().st_mtime_ns).parent if metadata else None
+
+
+def locate_for_workers(path: Path, settings: Settings) -> Path:
+    """Return where Flink sees a path below the folder of checkpoints: it may have that folder elsewhere."""
+    return workers.load_settings(settings).checkpoints / path.relative_to(settings.checkpoints)
+
+
+def stop_at_savepoint(settings: Settings, job: flink_api.Job) -> None:
+    """End a job at a savepoint in the folder where the next one looks for it.
+
+    Raises
+    ------
+    JobError
+        It has not ended within some minutes.
+    """
+    flink_api.stop(settings, job, savepoint_folder(workers.load_settings(settings)).as_uri())

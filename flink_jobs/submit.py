@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from flink_jobs import workers
-from flink_jobs.checkpoints import find_newest_checkpoint, savepoint_folder
+from flink_jobs.checkpoints import find_newest_checkpoint, locate_for_workers, stop_at_savepoint
 from flink_jobs.java import command_lines, distribution
 from flink_jobs.plan import PLAN_VARIABLE
 from flink_jobs.tables import build_plan
@@ -93,7 +93,7 @@ def submit(
             if not rebuild:
                 _check_resumable(settings, register, pipeline)
             echo(f"{running.name} {change}: it is stopped at a savepoint, and goes on")
-            flink_api.stop(settings, running, savepoint_folder(workers.load_settings(settings)).as_uri())
+            stop_at_savepoint(settings, running)
         partitions = ensure_topics(broker, pipeline)
         if not fresh and not rebuild:
             _check_resumable(settings, register, pipeline)
@@ -272,7 +272,7 @@ def _call_flink_run(
     lock_fd: int,
     echo: Callable[[str], None],
 ) -> None:
-    options = ["--fromSavepoint", _seen_by_workers(checkpoint, settings).as_uri()] if checkpoint else []
+    options = ["--fromSavepoint", locate_for_workers(checkpoint, settings).as_uri()] if checkpoint else []
     if files := find_user_code(pipeline):
         options += ["--pyFiles", ",".join(map(str, files))]
     plan = msgspec.json.encode(build_plan(pipeline, lineage, starts, parallelism, settings)).decode()
@@ -280,11 +280,6 @@ def _call_flink_run(
     run_program(
         settings, _LEARN, options=options, variables={PLAN_VARIABLE: plan}, pass_fds=[lock_fd], echo=echo
     )
-
-
-def _seen_by_workers(checkpoint: Path, settings: Settings) -> Path:
-    """Return where Flink sees a checkpoint that is found here: it may have the folder elsewhere."""
-    return workers.load_settings(settings).checkpoints / checkpoint.relative_to(settings.checkpoints)
 
 
 def run_program(

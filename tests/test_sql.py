@@ -164,6 +164,39 @@ def test_a_job_goes_on_from_its_newest_checkpoint_or_savepoint(tmp_path: Path) -
     assert newest.name == "savepoint-abcdef-77"
 
 
+def test_folders_and_kafka_of_a_sql_job_are_those_that_its_workers_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "workers.env"
+    file.write_text("STREAMLEARN_KAFKA=broker:9\nSTREAMLEARN_CHECKPOINT_DIR=/mnt\n")
+    settings = Settings(home=tmp_path, flink="http://flink:8081", worker_settings=str(file))
+    job, scripts, folders = jobs.SqlJob("mine", ""), list[str](), list[str]()
+    running = flink_api.Job("abcdef123", job.job_name, "RUNNING", 0)
+    savepoint = savepoint_folder(settings) / "savepoint-abcdef-77"
+    savepoint.mkdir(parents=True)
+    (savepoint / "_metadata").touch()
+    jobs._checkpoint_folder(settings, job).joinpath(running.id).mkdir(parents=True)
+    monkeypatch.setattr(jobs, "check_configured", lambda settings: None)
+    monkeypatch.setattr(jobs, "load_stack_catalogue", lambda settings: [RAW])
+    monkeypatch.setattr(
+        jobs, "run_script", lambda settings, script, echo: scripts.append(script) or [f"Job ID: {'a' * 32}"]
+    )
+    monkeypatch.setattr(flink_api, "newest_job", lambda settings, name: None)
+    monkeypatch.setattr(flink_api, "stop", lambda settings, job, folder: folders.append(folder))
+    jobs.submit_sql(settings, job)
+    for line in (
+        "'properties.bootstrap.servers' = 'broker:9'",
+        f"SET 'execution.checkpointing.dir' = 'file:///mnt/warehouse/mine/{job.digest}'",
+        "SET 'execution.checkpointing.savepoint-dir' = 'file:///mnt/savepoints'",
+        "SET 'execution.state-recovery.path' = 'file:///mnt/savepoints/savepoint-abcdef-77'",
+        "SET 'rest.address' = 'flink'",
+    ):
+        assert line in scripts[0]
+    monkeypatch.setattr(flink_api, "newest_job", lambda settings, name: running)
+    jobs.stop_sql(settings, "mine")
+    assert folders == ["file:///mnt/savepoints"]
+
+
 def test_sql_jobs_are_kept_until_they_are_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, looks = Settings(home=tmp_path), []
 

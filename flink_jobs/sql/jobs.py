@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from flink_jobs.checkpoints import find_newest_in, savepoint_folder
+from flink_jobs import workers
+from flink_jobs.checkpoints import find_newest_in, locate_for_workers, stop_at_savepoint
 from flink_jobs.sql.client import format_script, run_script
 from flink_jobs.sql.tables import build_stream_tables
 from flink_jobs.submit import check_configured
@@ -154,7 +155,7 @@ def submit_sql(settings: Settings, job: SqlJob, *, echo: Callable[[str], None] =
                 echo(f"{job.job_name} is already {running.state.lower()} as job {running.id}")
                 return
             echo(f"{job.job_name} runs with another text: it is cancelled")
-            flink_api.stop(settings, running, savepoint_folder(settings).as_uri())
+            stop_at_savepoint(settings, running)
         topics = load_stack_catalogue(settings)
         with Broker(settings) as broker:
             for topic in topics:
@@ -165,9 +166,9 @@ def submit_sql(settings: Settings, job: SqlJob, *, echo: Callable[[str], None] =
             f"{job.job_name}: "
             + (f"going on from {checkpoint.name}" if checkpoint else "from the oldest record")
         )
-        statements = [*build_stream_tables(topics, settings, job.name), job.text]
+        tables = build_stream_tables(topics, workers.load_settings(settings), job.name)
         lines = run_script(
-            settings, format_script(_build_options(settings, job, checkpoint), statements), echo=echo
+            settings, format_script(_build_options(settings, job, checkpoint), [*tables, job.text]), echo=echo
         )
         ids = _JOB_ID.findall("\n".join(lines))
         if len(ids) != 1:
@@ -196,13 +197,16 @@ def stop_sql(settings: Settings, name: str, echo: Callable[[str], None] = print)
     with lock_name(settings, f"warehouse-{name}"):
         running = flink_api.newest_job(settings, job.job_name)
         if running and running.live:
-            flink_api.stop(settings, running, savepoint_folder(settings).as_uri())
+            stop_at_savepoint(settings, running)
         elif not kept:
             raise ConfigurationError(f"{job.job_name} does not run")
     echo(f"{job.job_name} has ended")
 
 
 def _build_options(settings: Settings, job: SqlJob, checkpoint: Path | None) -> dict[str, str]:
+    """Return Flink's options for the job; the folders in it are where Flink sees them."""
+    folder = locate_for_workers(_checkpoint_folder(settings, job), settings)
+    start = locate_for_workers(checkpoint, settings).as_uri() if checkpoint else ""
     return {
         "execution.target": "remote",
         "rest.address": settings.flink_host,
@@ -213,8 +217,8 @@ def _build_options(settings: Settings, job: SqlJob, checkpoint: Path | None) -> 
         # One worker writes everything in order: of a key, the row that comes last is the newest.
         "table.exec.sink.require-on-conflict": "false",
         "table.exec.sink.upsert-materialize": "NONE",
-        **build_fault_options(settings, _checkpoint_folder(settings, job), _CHECKPOINT_MS),
-        **({"execution.state-recovery.path": checkpoint.as_uri()} if checkpoint else {}),
+        **build_fault_options(workers.load_settings(settings), folder, _CHECKPOINT_MS),
+        **({"execution.state-recovery.path": start} if start else {}),
     }
 
 

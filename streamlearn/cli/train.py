@@ -1,5 +1,6 @@
 """`streamlearn train` and `streamlearn reset`."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -74,7 +75,7 @@ def train(
         raise click.UsageError(
             "--keep submits again and again: use --fresh, --rebuild and --accept-edits without it, once"
         )
-    settings = load_client_settings(waits=keep)
+    settings = load_client_settings(asks_flink=not keep)
     if keep:
         keep_running(settings, [pipeline], click.echo)
     with Activity(f"submitting {pipeline.name}"):
@@ -136,19 +137,20 @@ def skip(pipeline: "Pipeline", offset: int, partition: int) -> None:
         skip_record(settings, pipeline, offset, partition, wait_s=_WAIT_S, echo=click.echo)
 
 
-def load_client_settings(*, waits: bool = False) -> Settings:
+def load_client_settings(*, asks_flink: bool = True) -> Settings:
     """Load the settings; where Flink is elsewhere, see to what a stack would have written here.
 
-    That may be hundreds of megabytes, so Flink has to answer first, unless the command `waits` for it anyway.
+    That may be hundreds of megabytes, so Flink has to answer first, unless the command waits for it anyway or
+    needs none: then `asks_flink` is false.
     """
     from streamlearn.local.configuration import prepare_client
     from streamlearn.operations import flink_api
 
     settings = Settings.load()
     if settings.is_flink_elsewhere:
-        if not waits:
+        if asks_flink:
             flink_api.call(settings, "/overview")
-        prepare_client(settings, click.echo)
+        prepare_client(settings, partial(click.echo, err=True))
     return settings
 
 

@@ -1,12 +1,13 @@
 """`streamlearn sql`: Flink's SQL client with every topic as a table, and SQL files as jobs."""
 
 import sys
-from typing import Any
+from functools import partial
 
 import click
 
 import flink_jobs  # noqa: F401 (if it is missing, `main.py` lists the command with what to install)
 from streamlearn.cli.terminal.groups import CommandGroup
+from streamlearn.cli.train import load_client_settings
 from streamlearn.settings import Settings
 
 _EXAMPLES = """\
@@ -46,7 +47,7 @@ def sql(context: click.Context, statement: str | None) -> None:
         if statement is not None:
             raise click.UsageError("-e is executed without a command")
         return
-    settings = _load_settings()
+    settings = load_client_settings(asks_flink=False)
     if statement is None:
         _open(settings)
     else:
@@ -70,7 +71,7 @@ def _execute(settings: Settings, statement: str) -> None:
 
     tables = build_bounded_tables(load_stack_catalogue(settings), settings)
     script = format_script({**LOCAL, **BATCH}, [*tables, statement])
-    run_script(settings, script, show=TableFilter(click.echo), echo=_echo_aside)
+    run_script(settings, script, show=TableFilter(click.echo), echo=partial(click.echo, err=True))
 
 
 @sql.command()
@@ -87,7 +88,7 @@ def run(file: str) -> None:
     """  # noqa: D301 (click wants the character)
     from flink_jobs.sql import jobs
 
-    settings = _load_settings()
+    settings = load_client_settings()
     job, catalogue = jobs.read_job(file)
     jobs.run_sql(settings, job, catalogue, echo=click.echo)
 
@@ -101,7 +102,7 @@ def stop(name: str) -> None:
     """
     from flink_jobs.sql.jobs import stop_sql
 
-    stop_sql(_load_settings(), name, click.echo)
+    stop_sql(load_client_settings(), name, click.echo)
 
 
 @sql.command("list")
@@ -119,19 +120,6 @@ def list_jobs() -> None:
         job = flink_api.newest_job(settings, jobs.SqlJob(name, "").job_name)
         state = job.state.lower() if job else "not submitted"
         click.echo(f"{name:20} {state:14} {'kept running' if name in kept else ''}".rstrip())
-
-
-def _echo_aside(message: Any) -> None:
-    click.echo(message, err=True)
-
-
-def _load_settings() -> Settings:
-    from streamlearn.local.configuration import prepare_client
-
-    settings = Settings.load()
-    if settings.is_flink_elsewhere:
-        prepare_client(settings, _echo_aside)
-    return settings
 
 
 commands = [sql]
