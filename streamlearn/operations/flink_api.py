@@ -96,6 +96,21 @@ def live_jobs(settings: Settings, name: str) -> list[Job]:
     return sorted((job for job in _jobs(settings, name) if job.live), key=lambda job: -job.started_ms)
 
 
+def find_last_checkpoint(settings: Settings, name: str) -> int | None:
+    """Return the number of the newest checkpoint that the live job of a name has completed.
+
+    None where no such job runs, where it has completed none, or while Flink does not answer.
+    """
+    try:
+        job = newest_job(settings, name)
+        if job is None or not job.live:
+            return None
+        completed = call(settings, f"/jobs/{job.id}/checkpoints")["latest"]["completed"]
+    except FlinkUnavailable:
+        return None
+    return int(completed["id"]) if completed else None
+
+
 def find_trouble(settings: Settings, job: Job) -> Trouble | None:
     """Return the exception because of which a job is restarted or has failed; None if there is none.
 

@@ -36,6 +36,8 @@ class TopicReport(msgspec.Struct):
     """Rows whose window the stream has not closed yet; no difference."""
     outlived: int = 0
     """Rows whose records Kafka no longer holds, at least not all of them; not compared."""
+    older: int = 0
+    """Rows of windows before the newest ones, where only those are compared."""
     different: int = 0
     """How many differences there are in all."""
     differences: list[RowDifference] = []
@@ -55,11 +57,18 @@ class TopicReport(msgspec.Struct):
             parts.append(f"{self.not_closed} are not yet closed in the stream")
         if self.outlived:
             parts.append(f"{self.outlived} have outlived their records")
+        if self.older:
+            parts.append(f"{self.older} are older and left out")
         return f"{self.topic}: {', '.join(parts)}"
 
 
 def compare_rows(
-    topic: Topic, said: Sequence[Row], given: Sequence[Row], *, has_all_records: bool = True
+    topic: Topic,
+    said: Sequence[Row],
+    given: Sequence[Row],
+    *,
+    has_all_records: bool = True,
+    last: int | None = None,
 ) -> TopicReport:
     """Compare the rows that a stream has said with those that the records give.
 
@@ -73,16 +82,25 @@ def compare_rows(
     has_all_records
         Whether Kafka still holds the oldest record of each input. Where it does not, what is said of the time
         up to the first row that is given is not compared, nor is anything that has no time.
+    last
+        Compare only the newest so many windows that the stream has closed, and what is later: by their ends,
+        or by the rows' times. Rows without either are compared all.
     """
     report = TopicReport(topic.name)
     order = next((name for name in _ORDERED_BY if any(c.name == name for c in topic.columns)), None)
     by_key_said, by_key_given = _index(topic, said), _index(topic, given)
     newest_said = max((row[order] for row in by_key_said.values()), default="") if order else ""
     oldest_given = min((row[order] for row in by_key_given.values()), default="") if order else ""
+    oldest_wanted = ""
+    if order and last:
+        known_times = {row[order] for row in (*by_key_said.values(), *by_key_given.values())}
+        oldest_wanted = min(sorted(time for time in known_times if time <= newest_said)[-last:], default="")
     for key in {**by_key_given, **by_key_said}:
         row, other = by_key_said.get(key), by_key_given.get(key)
         known = row or other or {}
-        if not has_all_records and (order is None or known[order] <= oldest_given):
+        if order and known[order] < oldest_wanted:
+            report.older += 1
+        elif not has_all_records and (order is None or known[order] <= oldest_given):
             report.outlived += 1
         elif row == other:
             report.equal += 1

@@ -1,6 +1,7 @@
 """`streamlearn accept`."""
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +17,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
+@click.option(
+    "--last",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Compare only the newest N windows of each topic; of a topic that has a row for each record, the"
+    " newest N times. The SQL runs over all records all the same.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
-def accept(name: str | None, as_json: bool) -> None:
+def accept(name: str | None, last: int | None, as_json: bool) -> None:
     """Compare what a SQL job has said with what its SQL makes of the same records at rest, row by row.
 
     Without NAME it is done for every SQL job that is kept running. You may run it beside a live job: it takes
@@ -29,6 +37,7 @@ def accept(name: str | None, as_json: bool) -> None:
     \b
     streamlearn accept
     streamlearn accept pm25
+    streamlearn accept pm25 --last 7
     """  # noqa: D301 (click wants the character)
     from flink_jobs.sql import acceptance, jobs
     from streamlearn.errors import NothingToCompare
@@ -41,7 +50,7 @@ def accept(name: str | None, as_json: bool) -> None:
         if not kept and name is None:
             raise NothingToCompare("no SQL job is kept running: `streamlearn sql run pm25` starts one")
         for job in [kept[name] if name in kept else jobs.read_job(name)[0]] if name else kept.values():
-            reports += acceptance.accept(settings, job, echo=lambda line: click.echo(line, err=True))
+            reports += acceptance.accept(settings, job, last=last, echo=partial(click.echo, err=True))
     except StreamlearnError as error:
         click.echo(f"streamlearn: {error}", err=True)
         sys.exit(2)
