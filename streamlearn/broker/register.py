@@ -281,11 +281,22 @@ class LineageRegister:
         return [entry for _, entry in self._timed_entries()]
 
     def _timed_entries(self) -> Iterator[tuple[float, Lineage]]:
-        """Yield the pipeline's entries, each with when it was written, in seconds since 1970."""
-        if LINEAGES not in self._broker.topics():
-            return
-        decode = msgspec.json.Decoder(Lineage).decode
-        key = self._pipeline.name.encode()
-        for record in self._broker.read(LINEAGES):
-            if record.key == key:
-                yield record.timestamp / 1000, decode(record.value)
+        return _read_entries(self._broker, self._pipeline.name)
+
+
+def list_open_lineages(broker: Broker) -> list[Lineage]:
+    """Return the open lineage of each pipeline that has one, also of pipelines that are not known here."""
+    entries = [entry for _, entry in _read_entries(broker)]
+    by_pipeline = {name: [e for e in entries if e.pipeline == name] for name in {e.pipeline for e in entries}}
+    newest = (max(own, key=lambda entry: entry.epoch) for own in by_pipeline.values())
+    return sorted((entry for entry in newest if not entry.ended), key=lambda entry: entry.pipeline)
+
+
+def _read_entries(broker: Broker, pipeline: str | None = None) -> Iterator[tuple[float, Lineage]]:
+    """Yield the entries of a pipeline, by its name, or of all, each with when it was written, in seconds since 1970."""
+    if LINEAGES not in broker.topics():
+        return
+    decode, key = msgspec.json.Decoder(Lineage).decode, pipeline and pipeline.encode()
+    for record in broker.read(LINEAGES):
+        if key is None or record.key == key:
+            yield record.timestamp / 1000, decode(record.value)

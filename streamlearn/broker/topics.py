@@ -4,7 +4,9 @@ Those of answers have as many partitions as the input, since each partition has 
 its journal. A dead letter wraps its record in base64, so its topic takes values larger than the input's.
 """
 
+import re
 import uuid
+from typing import Literal
 
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
@@ -20,6 +22,8 @@ MAX_DEAD_LETTER_BYTES = 2 << 20
 
 LINEAGES = "streamlearn.lineages"
 """The register of lineages: a few hundred bytes a submission, kept for ever."""
+
+HistoryKind = Literal["history", "repair"]
 
 _TAKES_RECORDS = {"max.message.bytes": str(MAX_RECORD_BYTES + 4096)}
 """The option of a topic that any record fits into."""
@@ -66,7 +70,9 @@ def _ensure(client: KafkaAdminClient, pipeline: Pipeline, partitions: int) -> in
     return count
 
 
-def create_history_topic(broker: Broker, pipeline: Pipeline, partitions: int, kind: str = "history") -> str:
+def create_history_topic(
+    broker: Broker, pipeline: Pipeline, partitions: int, kind: HistoryKind = "history"
+) -> str:
     """Create a topic for records from which a lineage is to begin, and return its name.
 
     It is kept for ever: a rebuild begins there. It has as many partitions as the pipeline's input. `kind` is
@@ -80,6 +86,12 @@ def create_history_topic(broker: Broker, pipeline: Pipeline, partitions: int, ki
     }
     broker.ask_admin(lambda admin: _create(admin, name, partitions, {"cleanup.policy": "delete", **config}))
     return name
+
+
+def list_history_topics(broker: Broker, pipeline: Pipeline) -> list[str]:
+    """Return the names of the topics that `create_history_topic` has made for the pipeline's input."""
+    pattern = re.compile(rf"{re.escape(pipeline.topic)}\.(history|repair)\.[0-9a-f]{{8}}")
+    return sorted(filter(pattern.fullmatch, broker.topics()))
 
 
 def delete_topic(broker: Broker, name: str) -> None:

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -13,9 +12,6 @@ from streamlearn.cli.terminal.groups import CommandGroup
 from streamlearn.cli.terminal.tables import format_table
 from streamlearn.errors import StreamlearnError
 from streamlearn.settings import Settings
-
-if TYPE_CHECKING:
-    from streamlearn.warehouse.catalogue import Topic
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _HEADINGS = ("topic", "records", "size", "a second", "newest", "lag", "owner")
@@ -32,6 +28,7 @@ def topics(context: click.Context) -> None:
     streamlearn topics
     streamlearn topics show pm25
     streamlearn topics check
+    streamlearn topics prune
     """  # noqa: D301 (click wants the character)
     if context.invoked_subcommand is None:
         context.invoke(list_topics)
@@ -49,11 +46,11 @@ def list_topics(as_json: bool = False) -> None:
     """
     from streamlearn.broker.broker import Broker
     from streamlearn.warehouse.catalogue import LAYERS
+    from streamlearn.warehouse.histories import load_whole_catalogue
     from streamlearn.warehouse.inspection import inspect_topics
 
-    settings = Settings.load()
-    catalogue = _load(settings)
-    with Broker(settings) as broker:
+    with Broker(Settings.load()) as broker:
+        catalogue = load_whole_catalogue(broker)
         states = inspect_topics(broker, catalogue)
     if as_json:
         entries = [{"topic": topic, "state": states.get(topic.name)} for topic in catalogue]
@@ -95,10 +92,12 @@ def show(name: str) -> None:
     """
     from streamlearn.broker.broker import Broker
     from streamlearn.warehouse.catalogue import find_topic
+    from streamlearn.warehouse.histories import load_whole_catalogue
     from streamlearn.warehouse.inspection import format_retention, inspect_topics
 
-    settings = Settings.load()
-    topic = find_topic(_load(settings), name)
+    with Broker(Settings.load()) as broker:
+        topic = find_topic(load_whole_catalogue(broker), name)
+        state = inspect_topics(broker, [topic]).get(name)
     click.echo(f"{topic.name}: {topic.description}")
     click.echo(f"  layer      {topic.layer}")
     click.echo(f"  written by {topic.owner}")
@@ -109,8 +108,6 @@ def show(name: str) -> None:
         unit = f" [{column.unit}]" if column.unit else ""
         line = f"  {column.name:{width}}  {column.type}{unit}  {column.description}"
         click.echo(line.rstrip())
-    with Broker(settings) as broker:
-        state = inspect_topics(broker, [topic]).get(name)
     if state is None:
         click.echo("It does not exist yet.")
         return
@@ -132,12 +129,12 @@ def check() -> None:
     Example: streamlearn topics check
     """
     from streamlearn.broker.broker import Broker
+    from streamlearn.warehouse.histories import load_whole_catalogue
     from streamlearn.warehouse.inspection import compare_topics, inspect_topics
 
-    settings = Settings.load()
     try:
-        catalogue = _load(settings)
-        with Broker(settings) as broker:
+        with Broker(Settings.load()) as broker:
+            catalogue = load_whole_catalogue(broker)
             states = inspect_topics(broker, catalogue)
         differences = compare_topics(catalogue, states)
     except StreamlearnError as error:
@@ -153,10 +150,44 @@ def check() -> None:
     sys.exit(1 if differences else 0)
 
 
-def _load(settings: Settings) -> list["Topic"]:
-    from streamlearn.warehouse.catalogue import load_stack_catalogue
+@topics.command()
+@click.argument("names", metavar="[TOPIC…]", nargs=-1)
+@click.option("--yes", is_flag=True, help="Delete them without asking.")
+def prune(names: Sequence[str], yes: bool) -> None:
+    """Delete topics of `streamlearn backfill` and `streamlearn repair` that no lineage needs any more.
 
-    return load_stack_catalogue(settings)
+    Kafka keeps them for ever: while a lineage is open that begins from one, a rebuild and `streamlearn
+    verify` learn it again. Those are never deleted. Without TOPIC all others are, but for those written
+    within the last hour, which a command may be learning right now.
+
+    \b
+    streamlearn topics prune
+    streamlearn topics prune pm25.repair.0b1c2d3e --yes
+    """  # noqa: D301 (click wants the character)
+    from streamlearn.broker.broker import Broker
+    from streamlearn.broker.topics import delete_topic
+    from streamlearn.warehouse.histories import choose_unneeded, inspect_histories
+
+    now_s = time.time()
+    with Broker(Settings.load()) as broker:
+        histories = inspect_histories(broker)
+        chosen = choose_unneeded(histories, names, now_s)
+        for topic in () if names else histories:
+            if topic not in chosen:
+                click.echo(f"{topic.state.name} is kept: {topic.needed_by or 'it was written just now'}")
+        for topic in chosen:
+            age = format_age(topic.state.newest_s, now_s)
+            size = f"{topic.state.records} records, {format_bytes(topic.state.bytes)}"
+            click.echo(f"{topic.state.name}: {size}" + (f", {age} old" if age else ""))
+        if not chosen:
+            click.echo("there is nothing to delete")
+            return
+        total = format_bytes(sum(topic.state.bytes for topic in chosen))
+        if not yes:
+            click.confirm(f"Delete {len(chosen)} topics, {total}?", abort=True)
+        for topic in chosen:
+            delete_topic(broker, topic.state.name)
+        click.echo(f"{len(chosen)} topics deleted: {total}")
 
 
 def format_bytes(count: int) -> str:

@@ -108,9 +108,11 @@ def begin_lineage(broker: Broker, pipeline: Pipeline, history: History, *, fresh
     Raises
     ------
     LineageError
-        See `check_can_begin`; or another submission was quicker.
+        See `check_can_begin`; or another submission was quicker; or the history's topic was deleted.
     """
     check_can_begin(broker, pipeline, fresh=fresh)
+    if history.origin.topic not in broker.topics():
+        raise LineageError(f"{history.origin.topic} was deleted meanwhile: call this again")
     lineage = LineageRegister(broker, pipeline).claim(fresh=True, origin=history.origin)
     with Store.of(broker.settings) as store:
         admission = store.admit(pipeline.name, lineage.id, lineage.epoch)
