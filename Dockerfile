@@ -11,6 +11,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 # A new volume takes its owner from the folder that it is mounted on.
 RUN useradd --uid 10001 --user-group --home-dir /var/lib/streamlearn --create-home streamlearn \
     && mkdir -p /etc/streamlearn /var/lib/streamlearn/checkpoints /var/lib/streamlearn/cache \
+        /var/lib/streamlearn/warehouse \
     && chown -R streamlearn:streamlearn /etc/streamlearn /var/lib/streamlearn
 WORKDIR /opt/streamlearn
 

@@ -49,7 +49,12 @@ class Compose:
         names = ("HTTP_PORT", "FLINK_PORT", "KAFKA_PORT", "REDIS_PORT")
         self.ports = {name: free_port() for name in names}
         ports = {name: str(port) for name, port in self.ports.items()}
-        self.environment = {**os.environ, "COMPOSE_PROJECT_NAME": PROJECT, **ports}
+        self.environment = {
+            **os.environ,
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "COMPOSE_PROFILES": "warehouse",
+            **ports,
+        }
         self.pipelines = ["digits", *(["pm25"] if os.environ.get("STREAMLEARN_PM25_CSV") else [])]
 
     def run(self, *arguments: str, show: bool = False) -> str:
@@ -91,9 +96,16 @@ class Compose:
 
     def are_jobs_running(self) -> bool:
         """Return whether Flink runs a job for every pipeline."""
+        return self.list_running() >= {f"{pipeline}: learn" for pipeline in self.pipelines}
+
+    def are_sql_jobs_running(self) -> bool:
+        """Return whether Flink runs the built-in SQL jobs."""
+        return self.list_running() >= {"digits: warehouse", "pm25: warehouse"}
+
+    def list_running(self) -> set[str]:
+        """Return the names of the jobs that run."""
         jobs = self.fetch("FLINK_PORT", "/jobs/overview")["jobs"]
-        running = {job["name"] for job in jobs if job["state"] == "RUNNING"}
-        return running >= {f"{pipeline}: learn" for pipeline in self.pipelines}
+        return {job["name"] for job in jobs if job["state"] == "RUNNING"}
 
     def inspect(self, service: str, template: str) -> str:
         """Return what `docker inspect` prints by a Go template about a service's first container."""
@@ -158,6 +170,20 @@ def verify(compose: Compose) -> None:
         report(f"✓ verify {pipeline}")
 
 
+def accept(compose: Compose) -> None:
+    """Compare what the SQL job of the digits has said with its SQL in batch mode."""
+    compose.wait("the SQL jobs run", compose.are_sql_jobs_running)
+
+    def has_said() -> bool:
+        topics = json.loads(compose.run("exec", "-T", "warehouse", "streamlearn", "topics", "list", "--json"))
+        states = {entry["topic"]["name"]: entry["state"] for entry in topics}
+        return bool((states["digits.summary.confusion"] or {}).get("records"))
+
+    compose.wait("the SQL job of the digits has said something", has_said)
+    compose.run("exec", "-T", "warehouse", "streamlearn", "accept", "digits", show=True)
+    report("✓ accept digits")
+
+
 def test(compose: Compose) -> None:
     """Start, kill parts, add a TaskManager, stop and start again; verify in between."""
     compose.run("config", "--quiet")
@@ -174,6 +200,7 @@ def test(compose: Compose) -> None:
         compose.wait(f"{service} was killed and is back", partial(compose.is_restarted, service))
         compose.wait_for_learning(f"{service} was killed")
     verify(compose)
+    accept(compose)
     compose.run("up", "--detach", "--scale", "taskmanager=2")
     compose.wait("two TaskManagers", lambda: compose.count_task_managers() == 2)
     before = compose.fetch_versions()

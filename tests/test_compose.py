@@ -21,7 +21,10 @@ from streamlearn.settings import Settings, inherit_env, variable_name
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 PAGE = (ROOT / "docs" / "docker.md").read_text()
-OURS = ("configure", "jobmanager", "taskmanager", "submitter", "producer-digits", "producer-pm25", "serving")
+OURS = (
+    *("configure", "jobmanager", "taskmanager", "submitter", "warehouse"),
+    *("producer-digits", "producer-pm25", "serving"),
+)
 
 
 def resolve(text: object) -> str:
@@ -153,8 +156,8 @@ def test_the_password_of_dotenv_takes_the_place_of_the_kept_one(
 
 
 def test_what_the_services_run_exists() -> None:
-    parts = {service: SERVICES[service]["command"][1] for service in OURS[:4]}
-    assert parts == {service: service for service in OURS[:4]}
+    parts = {service: SERVICES[service]["command"][1] for service in OURS[:5]}
+    assert parts == {service: service for service in OURS[:5]}
     probed = {
         service: SERVICES[service]["healthcheck"]["test"][-1]
         for service in OURS
@@ -172,7 +175,7 @@ def test_services_can_be_scaled_restarted_and_lose_nothing() -> None:
     assert "ports" not in SERVICES["taskmanager"]
     kept = {mount.split(":")[0] for service in SERVICES.values() for mount in service.get("volumes", [])}
     assert set(COMPOSE["volumes"]) <= kept
-    for service in ("jobmanager", "taskmanager", "submitter"):
+    for service in ("jobmanager", "taskmanager", "submitter", "warehouse"):
         assert "checkpoints:/var/lib/streamlearn/checkpoints" in SERVICES[service]["volumes"]
 
 
@@ -219,7 +222,7 @@ def test_the_dashboard_asks_for_figures_that_exist() -> None:
 def test_compose_finds_the_file_valid(command: list[str]) -> None:
     if not shutil.which(command[0]) or subprocess.run([*command, "version"], capture_output=True).returncode:
         pytest.skip(f"{' '.join(command)} is not installed")
-    for profile in ([], ["--profile", "monitoring"]):
+    for profile in ([], ["--profile", "monitoring"], ["--profile", "warehouse"]):
         process = subprocess.run(
             [*command, *profile, "config", "--quiet"],
             cwd=ROOT,

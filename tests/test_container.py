@@ -14,14 +14,24 @@ def list_jobs(**states: str) -> dict[str, object]:
 
 
 def test_the_submitter_is_well_once_a_job_runs_for_every_pipeline() -> None:
-    answers = list_jobs(digits="RUNNING", pm25="RESTARTING")
+    jobs = {"digits: learn": "RUNNING", "pm25: learn": "RESTARTING", "pm25: warehouse": "RUNNING"}
+    answers = list_jobs(**jobs)
     with serve_answers(answers) as port:
         settings = Settings(flink=f"http://127.0.0.1:{port}")
         assert not probe.is_submitter_healthy(settings)
-        answers |= list_jobs(digits="RUNNING", pm25="RUNNING")
+        answers |= list_jobs(**{**jobs, "pm25: learn": "RUNNING"})
         assert probe.is_submitter_healthy(settings)
         own = Settings(flink=settings.flink, pipelines="mine:pipeline")
         assert not probe.is_submitter_healthy(own)
+
+
+def test_the_warehouse_is_well_once_every_sql_job_runs() -> None:
+    answers = list_jobs(**{"digits: warehouse": "RUNNING", "pm25: learn": "RUNNING"})
+    with serve_answers(answers) as port:
+        settings = Settings(flink=f"http://127.0.0.1:{port}")
+        assert not probe.is_warehouse_healthy(settings)
+        answers |= list_jobs(**{"digits: warehouse": "RUNNING", "pm25: warehouse": "RUNNING"})
+        assert probe.is_warehouse_healthy(settings)
 
 
 def test_a_taskmanager_is_well_once_it_reports_and_flink_has_slots() -> None:

@@ -115,7 +115,9 @@ def chaos(minutes: float, seed: int, rate: float) -> None:
 
 
 @click.command(hidden=True)
-@click.argument("part", type=click.Choice(["configure", "jobmanager", "taskmanager", "submitter"]))
+@click.argument(
+    "part", type=click.Choice(["configure", "jobmanager", "taskmanager", "submitter", "warehouse"])
+)
 def container(part: str) -> None:
     """Run PART in its container of docker-compose.yml.
 
@@ -127,6 +129,8 @@ def container(part: str) -> None:
         container.configure(click.echo)
     elif part == "submitter":
         container.submit(click.echo)
+    elif part == "warehouse":
+        container.submit_sql(click.echo)
     else:
         container.run_flink(part)
 

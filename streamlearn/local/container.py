@@ -1,7 +1,7 @@
 """The commands of the containers in `docker-compose.yml`: the parts of the local stack, one a container.
 
-`configure` ends when it is done, `run_flink` replaces this process, `submit` runs for ever. The settings hold
-the parts' addresses; `docker-compose.yml` lists the folders that are volumes.
+`configure` ends when it is done, `run_flink` replaces this process, the two that submit run for ever. The
+settings hold the parts' addresses; `docker-compose.yml` lists the folders that are volumes.
 """
 
 import os
@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flink_jobs.java import command_lines, distribution
-from flink_jobs.keep import keep_running
+from flink_jobs.keep import keep_running, keep_sql_running
+from flink_jobs.sql.jobs import keep_built_in
 from streamlearn.learning.process import ONE_BLAS_THREAD
 from streamlearn.local import configuration, secrets
 from streamlearn.local.services import build_flink
@@ -41,9 +42,7 @@ def configure(echo: Callable[[str], None]) -> None:
 
 def run_flink(part: str) -> None:
     """Replace this process by Flink's `jobmanager` or `taskmanager`."""
-    settings = Settings.load()
-    configuration.prepare_flink(settings)
-    distribution.link_libraries(settings)
+    settings = _prepare()
     command = build_flink(part, settings).command
     variables = {**command_lines.build_environment(settings), **ONE_BLAS_THREAD}
     os.execve(command[0], command, inherit_env(variables))  # noqa: S606
@@ -51,7 +50,20 @@ def run_flink(part: str) -> None:
 
 def submit(echo: Callable[[str], None]) -> None:
     """Keep the jobs of all pipelines running, for ever."""
+    settings = _prepare()
+    keep_running(settings, load_all(settings), echo)
+
+
+def submit_sql(echo: Callable[[str], None]) -> None:
+    """Keep the built-in SQL jobs running, and those that `streamlearn sql run` tells of, for ever."""
+    settings = _prepare()
+    keep_built_in(settings)
+    keep_sql_running(settings, echo)
+
+
+def _prepare() -> Settings:
+    """Return the settings, once there is what submitting a job needs."""
     settings = Settings.load()
     configuration.prepare_flink(settings)
     distribution.link_libraries(settings)
-    keep_running(settings, load_all(settings), echo)
+    return settings

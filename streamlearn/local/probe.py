@@ -7,7 +7,9 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from pathlib import Path
 
+import flink_jobs.sql
 from streamlearn.errors import FlinkUnavailable
 from streamlearn.operations import flink_api
 from streamlearn.settings import Settings
@@ -30,8 +32,19 @@ def is_submitter_healthy(settings: Settings) -> bool:
     """Return whether a job runs for every pipeline."""
     own = [reference for reference in settings.pipelines.split(",") if reference.strip()]
     count = len(entry_points(group="streamlearn.pipelines")) + len(own)
+    return sum(name.endswith(": learn") for name in _list_running(settings)) >= count
+
+
+def is_warehouse_healthy(settings: Settings) -> bool:
+    """Return whether every built-in SQL job runs."""
+    names = {f"{path.stem}: warehouse" for path in Path(flink_jobs.sql.__file__).parent.glob("*.sql")}
+    return names <= _list_running(settings)
+
+
+def _list_running(settings: Settings) -> set[str]:
+    """Return the names of the jobs that run."""
     jobs = flink_api.call(settings, "/jobs/overview")["jobs"]
-    return len({job["name"] for job in jobs if job["state"] == "RUNNING"}) >= count
+    return {job["name"] for job in jobs if job["state"] == "RUNNING"}
 
 
 def is_server_healthy(settings: Settings) -> bool:
@@ -48,6 +61,7 @@ PROBES: dict[str, Callable[[Settings], bool]] = {
     "jobmanager": is_jobmanager_healthy,
     "taskmanager": is_taskmanager_healthy,
     "submitter": is_submitter_healthy,
+    "warehouse": is_warehouse_healthy,
     "serving": is_server_healthy,
 }
 """The service in `docker-compose.yml` → its test."""
