@@ -45,6 +45,7 @@ QUESTIONS = {
     "partitions": Question("studies.partitions:main", 3, 1, is_study=True),
     "stations": Question("studies.stations:main", 10, 0.5, is_study=True),
     "estimators": Question("studies.estimators:main", 10, 2, is_study=True),
+    "drafts": Question("studies.drafts:main", 5, 0.5, is_study=True),
     "corrections": Question("studies.corrections:main", 15, 1, is_study=True),
 }
 """In the order in which `all` runs them: what is short, and tells most, comes first."""

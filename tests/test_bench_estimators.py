@@ -1,10 +1,10 @@
-"""The benchmark of estimators runs, and the page shows what it has written."""
+"""The benchmarks of estimators and of drafts run, and the page shows what they have written."""
 
 import json
 
 from stacks import ROOT
 
-from benchmarks.studies import estimators
+from benchmarks.studies import drafts, estimators
 
 
 def test_a_contender_is_measured_and_named() -> None:
@@ -20,3 +20,26 @@ def test_the_page_shows_the_results() -> None:
     page = (ROOT / "docs" / "estimators.md").read_text()
     results = json.loads(estimators.RESULTS.read_text())
     assert "\n".join(estimators.format_table(results)).strip() in page
+
+
+def test_what_is_drafted_is_measured_beside_the_others() -> None:
+    iris, diabetes = drafts.CLASSES["iris"](), drafts.NUMBERS["diabetes"]()
+    for inner, least in (("PartlyLinearSoftmax", 0.8), ("SGDClassifier", 0.7)):
+        result = drafts.measure(iris, inner, drafts.CLASSIFIERS[inner], is_classes=True)
+        assert result["score"] > least
+        assert result["cost_us"] > 0
+    result = drafts.measure(diabetes, "RecursiveLeastSquares", {"ridge": 10.0}, is_classes=False)
+    assert result["score"] < 0.8
+
+
+def test_the_page_shows_what_drafts_are_worth_and_none_is_much_worse_than_the_linear_model() -> None:
+    page = (ROOT / "docs" / "estimators.md").read_text()
+    results = json.loads(drafts.RESULTS.read_text())
+    for kind in ("classes", "numbers"):
+        assert "\n".join(drafts.format_table(results[kind])).strip() in page
+    gains = [
+        row["PartlyLinearSoftmax"]["score"] - row["SGDClassifier"]["score"]
+        for row in results["classes"].values()
+    ]
+    assert min(gains) > -0.02
+    assert sum(gains) / len(gains) > 0.04

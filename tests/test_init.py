@@ -187,7 +187,9 @@ def test_a_classification_of_text_labels_learns_although_the_file_is_sorted_by_t
     assert isinstance(score, Accuracy)
     assert score.summary()["accuracy"] > 0.9  # type: ignore[operator]
     assert pipeline.learning.classes == ('a "rose"', "lily", "none of these")
-    assert "shuffle=True" in (folder / "flowers.py").read_text()
+    text = (folder / "flowers.py").read_text()
+    assert "shuffle=True" in text
+    assert '"estimator": "PartlyLinearSoftmax"' in text
 
 
 def test_a_small_file_is_scored_from_a_quarter_on(folder: Path) -> None:

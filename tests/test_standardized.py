@@ -25,6 +25,7 @@ STATISTICS = ("count_", "mean_", "squares_")
         Standardized("RecursiveLeastSquares"),
         Standardized("SGDClassifier", SGD),
         Standardized("GaussianNB"),
+        Standardized("PartlyLinearSoftmax", {"units": 50}),
     ]
 )
 @pytest.mark.filterwarnings("ignore")

@@ -293,7 +293,7 @@ def list_open_lineages(broker: Broker) -> list[Lineage]:
 
 
 def _read_entries(broker: Broker, pipeline: str | None = None) -> Iterator[tuple[float, Lineage]]:
-    """Yield the entries of a pipeline, by its name, or of all, each with when it was written, in seconds since 1970."""
+    """Yield the entries of one pipeline or of all, each with when it was written, in seconds since 1970."""
     if LINEAGES not in broker.topics():
         return
     decode, key = msgspec.json.Decoder(Lineage).decode, pipeline and pipeline.encode()

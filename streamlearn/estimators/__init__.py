@@ -8,6 +8,7 @@ standardized.py    another estimator, with inputs standardised by what has been 
 river_model.py     a model of the library River
 river_objects.py   … and how that is stored
 random_feature_softmax.py  softmax regression on random features, with a temperature
+partly_linear_softmax.py   the same on the inputs as well
 
 For several outputs, whose labels may come later than their row:
 
@@ -22,6 +23,7 @@ Snapshots name a class by `streamlearn` and the class name alone, so it may move
 from streamlearn.estimators.expert_weights import ExpertWeights
 from streamlearn.estimators.gru import GatedRecurrentUnit
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
+from streamlearn.estimators.partly_linear_softmax import PartlyLinearSoftmax
 from streamlearn.estimators.random_feature_mixture import RandomFeatureMixture, Sight
 from streamlearn.estimators.random_feature_softmax import RandomFeatureSoftmax
 from streamlearn.estimators.random_features import RandomFeatures
@@ -39,6 +41,7 @@ KNOWN: dict[str, type] = {
         SharedLeastSquares,
         RandomFeatureMixture,
         RandomFeatureSoftmax,
+        PartlyLinearSoftmax,
         RandomFeatures,
         ExpertWeights,
         Sight,
@@ -50,6 +53,7 @@ __all__ = [
     "KNOWN",
     "ExpertWeights",
     "GatedRecurrentUnit",
+    "PartlyLinearSoftmax",
     "RandomFeatureMixture",
     "RandomFeatureSoftmax",
     "RandomFeatures",

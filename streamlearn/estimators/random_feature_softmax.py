@@ -113,7 +113,7 @@ class RandomFeatureSoftmax(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             if not 0 <= self.step * self.decay < 1:
                 raise ValueError(f"step × decay is {self.step * self.decay}, not at least 0 and less than 1")
             self.classes_ = np.unique(labels if classes is None else np.asarray(classes))
-            self.coef_ = np.zeros((len(self.classes_), self.units))
+            self.coef_ = np.zeros((len(self.classes_), self._expand(x[:1]).shape[1]))
             self.sharpness_ = 1.0
         places = self._place(labels)
         for start in range(0, len(x), _BLOCK_ROWS):
@@ -212,19 +212,24 @@ class RandomFeatureSoftmax(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _expand(self, x: Floats) -> Floats:
         """Return the features of rows of shape (n, n_features), shape (n, units)."""
-        frequencies, phases = _draw(x.shape[1], self.units, self.width, self.seed)
-        # A cosine of single precision takes a fortieth of the time. A row that is too large becomes NaN, and
-        # the learner sets its record aside.
-        with np.errstate(over="ignore", invalid="ignore"):
-            angles = (x @ frequencies + phases).astype(np.float32)
-            features: Floats = np.cos(angles, out=angles).astype(np.float64)
-        features *= math.sqrt(2 / self.units)
-        return features
+        return draw_features(x, self.units, self.width, self.seed)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True  # each row is learned once
         return tags
+
+
+def draw_features(x: Floats, units: int, width: float, seed: int) -> Floats:
+    """Return random Fourier features of rows of shape (n, n_features), shape (n, units)."""
+    frequencies, phases = _draw(x.shape[1], units, width, seed)
+    # A cosine of single precision takes a fortieth of the time. A row that is too large becomes NaN, and
+    # the learner sets its record aside.
+    with np.errstate(over="ignore", invalid="ignore"):
+        angles = (x @ frequencies + phases).astype(np.float32)
+        features: Floats = np.cos(angles, out=angles).astype(np.float64)
+    features *= math.sqrt(2 / units)
+    return features
 
 
 @lru_cache(maxsize=16)

@@ -17,13 +17,24 @@ from sklearn.utils.metaestimators import available_if
 
 from streamlearn.estimators.either_task import EitherTask
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
+from streamlearn.estimators.partly_linear_softmax import PartlyLinearSoftmax
+from streamlearn.estimators.random_feature_softmax import RandomFeatureSoftmax
 from streamlearn.estimators.river_model import River
 
 Floats = NDArray[np.float64]
 
 INNER: dict[str, type] = {
     cls.__name__: cls
-    for cls in (GaussianNB, Perceptron, RecursiveLeastSquares, River, SGDClassifier, SGDRegressor)
+    for cls in (
+        GaussianNB,
+        PartlyLinearSoftmax,
+        Perceptron,
+        RandomFeatureSoftmax,
+        RecursiveLeastSquares,
+        River,
+        SGDClassifier,
+        SGDRegressor,
+    )
 }
 """The estimators that may stand inside, by name: all learn from a stream and are stored without pickle."""
 
