@@ -95,7 +95,7 @@ def align_forecasts(run: Series, horizons: Sequence[int]) -> Floats:
     >>> align_forecasts(run, [1]).ravel().tolist()
     [nan, 1.5, 2.5]
     """
-    aligned = np.full(run.forecasts.shape, np.nan)
+    aligned = np.full((len(run.steps), len(horizons)), np.nan)
     for column, horizon in enumerate(horizons):
         aligned[horizon:, column] = run.forecasts[: max(0, len(aligned) - horizon), column]
     return aligned
