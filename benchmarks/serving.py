@@ -4,6 +4,7 @@
 tried, is in `docs/performance.md`.
 """
 
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -21,11 +22,13 @@ from flask import Flask, Response
 
 from benchmarks.http_load import Outcome, build_request, measure
 from benchmarks.measuring import Results, compare, spread, take_turns, takes_output
+from benchmarks.peers import mlserver
 from benchmarks.servers import find_free_port, running_redis, running_server
 from serving import files, launch
 from serving.api.feedback import Sender
 from serving.state.recent import RecentPredictions
 from serving.telemetry import Telemetry
+from streamlearn.errors import StackError
 from streamlearn.learning.learner import Learner, predict_then_learn
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
@@ -141,16 +144,37 @@ def contending(home: Path, workers: int) -> Iterator[tuple[list[Contender], Writ
 
         ours = start()
         constant = start("benchmarks.serving:create_constant_app()")
+        others = [
+            Contender(_name_other(kind), server, port, build_infer_request(1))
+            for kind in mlserver.KINDS
+            for server, port in _start_mlserver(running, home, kind)
+        ]
         body = build_infer_request(1).partition(b"\r\n\r\n")[2]
         yield (
             [
                 Contender(CONSTANT, *constant, build_request("/constant", body)),
                 *(Contender(_name(rows), *ours, build_infer_request(rows)) for rows in ROWS),
                 Contender(f"{_name(1)}, replaced", *ours, build_infer_request(1), is_replacing=True),
+                *others,
             ],
             writer,
             learner,
         )
+
+
+def _start_mlserver(running: ExitStack, home: Path, kind: str) -> list[tuple[psutil.Process, int]]:
+    """Return MLServer and its port; nothing where it is not installed, or does not start."""
+    if not mlserver.is_installed():
+        return []
+    try:
+        return [running.enter_context(mlserver.running_mlserver(home, kind))]
+    except (click.ClickException, StackError, OSError, subprocess.SubprocessError) as error:
+        click.echo(f"{_name_other(kind)}: {error}", err=True)
+        return []
+
+
+def _name_other(kind: str) -> str:
+    return f"MLServer, {kind}"
 
 
 def _name(rows: int) -> str:
@@ -215,16 +239,24 @@ def main(quick: bool, rounds: int, seconds: float, workers: int, output: Path) -
 
     CPU µs a request are those of all processes of the server, so they hold on a busy machine, too; the client
     does not count. The ratio is requests a CPU second, to those of the constant in the same round: 1 would be
-    an answer that costs nothing beyond Flask and gunicorn. p50 and p99 are what a client waits, and grow
-    with what else runs. "replaced" is measured while another version is written five times a second; its CPU
-    holds the loading of the versions.
+    an answer that costs nothing beyond Flask and gunicorn. MLServer, as installed and tuned, answers the same
+    request from scikit-learn's linear model, a simpler one, and with the label alone. p50 and p99 are what a
+    client waits, and grow with what else runs. "replaced" is measured while another version is written five
+    times a second; its CPU holds the loading of the versions.
     """
     if quick:
         rounds, seconds = 2, 0.5
     with tempfile.TemporaryDirectory() as home:
-        rows = summarize(run_rounds(Path(home), workers, rounds, seconds))
+        outcomes = run_rounds(Path(home), workers, rounds, seconds)
+    rows = summarize(outcomes)
     conditions = {"rounds": rounds, "seconds": seconds, "workers": workers}
-    results = Results("Answering over HTTP", rows, conditions)
+    reason = (
+        "does not start here"
+        if mlserver.is_installed()
+        else "is not installed: scripts/bench serve does that"
+    )
+    notes = [f"{name} {reason}" for name in map(_name_other, mlserver.KINDS) if name not in outcomes]
+    results = Results("Answering over HTTP", rows, conditions, notes)
     results.print()
     results.write(output)
     results.draw(output.with_suffix(".svg"), "cpu_us", "CPU time of the server, µs a request")

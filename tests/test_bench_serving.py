@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.http_load import Outcome
+from benchmarks.peers import mlserver
 from benchmarks.serving import CONSTANT, main, summarize
 
 
@@ -24,14 +25,30 @@ def test_a_contender_is_compared_with_the_constant_of_its_own_round() -> None:
     assert slow["failed"] == 3
 
 
-def test_it_runs_and_no_request_fails(tmp_path: Path) -> None:
+def test_it_runs_and_no_request_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlserver, "FOLDER", tmp_path / "nowhere")
     output = tmp_path / "serving.json"
     arguments = ["--rounds", "1", "--seconds", "0.2", "--output", str(output)]
     done = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
+    assert "MLServer, tuned is not installed" in done.output
     contenders = json.loads(output.read_text())["rows"]
     assert [row["name"] for row in contenders] == [
         *("constant", "infer, 1 row", "infer, 16 rows", "infer, 256 rows", "infer, 1 row, replaced"),
     ]
     assert {row["failed"] for row in contenders} == {0}
     assert all(row["median_cpu_us"] > 0 for row in contenders)
+
+
+@pytest.mark.release
+def test_mlserver_answers_the_same_request_both_ways(tmp_path: Path) -> None:
+    if not mlserver.is_installed():
+        pytest.skip("`scripts/bench serve --quick` installs MLServer")
+    output = tmp_path / "serve.json"
+    arguments = ["--rounds", "1", "--seconds", "0.5", "--output", str(output)]
+    done = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    rows = {row["name"]: row for row in json.loads(output.read_text())["rows"]}
+    for kind in mlserver.KINDS:
+        assert rows[f"MLServer, {kind}"]["failed"] == 0
+        assert rows[f"MLServer, {kind}"]["median_cpu_us"] > 0
