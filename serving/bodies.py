@@ -28,6 +28,8 @@ _PART_BYTES = 1 << 16
 _DRAIN_BYTES = 64 << 20
 _DRAIN_S = 5.0
 
+_MOST_MEMBERS = 32
+"""Of so many members gzip data may consist; each is copied with all that follow it."""
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 """Content encodings, and the number by which zlib knows them."""
 
@@ -93,16 +95,23 @@ class BodyReader:
             raise UnsupportedMediaType(
                 f"the server cannot decode the content encoding {encoding[:40]!r}; use gzip or deflate"
             )
-        decompressor = zlib.decompressobj(_WINDOW_BITS[encoding])
-        try:
-            plain = decompressor.decompress(body, self._max_bytes + 1)
-        except zlib.error as error:
-            raise BadRequest(f"the body is not valid {encoding}: {error}") from error
-        if len(plain) > self._max_bytes:
-            self._refuse_as_too_large()
-        if not decompressor.eof:
-            raise BadRequest(f"the body's {encoding} data ends too early")
-        return plain
+        parts: list[bytes] = []
+        room = self._max_bytes
+        while body or not parts:  # gzip may come in several members, one after the other
+            decompressor = zlib.decompressobj(_WINDOW_BITS[encoding])
+            try:
+                parts.append(decompressor.decompress(body, room + 1))
+            except zlib.error as error:
+                raise BadRequest(f"the body is not valid {encoding}: {error}") from error
+            room -= len(parts[-1])
+            if room < 0:
+                self._refuse_as_too_large()
+            if not decompressor.eof:
+                raise BadRequest(f"the body's {encoding} data ends too early")
+            body = decompressor.unused_data
+            if body and len(parts) == _MOST_MEMBERS:
+                raise BadRequest(f"the body's {encoding} data has more than {_MOST_MEMBERS} members")
+        return b"".join(parts)
 
     def _refuse_as_too_large(self) -> NoReturn:
         raise RequestEntityTooLarge(f"the body is larger than {self._max_bytes} bytes, the server's limit")

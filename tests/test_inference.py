@@ -265,6 +265,17 @@ def test_a_body_may_be_compressed(client: FlaskClient, encoding: str, pack: Any)
     assert client.post(path, data=body, headers={"Content-Encoding": "br"}).status_code == 415
     bomb = (pack or zlib.compress)(bytes(64 << 20))
     assert client.post(path, data=bomb, headers=headers).status_code == 413
+    assert client.post(path, data=body + b"more", headers=headers).status_code == 400
+
+
+def test_a_gzip_body_may_have_several_members(client: FlaskClient) -> None:
+    body = json.dumps({"inputs": [tensor()]}).encode()
+    path, headers = "/v2/models/digits/infer", {"Content-Encoding": "gzip"}
+    members = gzip.compress(body[:50]) + gzip.compress(b"") + gzip.compress(body[50:])
+    assert client.post(path, data=members, headers=headers).status_code == 200
+    assert client.post(path, data=members[:-3], headers=headers).status_code == 400
+    bomb = b"".join(gzip.compress(bytes(8 << 20)) for _ in range(3))
+    assert client.post(path, data=bomb, headers=headers).status_code == 413
 
 
 def test_models_are_described_by_their_tensors(client: FlaskClient) -> None:

@@ -23,7 +23,7 @@ from streamlearn.broker.placement import Placement
 from streamlearn.cli.main import main
 from streamlearn.engine.evaluate import evaluate
 from streamlearn.engine.offline import run_offline
-from streamlearn.errors import FileError
+from streamlearn.errors import BadRecord, FileError
 from streamlearn.lags.readers import RawTable
 from streamlearn.learning import Forecast
 from streamlearn.learning.learner import predict_then_learn
@@ -419,6 +419,61 @@ def test_a_topic_is_read_as_it_stands(folder: Path) -> None:
     assert done.exit_code == 0, done.output
 
 
+def test_a_topic_may_have_fields_called_as_what_a_class_uses(folder: Path) -> None:
+    names = ("property", "__class__", "staticmethod", "msgspec", "row", "n", "to_number")
+    rows = [{**dict.fromkeys(names, str(n % 9)), "y": n % 2} for n in range(60)]
+    inference = infer_table(
+        RawTable("topic t", list(rows[0]), list(rows)), Source("t", is_topic=True), DraftOptions("y")
+    )
+    (folder / "called.py").write_text(write_module("called", "", inference))
+    pipeline = load("called")
+    record = pipeline.codec.decode(encode(rows[7]))
+    assert (record.property__value, record.class__value, record.to_number_value) == (7, 7, 7)
+
+
+NESTED = [{"a": number, "y": "pq"[number % 2]} for number in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [{"before": None, "after": row, "op": "c"} for row in NESTED],
+            "'y' is inside 'after': rows must be",
+        ),
+        ([{"schema": {}, "payload": row} for row in NESTED], "'y' is inside 'payload': rows must be flat"),
+        (
+            [{**row, "y": [row["y"]]} for row in NESTED],
+            "the label y is ['p']; a label is a number, a text or",
+        ),
+        ([{**row, "y": {"is": row["y"]}} for row in NESTED], "the label y is {'is': 'p'}; a label is"),
+    ],
+)
+def test_rows_that_are_not_flat_are_refused(folder: Path, rows: list[Any], message: str) -> None:
+    (folder / "rows.jsonl").write_bytes(b"\n".join(map(encode, rows)))
+    done = invoke("init", "nested", "--from", "rows.jsonl", "--label", "y")
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_record_of_another_kind_is_no_record_without_values(folder: Path) -> None:
+    """Where any field may be missing, a change event would have none, and be predicted all the same."""
+    rows = [{"a": n, "b": "uv"[n % 2], "y": "pq"[n % 2]} for n in range(60)]
+    rows[3] |= {"a": None}
+    rows[4] |= {"b": None}
+    (folder / "rows.jsonl").write_bytes(b"\n".join(map(encode, rows)))
+    pipeline = draft("sparse", "rows.jsonl", "y")
+    assert "__post_init__" in (folder / "sparse.py").read_text()
+    for other in ({"before": None, "after": rows[0], "op": "c"}, {}, {"A": 1}, {"a": None}):
+        with pytest.raises(BadRecord, match="it has none of the fields"):
+            pipeline.codec.decode(encode(other))
+    for row in ({"a": 1}, {"y": "p"}, {"b": "u", "more": 1}):
+        pipeline.codec.decode(encode(row))
+    (folder / "rows.jsonl").write_bytes(b"\n".join(encode({**row, "b": "u"}) for row in rows))
+    assert invoke("init", "whole", "--from", "rows.jsonl", "--label", "y").exit_code == 0
+
+
 def test_dates_with_dots_are_no_decimals(tmp_path: Path) -> None:
     rows = [[f"{1 + number % 28}.1.2026", f"{number},5", number % 2] for number in range(60)]
     write_csv(tmp_path / "rows.csv", ["day", "x", "y"], rows, ";")
@@ -574,6 +629,7 @@ LABELS: dict[str, tuple[Callable[[int], Any], Any]] = {
     "whole numbers": (lambda n: n % 3, (0, 1, 2)),
     "whole numbers with a point": (lambda n: f"{n % 2}.0", (0, 1)),
     "booleans": (lambda n: ["True", "false"][n % 2], (False, True)),
+    "booleans and numbers": (lambda n: ["true", "1", "FALSE", "0"][n % 4], (False, True)),
     "spellings of booleans": (lambda n: ["Yes", "yes", "NO", "no"][n % 4], (False, True)),
     "some missing": (lambda n: ["a", "b", ""][n % 3], ("a", "b")),
     "numbers": (lambda n: n / 3, None),

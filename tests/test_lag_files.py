@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 from planted import plant_lag
 
-from streamlearn.broker.rows import decode_row
 from streamlearn.cli.main import main
+from streamlearn.datasets.files import decode_row
 from streamlearn.errors import BadSeries, FileError
 from streamlearn.lags.readers import RawTable, ReadingOptions, parse_table, read_csv
 from streamlearn.lags.series import Table

@@ -1,6 +1,6 @@
 """Records as they are read: where an integer is wanted, a whole float is one; reasons stay as they were."""
 
-import base64
+import gzip
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -8,7 +8,8 @@ import pytest
 from msgspec import Meta
 
 from streamlearn.errors import BadRecord
-from streamlearn.stream.records import Codec, explain_reason
+from streamlearn.stream.explanations import explain_reason
+from streamlearn.stream.records import Codec, encode
 
 
 class Room(msgspec.Struct):
@@ -73,11 +74,41 @@ def test_the_reason_is_what_is_wrong_beside_a_whole_float() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "is_explained"),
-    [(b"\0\0\0\0\7{}", True), (b"{}", False), (b"", False), (b"\0", False), (b"\1\0\0\0\0\0\0", False)],
+    ("value", "hint"),
+    [
+        (b"\0\0\0\0\7{}", "a schema registry's serializer"),
+        (b"\0\0\0\0\7\2\4xy", "a schema registry's serializer"),
+        (b"\0", ""),
+        (b"", ""),
+        (b"\xef\xbb\xbf{}", "a byte order mark"),
+        ("{}".encode("utf-16"), "as UTF-16 does"),
+        ('{"a": 1}'.encode("utf-16-le"), "UTF-16 or UTF-32"),
+        ('{"a": 1}'.encode("utf-32-be"), "UTF-16 or UTF-32"),
+        (gzip.compress(b"{}"), "as gzip does: let the producer compress its batches"),
+        (b"\x28\xb5\x2f\xfdxx", "as zstd does"),
+        (b"\x82SNAPPY\0\0", "as snappy does"),
+        (b"\x04\x22\x4d\x18xx", "as lz4 does"),
+        (b"Obj\x01\4\x14avro.codec", "as an Avro file does"),
+        (b"<row/>", "as XML does"),
+        (str({"a": 1}).encode(), "as a Python dict prints"),
+        (b'{"a": NaN, "b": 1}', "JSON has no NaN"),
+        (b'{"a": [1, -Infinity]}', "JSON has no -Infinity"),
+        (b'{"text": "an NaN, a", "a": }', ""),
+        (b'{"before": null, "after": {"number": 7, "name": "x"}, "op": "c"}', "those in 'after'"),
+        (b'{"schema": {}, "payload": {"number": 7, "name": "x"}}', "those in 'payload'"),
+        (b'{"number": "7"}', ""),
+        (encode('{"number": 7}'), "encoded twice"),
+        (b'"number"', ""),
+        (b'{"number": 7}\n{"number": 8}', "there are several objects"),
+        (b'{"number": 7}}', ""),
+    ],
 )
-def test_what_a_schema_registry_puts_before_a_record_is_explained(value: bytes, is_explained: bool) -> None:
-    explained = explain_reason("malformed", base64.b64encode(value).decode())
-    assert explained.startswith("malformed")
-    assert ("schema registry" in explained) is is_explained
+def test_what_cannot_be_read_is_explained_by_how_it_begins(value: bytes, hint: str) -> None:
+    with pytest.raises(BadRecord) as refused:
+        CODEC.decode(value)
+    reason = str(refused.value)
+    explained = explain_reason(reason, value)
+    assert explained.startswith(reason)
+    assert hint in explained
+    assert (explained == reason) is (not hint)
     assert explain_reason("the value is null", None) == "the value is null"

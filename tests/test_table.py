@@ -148,6 +148,33 @@ def test_json_lines_that_are_no_objects_are_named(tmp_path: Path) -> None:
     assert [row.where for row in table.bad_rows] == ["line 2", "line 3"]
 
 
+def test_json_lines_may_be_utf16_or_compressed(tmp_path: Path) -> None:
+    rows = [{"number": 1.5, "flag": True, "word": "ä,b"}, {"number": None, "flag": False, "word": "c"}]
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    packed = gzip.compress(text.encode())
+    for name, data in (
+        ("rows.jsonl", text.encode("utf-16")),
+        ("rows.json", b"\xef\xbb\xbf" + text.encode()),
+        ("rows.jsonl.gz", packed),
+        ("packed.jsonl", packed),
+    ):
+        (tmp_path / name).write_bytes(data)
+        assert list(Table(tmp_path / name, Row).records(passes=1)) == rows, name
+    for name, data in (("cut.jsonl.gz", packed[:-5]), ("cut.jsonl", text.encode("utf-16")[:-1])):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(DataUnavailable, match="cannot be read"):
+            Table(tmp_path / name, Row).prepare()
+
+
+def test_what_json_cannot_hold_is_told_of_the_field_alone(tmp_path: Path) -> None:
+    """Python writes NaN for a missing number; Infinity and 1e999 are no numbers that can be learned."""
+    lines = ['{"number": NaN, "word": "a"}', '{"number": Infinity}', '{"number": 1e999}', '{"word": NaN}']
+    table = Table(write(tmp_path, "\n".join(lines), "rows.jsonl"), Row)
+    assert list(table.records(passes=1)) == [{"number": None, "word": "a"}, {"word": None}]
+    assert [row.where for row in table.bad_rows] == ["line 2", "line 3"]
+    assert all(row.reason.startswith("number is inf, not a finite number") for row in table.bad_rows)
+
+
 def test_parquet_gives_times_and_decimals_as_json_has_them(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     from decimal import Decimal

@@ -1,21 +1,16 @@
 """A topic's records as the rows of a table; those that are no JSON objects are counted, or named."""
 
-import base64
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from streamlearn.broker.broker import Broker
-from streamlearn.datasets.files import BadRow
+from streamlearn.datasets.files import BadRow, decode_row
 from streamlearn.errors import TopicRefused
 from streamlearn.lags.readers import RawTable
 from streamlearn.stream.control import is_control
-from streamlearn.stream.records import explain_reason
-
-_MAX_DIGITS = 1000
-"""Python refuses to read an integer of more than 4300 digits; a float holds at most 309."""
+from streamlearn.stream.explanations import explain_reason
 
 
 def read_rows(broker: Broker, topic: str, last: int | None = None) -> RawTable:
@@ -72,7 +67,7 @@ def _explain(value: bytes | None, error: Exception) -> str:
     if value is None:
         return "the value is null"
     reason = str(error) or "the value cannot be decoded"
-    return explain_reason(reason, base64.b64encode(value).decode("ascii"))
+    return explain_reason(reason, value)
 
 
 def _find_partitions(broker: Broker, topic: str, *, in_order: bool) -> set[int]:
@@ -98,21 +93,3 @@ def _decode(topic: str, records: Iterator[Any]) -> RawTable:
     if undecodable:
         table.notes = (f"{undecodable} records are no JSON objects: left out",)
     return table
-
-
-def decode_row(value: bytes) -> dict[str, Any] | None:
-    """Return a JSON object, also where it holds NaN or a number that is too large for a float; else None."""
-    try:
-        return msgspec.json.decode(value, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass  # NaN and numbers out of range, too: one such field is no reason to leave the record out
-    try:
-        row = json.loads(value, parse_int=_read_integer)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _read_integer(text: str) -> int | float:
-    """Return an integer; infinity where it has more digits than Python reads."""
-    return int(text) if len(text) < _MAX_DIGITS else float(text)

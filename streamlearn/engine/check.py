@@ -113,8 +113,14 @@ def _check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
         yield _check_resume(pipeline, records, learner)
     yield _check_cuts(pipeline, records)
     trial = _Trial(pipeline)
-    yield from _check_answers(trial, values)
-    yield from _check_odd_records(trial, values)
+    outputs = trial.answer(values)
+    yield from _check_answers(trial, outputs)
+    predicted = [
+        value
+        for value, output in zip(values, outputs, strict=True)
+        if output.topic == pipeline.prediction_topic
+    ]
+    yield from _check_odd_records(trial, values[-1], predicted)
 
 
 def _decode_all(pipeline: Pipeline, values: Sequence[bytes]) -> tuple[list[Any], list[str]]:
@@ -228,25 +234,27 @@ def _check_cuts(pipeline: Pipeline, records: list[Any]) -> Finding:
     return Finding(what, not promised, "chunk_rows=1 would make them independent, at a cost in speed")
 
 
-def _check_answers(trial: "_Trial", values: Sequence[bytes]) -> Iterator[Finding]:
-    """Answer the records as the job does, and make of the score what Flink and the pages show."""
-    outputs = trial.answer(values)
+def _check_answers(trial: "_Trial", outputs: Sequence[Output]) -> Iterator[Finding]:
+    """Look at what the job would answer, and make of the score what Flink and the pages show."""
     dead = [output for output in outputs if output.topic == trial.pipeline.dead_letter_topic]
     reason = json.loads(dead[0].value)["reason"] if dead else ""
     detail = f"{len(outputs)} predictions"
     if dead:
-        detail = f"{len(dead)} of {len(values)} are set aside: {reason}"
+        detail = f"{len(dead)} of {len(outputs)} are set aside: {reason}"
     yield Finding("every record is answered with a prediction", not dead, detail)
     score = trial.learner.score
     encode([score.summary(), score.gauges(), score.counts()])
     yield Finding("its metrics can be shown", True, ", ".join(score.gauges()))
 
 
-def _check_odd_records(trial: "_Trial", values: Sequence[bytes]) -> Iterator[Finding]:
-    """Answer odd records after good ones; none may end the stream, nor keep later ones from an answer."""
+def _check_odd_records(trial: "_Trial", last: bytes, good: Sequence[bytes]) -> Iterator[Finding]:
+    """Answer odd records, made from the last one; none may end the stream, nor spoil what follows.
+
+    `good` are records that have been answered with a prediction.
+    """
     pipeline = trial.pipeline
     count, own_errors = 0, {}
-    for odd in make_odd_records(pipeline, values[-1]):
+    for odd in make_odd_records(pipeline, last):
         count += 1
         try:
             (output,) = trial.answer([odd.value])
@@ -260,7 +268,7 @@ def _check_odd_records(trial: "_Trial", values: Sequence[bytes]) -> Iterator[Fin
                 own_errors[odd.what] = reason
     detail = f"{count} made from the record type: each is answered, or set aside with the reason"
     yield Finding("no odd record ends the stream", True, detail)
-    still = trial.answer(values[:_WORKER_RECORDS])
+    still = trial.answer(good[:_WORKER_RECORDS])
     dead = [output for output in still if output.topic == pipeline.dead_letter_topic]
     if dead and pipeline.learning.series is None:
         detail = (

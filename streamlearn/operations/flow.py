@@ -12,7 +12,7 @@ import msgspec
 from streamlearn.broker.tail import Seen, Tail
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.stream.control import Obeyed
-from streamlearn.stream.records import explain_reason
+from streamlearn.stream.explanations import explain_reason
 
 ANSWERS = 5_000
 """How many offsets of answers are read back: half a year of hours, a few minutes of digits."""
@@ -34,6 +34,8 @@ _NEWEST = 200
 """Among so many newest records of each partition those are counted that were set aside."""
 
 _PREVIEW_BYTES = 400
+_DECODED_CHARS = 8192
+"""Of a dead letter's value in base64, so much is looked at; a multiple of four."""
 _LONGEST_VALUE = 2048
 
 
@@ -178,9 +180,9 @@ class Flow:
         decode = msgspec.json.Decoder(DeadLetterPreview).decode
         for record in records:
             letter = decode(record.value)
-            letter.reason = explain_reason(letter.reason, letter.value)
             if letter.value is not None:
-                start = base64.b64decode(letter.value[: -(-_PREVIEW_BYTES // 3) * 4])
+                start = base64.b64decode(letter.value[:_DECODED_CHARS])
+                letter.reason = explain_reason(letter.reason, start)
                 letter.value = start[:_PREVIEW_BYTES].decode(errors="replace")
             letter.time_s = record.timestamp / 1000
             self.dead_letters.append(letter)

@@ -249,17 +249,3 @@ def encode_dead_letter(topic: str, value: bytes | None, stamp: Stamp, error: Bad
             lineage=stamp.lineage,
         )
     )
-
-
-def explain_reason(reason: str, value: str | None) -> str:
-    """Return a dead letter's reason, with a hint where its bytes, in base64, show what they are.
-
-    >>> explain_reason("JSON is malformed", "AAAAAAd7fQ==")[:44]
-    'JSON is malformed (it begins with a zero byt'
-    """
-    if value and len(value) >= 8 and base64.b64decode(value[:8])[0] == 0:
-        return (
-            f"{reason} (it begins with a zero byte and an id, as what a schema registry's serializer writes:"
-            " records must be plain JSON)"
-        )
-    return reason

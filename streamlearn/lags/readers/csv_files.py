@@ -20,7 +20,7 @@ _SEPARATORS = "\t;|,"
 _LINES_TRIED = 20
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)")
 _NOTES = re.compile(r"(?:#[^\r\n]*(?:\r\n|\r|\n))+(?=[^\r\n])")
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_csv(path: Path, names: Sequence[str], options: ReadingOptions) -> Table:
@@ -129,14 +129,18 @@ def _find_separator(text: str) -> str:
     return max(_SEPARATORS, key=rate)
 
 
-def _read_text(path: Path) -> str:
+def read_bytes(path: Path) -> bytes:
+    """Return a file's bytes, decompressed if they are gzip's. Raises `FileError` if it cannot be read."""
     try:
         data = path.read_bytes()
-        if data.startswith(b"\x1f\x8b"):
-            data = gzip.decompress(data)
+        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
     except (OSError, EOFError, zlib.error) as error:
         raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    encoding = "utf-16" if data.startswith(_UTF16) else "utf-8-sig"
+
+
+def _read_text(path: Path) -> str:
+    data = read_bytes(path)
+    encoding = "utf-16" if data.startswith(UTF16_MARKS) else "utf-8-sig"
     if encoding != "utf-16" and b"\0" in data:
         raise FileError(f"{path} cannot be read: it is not text; save it as CSV in UTF-8")
     try:

@@ -64,9 +64,20 @@ class RawTable:
         if not same:
             names = ", ".join(name or "(no name)" for name in self.names)
             raise BadSeries(
-                f"{self.source} has no column {wanted!r}; it has: {names}{self._describe_header()}"
+                f"{self.source} has no column {wanted!r}; it has: {names}"
+                f"{self._describe_header()}{self._describe_nesting(wanted)}"
             )
         return same[0]
+
+    def _describe_nesting(self, wanted: str) -> str:
+        """Return a hint where the values of another column are objects with that field."""
+        for name in self.names:
+            if any(isinstance(value, dict) and wanted in value for value in self.values(name)):
+                return (
+                    f"; {wanted!r} is inside {name!r}: rows must be flat, as `jq -c .{name}` makes them of a"
+                    " file, or Debezium's ExtractNewRecordState of change events"
+                )
+        return ""
 
     def _describe_header(self) -> str:
         """Return a hint where the names look like a row of data."""

@@ -39,10 +39,16 @@ def infer_label(
     present = [value for value in values if not is_missing_text(value)]
     if not present:
         raise FileError(f"{table.source}: the label {name} is empty")
+    if odd := next((value for value in present if isinstance(value, list | dict)), None):
+        raise FileError(
+            f"{table.source}: the label {name} is {show(odd)}; a label is a number, a text or a boolean"
+        )
     may_miss = len(present) < len(values)
     words = {text.casefold() for text in texts}
     is_boolean = words <= {"true", "false"} or (
-        words <= TRUE_WORDS | FALSE_WORDS and len(words) < len(set(texts)) and not words <= {"0", "1"}
+        words <= TRUE_WORDS | FALSE_WORDS
+        and len({*map(to_boolean, words)}) < len(set(texts))
+        and not words <= {"0", "1"}
     )
     known = [value for value in present if not is_missing(value)]
     numbers = _read_numbers([value for value in known if not isinstance(value, bool)], decimal)

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-_TAKEN = {*keyword.kwlist, "bool", "float", "int", "str", "datetime", "msgspec"}
+_TAKEN = {*keyword.kwlist, "bool", "float", "int", "str", "datetime", "msgspec", "property"}
 """Names that mean something else in the struct."""
 
 

@@ -5,11 +5,19 @@ from collections.abc import Iterator
 from streamlearn.pipelines.drafts.columns import Column
 from streamlearn.pipelines.drafts.inference import Inference
 from streamlearn.pipelines.drafts.python_text import WIDTH, make_plain, quote, write_value
+from streamlearn.stream.explanations import NONE_OF_THE_FIELDS
 
 _MAX_NAMED_CLASSES = 6
 """More are not repeated in the record's type: a label is compared with the pipeline's classes anyway."""
 _FIELDS_OF_ANSWERS = {"predict_y", "forecast", "partition", "offset", "model_version", "lineage"}
 """What a prediction has itself, so that it cannot repeat a field of that name."""
+_CHECK_THAT_IT_HOLDS_SOMETHING = (
+    "",
+    "    def __post_init__(self) -> None:",
+    '        """Refuse a record without any of the fields: it is of another kind, such as a change event."""',
+    "        if all(value is None for value in msgspec.structs.astuple(self)):",
+    f"            raise ValueError({quote(NONE_OF_THE_FIELDS)})",
+)
 _EXPLANATIONS = {
     "to_number": "The number; the topic has it as text",
     "to_boolean": "Whether it is so; the topic has words or numbers",
@@ -58,6 +66,8 @@ def write_struct(inference: Inference) -> Iterator[str]:
     else:
         yield "    # The label, also of records that come without: those are predicted, and not learned."
     yield _write_field(inference.label, required=False, type_=write_label_type(inference))
+    if all(column.may_miss for column in inference.columns if column.kind != "left out"):
+        yield from _CHECK_THAT_IT_HOLDS_SOMETHING
     for column in [*inference.columns, inference.label]:
         if column.reader:
             yield from _write_property(column, inference.decimal)
