@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask
 
 from serving import access, errors, files, openapi, telemetry
-from serving.api import asking, feedback, forecast, lags, versions
+from serving.api import asking, feedback, forecast, lags, summaries, versions
 from serving.bodies import BodyReader
 from serving.drawing import digits
 from serving.pages import routes as pages
@@ -23,6 +23,7 @@ from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
+from streamlearn.storage.summary_store import SummaryStore
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none';"
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     store = Store.of(settings)
     app.extensions["settings"] = settings
     app.extensions["store"] = store
+    app.extensions["summaries"] = SummaryStore(settings)
     app.extensions["recent"] = RecentPredictions(files.recent_path(settings))
 
     def keep_model(pipeline: Pipeline) -> ModelCache:
@@ -67,7 +69,7 @@ def create_app(settings: Settings | None = None, metrics_dir: Path | None = None
     telemetry.register(app, metrics_dir)
     errors.register(app)
     access.register(app, settings)
-    for routes in (v2, repository, v1, forecast, asking, lags, versions, digits):
+    for routes in (v2, repository, v1, forecast, asking, lags, summaries, versions, digits):
         app.register_blueprint(routes.blueprint)
     feedback.register(app, settings)
     pages.register(app)

@@ -1,10 +1,11 @@
-"""What the routes share: find the model that answers, call it, encode its answer, remember the records."""
+"""What routes share: parse a query, find the model that answers, call it, encode its answer, keep records."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
-from flask import Response, current_app
+from flask import Response, current_app, request
 
 from serving import telemetry
 from serving.state.model_cache import ModelCache, Served
@@ -75,6 +76,21 @@ def call_model(call: Callable[[], T], field: str = "inputs") -> T:
         # Code of the pipeline's own may not have expected them, in the stream such records are set aside.
         reason = f"the model cannot predict these records: {type(error).__name__}: {error}"
         raise BadRequest(reason, field=field) from error
+
+
+def parse_query(kind: type[T]) -> T:
+    """Return the request's query as a struct; what the struct does not name is let pass.
+
+    Raises
+    ------
+    BadRequest
+        A value is not one that its field takes.
+    """
+    try:
+        return msgspec.convert(request.args.to_dict(), kind, strict=False)
+    except msgspec.ValidationError as error:
+        field = str(error).rpartition("$.")[2].rstrip("`") if "$." in str(error) else None
+        raise BadRequest(f"the query is not valid: {error}", field=field) from error
 
 
 def json_response(answer: Any, status: int = 200) -> Response:

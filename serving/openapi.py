@@ -54,6 +54,7 @@ _FORM = "application/x-www-form-urlencoded"
 _OTHER_MEDIA_TYPES = {
     "/infer": {"request": _BYTES, "response": _BYTES},
     "/forecast": {"response": "text/csv"},
+    "/summaries/{summary}": {"response": "text/csv"},
     "/file": {"response": _BYTES},
 }
 """The ends of the paths whose requests or responses need not be JSON."""

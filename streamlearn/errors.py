@@ -6,11 +6,13 @@ StreamlearnError
 │   ├── MissingExtra
 │   ├── UnknownPipeline
 │   ├── UnknownVersion
+│   ├── UnknownSummary
 │   └── NotSupported
 ├── DataError
 │   ├── BadRecord
 │   ├── BadSeries
 │   ├── DataUnavailable
+│   ├── NothingWritten
 │   ├── NothingToReport
 │   └── FileError
 ├── ChangeRefused
@@ -62,6 +64,10 @@ class UnknownVersion(ConfigurationError):
     """The version that is asked for is not kept."""
 
 
+class UnknownSummary(ConfigurationError):
+    """A pipeline has no summary of the name."""
+
+
 class NotSupported(ConfigurationError):
     """The pipeline's kind of learning cannot do what is asked for."""
 
@@ -80,6 +86,10 @@ class BadSeries(DataError):
 
 class DataUnavailable(DataError):
     """A data set cannot be had, or is not the one that is expected."""
+
+
+class NothingWritten(DataError):
+    """What a job is to write, it has not written yet."""
 
 
 class NothingToReport(DataError):

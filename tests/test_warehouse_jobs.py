@@ -2,6 +2,8 @@
 
 import json
 import math
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -166,6 +168,21 @@ def test_the_errors_of_forecasts_stand_beside_those_of_persistence(
             "persistence_mae_ugm3": sum(persistence) / len(persistence),
         }
         assert_same(row, expected)
+
+
+def test_the_days_are_served_as_the_topic_has_them(pm25_job: Stack) -> None:
+    topic = read_newest(pm25_job, "pm25.summary.day", "window_start")
+    expected = [topic[key] for key in sorted(topic)]
+
+    def is_served() -> bool:
+        try:
+            with urllib.request.urlopen(f"{pm25_job.url}/v2/models/pm25/summaries/day", timeout=30) as answer:
+                return json.load(answer)["rows"] == expected
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+
+    wait_until(is_served, 120, "the days to be copied and served", every_s=0.5)
 
 
 def test_what_the_stream_has_said_of_pm25_is_accepted_until_a_row_is_altered(pm25_job: Stack) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Generator
 from typing import Annotated
 
 import msgspec
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app
 from msgspec import Meta
 
 from serving.access import require_token
-from serving.models import find_cache, json_response, resolve_model, server_settings
+from serving.models import find_cache, json_response, parse_query, resolve_model, server_settings
 from serving.openapi import describe_route
 from serving.state.model_cache import ModelCache
-from streamlearn.errors import BadRequest, UnknownVersion
+from streamlearn.errors import UnknownVersion
 from streamlearn.operations import lineage_changes
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import Head, VersionInfo, format_name, parse_name
@@ -85,21 +85,13 @@ def list_versions(name: str) -> Response:
 
     With `wait`, the answer comes as soon as the record has been learned, or after so many seconds.
     """
-    cache, query = find_cache(name), _parse_query()
+    cache, query = find_cache(name), parse_query(VersionsQuery)
     learned = None
     if query.learned is not None:
         served = cache.wait_for_offset(query.learned, query.partition, query.wait)
         version = served.head.label if served else None
         learned = Learned(query.learned, served is not None, version, query.partition)
     return json_response(Versions(name, _list_versions(cache), learned))
-
-
-def _parse_query() -> VersionsQuery:
-    try:
-        return msgspec.convert(request.args.to_dict(), VersionsQuery, strict=False)
-    except msgspec.ValidationError as error:
-        field = str(error).rpartition("$.")[2].rstrip("`") if "$." in str(error) else None
-        raise BadRequest(f"the query is not valid: {error}", field=field) from error
 
 
 def _list_versions(cache: ModelCache) -> list[Version]:

@@ -10,5 +10,6 @@ kafka_journal.py  the answers of one lineage, in the order of its records
 kafka_stream.py   a pipeline's records and journal: the ports of `stream/ports.py`
 description.py    what Kafka says of topics: shape, size, rate, who is behind in reading
 tail.py           the newest records of some topics, for those who watch
+follower.py       everything in some topics, read on from given offsets
 rows.py           a topic's records as rows, for those who look for lags
 """

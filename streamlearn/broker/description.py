@@ -35,6 +35,23 @@ class TopicState(msgspec.Struct, frozen=True):
     """By consumer group: offsets that it has not read yet."""
 
 
+class TopicIdentity(msgspec.Struct, frozen=True):
+    """What tells a topic from another of its name that was there before."""
+
+    id: str
+    partitions: int
+
+
+def identify_topics(broker: Broker, names: Iterable[str]) -> dict[str, TopicIdentity]:
+    """Return the identities of the topics of these names that exist. Raises `BrokerUnavailable`."""
+    present = set(broker.topics())
+    wanted = [name for name in names if name in present]
+    described = broker.ask_admin(lambda admin: admin.describe_topics(wanted)) if wanted else []
+    return {
+        topic["name"]: TopicIdentity(str(topic["topic_id"]), len(topic["partitions"])) for topic in described
+    }
+
+
 def describe_topics(
     broker: Broker, names: Iterable[str], now_s: float | None = None
 ) -> dict[str, TopicState]:

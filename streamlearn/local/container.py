@@ -5,6 +5,7 @@ settings hold the parts' addresses; `docker-compose.yml` lists the folders that 
 """
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from streamlearn.local import configuration, secrets
 from streamlearn.local.services import build_flink
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings, inherit_env
+from streamlearn.warehouse.copying import keep_copying
 
 REDIS = "redis"
 """The service's name, which is its host name in the containers' network."""
@@ -49,8 +51,9 @@ def run_flink(part: str) -> None:
 
 
 def submit(echo: Callable[[str], None]) -> None:
-    """Keep the jobs of all pipelines running, for ever."""
+    """Keep the jobs of all pipelines running, and copy summaries into Redis, for ever."""
     settings = _prepare()
+    threading.Thread(target=keep_copying, args=(settings, echo), daemon=True).start()
     keep_running(settings, load_all(settings), echo)
 
 

@@ -7,12 +7,17 @@ import click
 from flink_jobs.keep import keep_running, keep_sql_running
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
+from streamlearn.warehouse.copying import keep_copying
 
 
 def main() -> None:
-    """Keep the jobs of the stack's pipelines running, and of those it is told of, for ever."""
+    """Keep the jobs of the stack's pipelines running, and of those it is told of, for ever.
+
+    What the SQL jobs write as summaries is copied into Redis.
+    """
     settings = Settings.load()
-    threading.Thread(target=keep_sql_running, args=(settings, click.echo), daemon=True).start()
+    for keep in (keep_sql_running, keep_copying):
+        threading.Thread(target=keep, args=(settings, click.echo), daemon=True).start()
     keep_running(settings, load_all(settings), click.echo, announced=True)
 
 

@@ -10,4 +10,5 @@ redis_client.py    the connection to Redis, in our own errors
 store.py           versions in Redis: reading, pinning, deleting all; admitting the writer
 writer.py          saving them, by the one live worker
 retention.py       which versions are worth keeping
+summary_store.py   the newest rows of the warehouse's summaries in Redis: taking them over, reading
 """

@@ -11,6 +11,9 @@
     streamlearn:{pipeline}:partitions          set: the partitions other than 0 that there are to learn
     streamlearn:{pipeline}:pins                list: when versions were pinned and unpinned, the newest last
     streamlearn:{pipeline}:rate                most records a second that its job takes; none: the setting's
+    streamlearn:{pipeline}:summary:{name}:rows   hash: a row's key → the row, in JSON (see `summary_store.py`)
+    streamlearn:{pipeline}:summary:{name}:order  sorted set: the same keys by the offset of the row
+    streamlearn:{pipeline}:summary:{name}:place  hash: the topic's identity, partition → offset copied up to
 
 Those are the keys of partition 0. Those of partition k begin with `streamlearn:{pipeline}:p{k}:`; the fence,
 the pin, the pins, the partitions and the rate are the pipeline's. Where several workers learn at once, each
@@ -58,3 +61,17 @@ class Keys:
     def snapshot(self, lineage: str, version: int | str = "") -> str:
         """Return the key of a version's bytes; without a version, how those of the lineage begin."""
         return f"{self.any_snapshot}{lineage}:{version}"
+
+
+class SummaryKeys:
+    """The keys of one summary of a pipeline.
+
+    >>> SummaryKeys("pm25", "day").rows
+    'streamlearn:pm25:summary:day:rows'
+    """
+
+    def __init__(self, pipeline: str, name: str) -> None:
+        prefix = f"{PREFIX}{pipeline}:summary:{name}:"
+        self.rows = f"{prefix}rows"
+        self.order = f"{prefix}order"
+        self.place = f"{prefix}place"
