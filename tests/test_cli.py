@@ -50,7 +50,8 @@ def test_a_command_whose_package_is_missing_says_what_to_install() -> None:
 
 def test_commands_explain_themselves() -> None:
     commands = ["up", "down", "status", "replay", "train", "serve", "reset"]
-    commands += ["check", "evaluate", "verify", "models", "chaos", "backtest", "backfill", "repair"]
+    commands += ["check", "evaluate", "verify", "models", "chaos"]
+    commands += ["backtest", "promote", "backfill", "repair"]
     commands += [
         "topics",
         "topics list",

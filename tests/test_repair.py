@@ -12,6 +12,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+import copies
 import pytest
 from click.testing import CliRunner
 from helpers import admit_partitions, append
@@ -20,14 +21,15 @@ from stacks import ROOT, Stack, open_topics, running_trial
 
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
-from streamlearn.broker.topics import ensure_topics
+from streamlearn.broker.topics import create_history_topic, ensure_topics, list_history_topics
 from streamlearn.cli.main import main
 from streamlearn.datasets import digits, pm25
 from streamlearn.datasets.table import Table
 from streamlearn.errors import DataError, LineageError
 from streamlearn.learning.learner import predict_then_learn
+from streamlearn.operations import flink_api
 from streamlearn.operations.history import repair
-from streamlearn.operations.history.backfill import begin_lineage, learn_history
+from streamlearn.operations.history.backfill import HistoryLearning, begin_lineage, learn_history
 from streamlearn.operations.history.repair import Span
 from streamlearn.operations.verification import verify_lineage
 from streamlearn.pipelines import digits as digits_pipeline
@@ -39,6 +41,7 @@ from streamlearn.stream import control
 from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Input
 from streamlearn.stream.records import encode
+from streamlearn.waiting import wait_until
 
 RECORDS = 600
 FIRST, BEHIND = 200, 300
@@ -108,10 +111,14 @@ def test_a_span_is_replaced_compared_and_taken_over(
     assert repaired.score.right > live.score.right
     assert any("state.model" in line for line in repair.describe_parameters(live, repaired))
     # What comes meanwhile is learned by the live model, and by the repaired one.
-    append(client, [(own.topic, encode(record), 0) for record in list_records()[:50]])
+    append(client, [(own.topic, encode(record), 0) for record in list_records()[:40]])
     answer(client, own, lineage, store)
-    assert repair.catch_up(client, own, lineage, copy) == 50
-    history = learn_history(client, own, copy.topic, 1)
+    learning, count = repair.learn_beside(client, own, lineage, copy, lambda partition, at, end: None)
+    assert (count, learning.count_left()) == (40, (RECORDS + 40) % 256)
+    append(client, [(own.topic, encode(record), 0) for record in list_records()[40:50]])
+    answer(client, own, lineage, store)
+    assert repair.catch_up(client, own, lineage, copy) == 10
+    history = learning.finish()
     new = begin_lineage(client, own, history, fresh=True)
     assert (new.start, new.id != lineage.id) == (RECORDS + 50, True)
     # The repaired model is that of a stream that was right all along.
@@ -128,6 +135,69 @@ def test_a_span_is_replaced_compared_and_taken_over(
     # A lineage that begins from something is repaired with that.
     again = repair.write_copy(client, own, new, span, correction)
     assert (again.records, again.removed) == (RECORDS + 50 + 90, 100)
+    # A copy that a lineage begins from stays, whatever fails after that.
+    for each in (copy, again):
+        repair.discard(client, each)
+    wait_until(
+        lambda: list_history_topics(client, own) == [copy.topic], 30, "one to be deleted", every_s=0.05
+    )
+
+
+def test_other_parameters_are_taken_over_as_if_they_had_been_there_from_the_beginning(
+    client: Broker, own: Pipeline, store: Store
+) -> None:
+    lineage = learn_live(client, own, store)
+    with pytest.raises(LineageError, match=f"{own.name} has the parameters of its lineage"):
+        repair.check_promotable(own, lineage)
+    other = replace(own, learning=replace(own.learning, classes=(0, 1)))  # type: ignore[type-var]
+    with pytest.raises(LineageError, match=r"differs from its lineage .* in its classes; only parameters"):
+        repair.check_promotable(other, lineage)
+    better = replace(own, parameters={**own.parameters, "step": 0.5})
+    repair.check_promotable(better, lineage)
+    copy = repair.write_copy(client, better, lineage, repair.NO_SPAN, [])
+    assert [record.value for record in client.read(copy.topic)] == [*map(encode, spoil(list_records()))]
+    live, promoted = repair.compare(
+        client, own, lineage, copy, lambda partition, at, end: None, changed=better, name="better"
+    )
+    assert (live.name, promoted.name) == (repair.LIVE, "better")
+    assert any("parameters" in line for line in repair.describe_parameters(live, promoted))
+    learning, _ = repair.learn_beside(client, better, lineage, copy, lambda partition, at, end: None)
+    new = begin_lineage(client, better, learning.finish(), fresh=True)
+    assert (new.parameters["step"], new.origin and new.origin.topic) == (0.5, copy.topic)
+    append(client, [(own.topic, encode(record), 0) for record in list_records()[:90]])
+    store.clear()
+    answer(client, better, LineageRegister(client, better).claim(), store)
+    (report,) = verify_lineage(client, better)
+    assert (report.exit_code, report.differences, report.records) == (0, [], 90)
+
+
+def test_promote_compares_and_takes_over(
+    client: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = copies.promoted
+    before = replace(pipeline, parameters={**pipeline.parameters, "step": 0.5})
+    lineage = learn_live(client, before, store)
+    monkeypatch.setattr(flink_api, "newest_job", lambda settings, name: None)
+
+    def promote(*options: str) -> str:
+        words = ["promote", "copies:promoted", *options]
+        done = CliRunner().invoke(main, words, env=client.settings.environment())
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    told = promote()
+    for name in (repair.LIVE, repair.PROMOTED):
+        assert re.search(rf"^\| {name} \| \d+ \| 0\.\d+ ", told, re.MULTILINE), told
+    assert "nothing live has changed" in told
+    assert LineageRegister(client, pipeline).current() == lineage
+    told = promote("--switch")
+    assert "0 records that have come meanwhile; 88 were learned with the job stopped" in told
+    assert told.endswith("go on with: streamlearn train copies:promoted\n")
+    new = LineageRegister(client, pipeline).current()
+    assert new is not None
+    assert new.parameters == pipeline.parameters
+    topics = [new.origin.topic] if new.origin else []
+    wait_until(lambda: list_history_topics(client, pipeline) == topics, 30, "one to be deleted", every_s=0.05)
 
 
 @pytest.mark.parametrize(
@@ -144,11 +214,55 @@ def test_a_correction_stands_where_the_span_was_or_would_have_been(
 
 def test_what_a_copy_would_not_have_is_refused(client: Broker, own: Pipeline, store: Store) -> None:
     lineage = learn_live(client, own, store)
-    order = control.Rollback(lineage.id, 0)
+    order = control.Lags(lineage.id, {"dew": [0]})
     obeyed = control.Obeyed(order, 0, RECORDS, RECORDS, lineage.id)
     send(client.settings.kafka, own.control_topic, [encode(obeyed)])
-    with pytest.raises(LineageError, match="has obeyed control records"):
+    with pytest.raises(LineageError, match="has obeyed a change of its lags"):
         repair.check_repairable(client, own, lineage)
+
+
+def test_what_a_roll_back_has_unlearned_is_not_repaired(
+    client: Broker, own: Pipeline, span: Span, store: Store
+) -> None:
+    lineage = learn_live(client, own, store)
+    # Back to before the span that is wrong; the model has learned up to 70 in its first step.
+    order = control.sign(control.Rollback(lineage.id, 70), client.settings.checkpoint_key)
+    append(client, [(own.topic, value, 0) for value in (order, *map(encode, list_records()[300:320]))])
+    answer(client, own, lineage, store)
+    repair.check_repairable(client, own, lineage)
+    right = [encode(record) for record in list_records()[FIRST:BEHIND]]
+    copy = repair.write_copy(client, own, lineage, span, right)
+    expected = [*list_records()[:70], *list_records()[FIRST:BEHIND], *list_records()[300:320]]
+    assert [record.value for record in client.read(copy.topic)] == [*map(encode, expected)]
+    assert (copy.removed, copy.corrected) == (0, 100)
+    live, _ = repair.compare(client, own, lineage, copy, lambda partition, at, end: None)
+    data = store.snapshot(own.name, lineage.id, max(store.versions(own.name, lineage.id)))
+    assert data is not None
+    newest = snapshot.loads(data, own, lineage.id, client.settings.checkpoint_key)
+    assert snapshot.find_differences(live.learners[0], newest) == []
+    # One that comes while the copy is learned could make it wrong.
+    append(client, [(own.topic, order, 0)])
+    answer(client, own, lineage, store)
+    with pytest.raises(LineageError, match="rolled back meanwhile"):
+        repair.catch_up(client, own, lineage, copy)
+
+
+@pytest.mark.parametrize("sizes", [(256, 512), (300,), (100, 255, 256, 700)])
+def test_a_topic_that_grows_while_it_is_learned_makes_the_model_of_one_go(
+    client: Broker, own: Pipeline, sizes: tuple[int, ...]
+) -> None:
+    values = [*map(encode, list_records()[:590]), b"{}", *map(encode, list_records()[:200])]
+    topic = create_history_topic(client, own, 1)
+    learning, written = HistoryLearning(client, own, topic, 1), 0
+    for size in sizes:
+        append(client, [(topic, value, 0) for value in values[written:size]])
+        learning.learn_whole_chunks()
+        written = size
+        assert learning.count_left() == size % 256
+    append(client, [(topic, value, 0) for value in values[written:]])
+    history, whole = learning.finish(), learn_history(client, own, topic, 1)
+    assert history.origin == whole.origin
+    assert (history.set_aside, history.records) == (1, len(values))
 
 
 def test_a_correction_of_another_time_is_refused(tmp_path: Path) -> None:
@@ -208,6 +322,8 @@ def test_a_month_is_repaired_while_hours_flow(stack: Stack, tmp_path: Path) -> N
             is_done.set()
             sender.join()
         assert "learn submitted" in done.stdout
+        assert re.search(r" (\d+) were learned with the job stopped\n", done.stdout), done.stdout
+        assert re.search(r"^the job stood still for \d+ s$", done.stdout, re.MULTILINE), done.stdout
         after = register.current()
         assert before is not None
         assert after is not None

@@ -28,7 +28,7 @@ _SECTIONS = {
     "A pipeline, offline": ("init", "check", "evaluate"),
     "A pipeline on the stack": ("train", "replay", "report", "verify", "skip", "reset"),
     "Its models": ("models", "serve"),
-    "Its history": ("backtest", "backfill", "repair"),
+    "Its history": ("backtest", "promote", "backfill", "repair"),
     "The streams' warehouse": ("topics", "sql", "accept"),
     "Series": ("lags", "baseline"),
     "Your shell": ("completion",),

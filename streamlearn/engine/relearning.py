@@ -65,16 +65,25 @@ def fold(
     whole_numbers: bool,
     *,
     max_in_a_row: int | None = None,
+    only_whole: bool = False,
     see_chunk: SeeChunk = lambda learner, outputs: None,
 ) -> Learner:
     """Predict, then learn the records of an origin, cut as `Origin` says; return the learner after the last.
 
-    `max_in_a_row` is on how many records in a row the pipeline's code may fail; None: on any number.
+    Parameters
+    ----------
+    max_in_a_row
+        On how many records in a row the pipeline's code may fail; None: on any number.
+    only_whole
+        End before the first chunk that is shorter than the others: more records may belong to it. The
+        learner's version then tells from which offset to go on.
     """
     answering = Answering(
         pipeline, "", "", _refuse_version, max_in_a_row=max_in_a_row, whole_numbers=whole_numbers
     )
     for chunk in cut_into_chunks(rows, chunk_rows):
+        if only_whole and len(chunk) < chunk_rows:
+            break
         learner, outputs = answering.answer(learner, chunk)
         see_chunk(learner, outputs)
     return learner

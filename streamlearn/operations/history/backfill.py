@@ -1,6 +1,6 @@
 """Learn a history, and begin a lineage from it: `streamlearn backfill` once the records are in a topic."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import msgspec
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister
+from streamlearn.engine.backtest import ShowProgress
 from streamlearn.engine.relearning import digest_learner, fold
 from streamlearn.errors import LineageError, NoModel
 from streamlearn.learning.learner import Learner
@@ -55,48 +56,89 @@ def check_can_begin(broker: Broker, pipeline: Pipeline, *, fresh: bool) -> None:
             )
 
 
+class HistoryLearning:
+    """Predicts, then learns all records of a topic from which a lineage is to begin, in several goes.
+
+    Between two goes the topic may grow. However it does, the learners are those of one go over all of it.
+    """
+
+    def __init__(self, broker: Broker, pipeline: Pipeline, topic: str, partitions: int) -> None:
+        self._broker = broker
+        self._pipeline = pipeline
+        self._topic = topic
+        self._chunk_rows = pipeline.chunk_limit(broker.settings.chunk_rows)
+        self._learners = [pipeline.new_learner() for _ in range(partitions)]
+        self._dead_letters = _DeadLetters(pipeline.dead_letter_topic)
+
+    def learn_whole_chunks(self, show_progress: ShowProgress = lambda partition, at, end: None) -> None:
+        """Learn what the topic holds by now, up to the last chunk of each partition that is whole.
+
+        Raises
+        ------
+        PipelineFails
+            The pipeline's own code fails on more records in a row than the settings allow.
+        """
+        self._learn(self._find_ends(), show_progress, only_whole=True)
+
+    def count_left(self) -> int:
+        """Return how many offsets of the topic are not learned yet."""
+        return sum(self._find_ends()) - sum(learner.version for learner in self._learners)
+
+    def finish(self, show_progress: ShowProgress = lambda partition, at, end: None) -> History:
+        """Learn all the rest; no records may come after that.
+
+        Raises
+        ------
+        PipelineFails
+            The pipeline's own code fails on more records in a row than the settings allow.
+        NoModel
+            Not one record could be learned from.
+        """
+        pipeline, topic, ends = self._pipeline, self._topic, self._find_ends()
+        self._learn(ends, show_progress, only_whole=False)
+        if not any(learner.trained for learner in self._learners):
+            raise NoModel(
+                f"the {sum(ends)} records of {topic} taught {pipeline.name} nothing: has any a label?"
+            )
+        digests = tuple(digest_learner(pipeline, learner) for learner in self._learners)
+        starts, libraries = tuple(0 for _ in ends), snapshot.installed_libraries()
+        origin = Origin(topic, starts, tuple(ends), digests, self._chunk_rows, libraries)
+        return History(
+            origin, self._learners, sum(ends), self._dead_letters.count, self._dead_letters.first_reason
+        )
+
+    def _find_ends(self) -> list[int]:
+        return [self._broker.stable_end(self._topic, partition) for partition in range(len(self._learners))]
+
+    def _learn(self, ends: Sequence[int], show_progress: ShowProgress, *, only_whole: bool) -> None:
+        broker, pipeline = self._broker, self._pipeline
+        for partition, (learner, end) in enumerate(zip(self._learners, ends, strict=True)):
+
+            def see_chunk(learner: Learner, outputs: Sequence[Output], partition: int, end: int) -> None:
+                self._dead_letters.count_in(outputs)
+                show_progress(partition, learner.version, end)
+
+            self._learners[partition] = fold(
+                pipeline,
+                learner,
+                KafkaStream(broker, pipeline, partition).rows_of(self._topic, learner.version, end),
+                self._chunk_rows,
+                bool(pipeline.definition[WHOLE_NUMBERS]),
+                max_in_a_row=broker.settings.set_aside_in_a_row,
+                only_whole=only_whole,
+                see_chunk=partial(see_chunk, partition=partition, end=end),
+            )
+
+
 def learn_history(
     broker: Broker,
     pipeline: Pipeline,
     topic: str,
     partitions: int,
-    show_progress: Callable[[int, int, int], None] = lambda partition, at, end: None,
+    show_progress: ShowProgress = lambda partition, at, end: None,
 ) -> History:
-    """Predict, then learn all records of a topic, each partition by itself.
-
-    Raises
-    ------
-    PipelineFails
-        The pipeline's own code fails on more records in a row than the settings allow.
-    NoModel
-        Not one record could be learned from.
-    """
-    settings, chunk_rows = broker.settings, pipeline.chunk_limit(broker.settings.chunk_rows)
-    whole_numbers = bool(pipeline.definition[WHOLE_NUMBERS])
-    ends = [broker.stable_end(topic, partition) for partition in range(partitions)]
-    learners, dead_letters = [], _DeadLetters(pipeline.dead_letter_topic)
-    for partition, end in enumerate(ends):
-
-        def see_chunk(learner: Learner, outputs: Sequence[Output], partition: int, end: int) -> None:
-            dead_letters.count_in(outputs)
-            show_progress(partition, learner.version, end)
-
-        learner = fold(
-            pipeline,
-            pipeline.new_learner(),
-            KafkaStream(broker, pipeline, partition).rows_of(topic, 0, end),
-            chunk_rows,
-            whole_numbers,
-            max_in_a_row=settings.set_aside_in_a_row,
-            see_chunk=partial(see_chunk, partition=partition, end=end),
-        )
-        learners.append(learner)
-    if not any(learner.trained for learner in learners):
-        raise NoModel(f"the {sum(ends)} records of {topic} taught {pipeline.name} nothing: has any a label?")
-    digests = tuple(digest_learner(pipeline, learner) for learner in learners)
-    starts = tuple(0 for _ in ends)
-    origin = Origin(topic, starts, tuple(ends), digests, chunk_rows, snapshot.installed_libraries())
-    return History(origin, learners, sum(ends), dead_letters.count, dead_letters.first_reason)
+    """Predict, then learn all records of a topic in one go; raises as `HistoryLearning.finish` does."""
+    return HistoryLearning(broker, pipeline, topic, partitions).finish(show_progress)
 
 
 def begin_lineage(broker: Broker, pipeline: Pipeline, history: History, *, fresh: bool) -> Lineage:

@@ -1,6 +1,9 @@
-"""A lineage's records with a span of time replaced: copied, learned beside the live job, and compared."""
+"""A lineage's records with a span of time replaced: copied, learned beside the live job, and compared.
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+Without a span it is how other parameters are taken over: a copy of everything, learned with them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -9,23 +12,27 @@ import msgspec
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.placement import Placement
-from streamlearn.broker.register import LineageRegister
-from streamlearn.broker.topics import create_history_topic
+from streamlearn.broker.register import LineageRegister, list_open_lineages
+from streamlearn.broker.topics import create_history_topic, delete_topic
 from streamlearn.datasets.table import Table
 from streamlearn.engine.answering import cut_into_chunks
-from streamlearn.engine.backtest import Outcome, Part, backtest
+from streamlearn.engine.backtest import Outcome, Part, ShowProgress, backtest
+from streamlearn.engine.verify import find_rollbacks
 from streamlearn.errors import BrokerUnavailable, DataError, LineageError
 from streamlearn.lags.grid import to_utc
+from streamlearn.operations.history.backfill import HistoryLearning
 from streamlearn.operations.history.backtest import read_parts
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage import snapshot
-from streamlearn.stream.control import is_control
+from streamlearn.stream.control import Rollback, is_control
 from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.records import MAX_RECORD_BYTES, check_size, encode
 
-LIVE, REPAIRED = "as it is live", "repaired"
+LIVE, REPAIRED, PROMOTED = "as it is live", "repaired", "with the new parameters"
 
-ShowProgress = Callable[[int, int, int], None]
+_GOES = 5
+_FEW_CHUNKS = 4
+"""So many chunks of records are soon learned with the job stopped."""
 
 
 class Span(NamedTuple):
@@ -58,6 +65,10 @@ class Span(NamedTuple):
             return None
 
 
+NO_SPAN = Span("", datetime.max, datetime.max)
+"""A span that no record is of."""
+
+
 class Copy(NamedTuple):
     """A lineage's records in a topic of their own, with a span replaced."""
 
@@ -77,7 +88,7 @@ def check_repairable(broker: Broker, pipeline: Pipeline, lineage: Lineage) -> No
     Raises
     ------
     LineageError
-        Kafka no longer holds its first records, or control records have changed it.
+        Kafka no longer holds its first records, or control records have changed how it learns.
     """
     for partition in lineage.partitions:
         stream, start = KafkaStream(broker, pipeline, partition), lineage.starts[partition]
@@ -86,11 +97,33 @@ def check_repairable(broker: Broker, pipeline: Pipeline, lineage: Lineage) -> No
                 f"Kafka holds the records of {pipeline.topic} from offset {oldest} on, and lineage"
                 f" {lineage.id} began at {start}: what it learned before cannot be learned again"
             )
-        if stream.obeyed_controls(lineage.id):
+        orders = (obeyed.control for obeyed in stream.obeyed_controls(lineage.id))
+        if any(not isinstance(order, Rollback) for order in orders):
             raise LineageError(
-                f"lineage {lineage.id} of {pipeline.name} has obeyed control records (a roll-back, other"
-                " lags), which a copy of its records would not have"
+                f"lineage {lineage.id} of {pipeline.name} has obeyed a change of its lags, which a copy of"
+                " its records would not have"
             )
+
+
+def check_promotable(pipeline: Pipeline, lineage: Lineage) -> None:
+    """Make sure that a pipeline differs from its lineage in parameters, and in them alone.
+
+    Raises
+    ------
+    LineageError
+        It does not.
+    """
+    changes = {name.removeprefix("parameter ") for name in pipeline.changes_since(lineage.definition)}
+    if others := sorted(changes - {*pipeline.parameters, *lineage.parameters}):
+        raise LineageError(
+            f"{pipeline.name} differs from its lineage {lineage.id} in its {', '.join(others)}; only"
+            f" parameters can be taken over. `streamlearn train {pipeline.name} --fresh` opens a new one"
+        )
+    if not changes:
+        raise LineageError(
+            f"{pipeline.name} has the parameters of its lineage {lineage.id}: write others into its module"
+            " first"
+        )
 
 
 def read_correction(pipeline: Pipeline, table: Table, span: Span) -> list[bytes]:
@@ -117,7 +150,8 @@ def write_copy(
     """Copy what a lineage has answered, and what it began from, into a new topic, with a span replaced.
 
     The correction stands where the first record of the span stood or, where there is none, before the first
-    of a later time. Records that are set aside, and control records, are left out.
+    of a later time. Records that are set aside, control records, and what a roll-back has unlearned are left
+    out.
 
     Raises
     ------
@@ -149,15 +183,56 @@ def list_values(
     """Yield what the lineage of one partition began from and has learned, up to offset `end` of the input.
 
     With `start`, only the records of the input from there on.
+
+    Raises
+    ------
+    LineageError
+        A roll-back after `start` may have unlearned what stood before; or what it began from is gone.
     """
     stream = KafkaStream(broker, pipeline, partition)
+    rollbacks = [(offset, version) for offset, version in find_rollbacks(stream, lineage) if offset < end]
     if start is None and (origin := lineage.origin) is not None:
         for row in stream.rows_of(origin.topic, origin.starts[0], origin.ends[0]):
             if row.value and not is_control(row.value):
                 yield row.value
-    for row in stream.rows(lineage.start if start is None else start, end):
-        if row.value and row.offset not in lineage.skipped and not is_control(row.value):
-            yield row.value
+    if start is not None and any(offset >= start for offset, _ in rollbacks):
+        raise LineageError(f"{pipeline.name} has been rolled back meanwhile: repair it once more")
+    ranges = find_learned(lineage.start, rollbacks, end) if start is None else [(start, end)]
+    for first, stop in ranges:
+        for row in stream.rows(first, stop):
+            if row.value and row.offset not in lineage.skipped and not is_control(row.value):
+                yield row.value
+
+
+def find_learned(start: int, rollbacks: Iterable[tuple[int, int]], end: int) -> list[tuple[int, int]]:
+    """Return the ranges of offsets that the model at `end` has learned, each up to but without its second.
+
+    Parameters
+    ----------
+    start
+        The first offset of the lineage.
+    rollbacks
+        Where a control record went back, and to which version, in their order.
+
+    Examples
+    --------
+    >>> find_learned(0, [(50, 20)], 80)
+    [(0, 20), (51, 80)]
+
+    A second one may go back to what the first has unlearned:
+
+    >>> find_learned(0, [(50, 20), (60, 40)], 80)
+    [(0, 40), (61, 80)]
+    """
+    learned_before: dict[int, list[tuple[int, int]]] = {start: []}
+
+    def find_at(version: int) -> list[tuple[int, int]]:
+        since = max(first for first in learned_before if first <= version)
+        return [*learned_before[since], (since, version)]
+
+    for offset, version in rollbacks:
+        learned_before[offset + 1] = find_at(version)
+    return [(first, stop) for first, stop in find_at(end) if first < stop]
 
 
 class Splice:
@@ -208,31 +283,48 @@ def append(broker: Broker, topic: str, partition: int, values: Iterable[bytes]) 
 
 
 def compare(
-    broker: Broker, pipeline: Pipeline, lineage: Lineage, copy: Copy, show_progress: ShowProgress
-) -> tuple[Outcome, Outcome]:
+    broker: Broker,
+    pipeline: Pipeline,
+    lineage: Lineage,
+    copy: Copy,
+    show_progress: ShowProgress,
+    *,
+    changed: Pipeline | None = None,
+    name: str = REPAIRED,
+) -> list[Outcome]:
     """Learn the live records and the copy; return what became of each.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline as the lineage learns with it.
+    changed
+        The pipeline that learns the copy, if it is another one.
+    name
+        What the outcome of that is called.
 
     Raises
     ------
     PipelineFails
         The pipeline's own code fails on more of the copy's records in a row than the settings allow.
     """
-    settings = broker.settings
-    (live,) = backtest(
-        pipeline,
-        {LIVE: pipeline.parameters},
-        read_parts(broker, pipeline, lineage),
-        key=settings.checkpoint_key,
-        show_progress=show_progress,
-    )
-    (repaired,) = backtest(
-        pipeline,
-        {REPAIRED: pipeline.parameters},
-        _read_copy(broker, pipeline, lineage, copy.topic),
-        max_in_a_row=settings.set_aside_in_a_row,
-        show_progress=show_progress,
-    )
-    return live, repaired
+    settings, changed = broker.settings, changed or pipeline
+    return [
+        *backtest(
+            pipeline,
+            {LIVE: pipeline.parameters},
+            read_parts(broker, pipeline, lineage),
+            key=settings.checkpoint_key,
+            show_progress=show_progress,
+        ),
+        *backtest(
+            changed,
+            {name: changed.parameters},
+            _read_copy(broker, changed, lineage, copy.topic),
+            max_in_a_row=settings.set_aside_in_a_row,
+            show_progress=show_progress,
+        ),
+    ]
 
 
 def _read_copy(broker: Broker, pipeline: Pipeline, lineage: Lineage, topic: str) -> Iterator[Part]:
@@ -263,10 +355,20 @@ def describe_parameters(live: Outcome, repaired: Outcome) -> Iterator[str]:
         yield f"{where}the models differ in {shown}" if parts else f"{where}the models are equal"
 
 
+def discard(broker: Broker, copy: Copy) -> None:
+    """Delete a copy, unless a lineage begins from it by now."""
+    origins = [lineage.origin for lineage in list_open_lineages(broker)]
+    if copy.topic not in {origin.topic for origin in origins if origin}:
+        delete_topic(broker, copy.topic)
+
+
 def catch_up(broker: Broker, pipeline: Pipeline, lineage: Lineage, copy: Copy) -> int:
     """Append to a copy what the lineage has answered since; return how many records that were.
 
-    The lineage's job must have been stopped.
+    Raises
+    ------
+    LineageError
+        The lineage has been rolled back meanwhile.
     """
     register, count = LineageRegister(broker, pipeline), 0
     for partition, start in enumerate(copy.reached):
@@ -274,5 +376,26 @@ def catch_up(broker: Broker, pipeline: Pipeline, lineage: Lineage, copy: Copy) -
         own = lineage.in_partition(partition)
         values = list(list_values(broker, pipeline, own, partition, end, start))
         append(broker, copy.topic, partition, values)
+        copy.reached[partition] = end
         count += len(values)
     return count
+
+
+def learn_beside(
+    broker: Broker, pipeline: Pipeline, lineage: Lineage, copy: Copy, show_progress: ShowProgress
+) -> tuple[HistoryLearning, int]:
+    """Learn a copy beside the live job, and what that has answered meanwhile, until little is left.
+
+    Return what has learned it, and how many records have come meanwhile. Raises as `catch_up` does, and as
+    `HistoryLearning` does.
+    """
+    learning = HistoryLearning(broker, pipeline, copy.topic, len(lineage.partitions))
+    few = _FEW_CHUNKS * pipeline.chunk_limit(broker.settings.chunk_rows)
+    count = 0
+    for _ in range(_GOES):
+        learning.learn_whole_chunks(show_progress)
+        more = catch_up(broker, pipeline, lineage, copy)
+        count += more
+        if more <= few:
+            break
+    return learning, count
