@@ -160,6 +160,20 @@ SHAPES = {
 """Twelve shapes of each digit. Those of even index (the first, the third, …) are for developing the code that
 reads drawings; those of odd index are only for measuring how well it does."""
 
+UNUSUAL = {
+    "a narrow 0": (0, "28 4, 18 30, 18 70, 28 97, 38 70, 40 30, 29 4"),
+    "a narrow 0 that leans": (0, "40 3, 26 28, 18 60, 22 90, 32 97, 44 72, 50 36, 42 5"),
+    "a crossed 0": (0, "44 4, 18 16, 8 50, 18 84, 44 97, 68 84, 78 50, 68 16, 46 4 | 70 10, 44 50, 16 92"),
+    "a crossed 0, the stroke standing out": (
+        0,
+        "46 5, 20 14, 8 46, 16 82, 42 96, 68 84, 78 52, 68 18, 48 6 | 80 0, 4 100",
+    ),
+    "a 1 with a flag": (1, "4 46, 28 28, 50 2, 50 2, 50 50, 50 98"),
+    "a 6 that curls": (6, "70 20, 66 6, 48 2, 28 16, 14 46, 14 78, 34 98, 60 88, 62 66, 44 54, 22 64, 16 80"),
+    "a 9 with a straight leg": (9, "62 4, 34 4, 12 20, 16 44, 40 50, 60 36, 62 4, 62 4, 62 50, 62 98"),
+}
+"""Shapes that UCI's writers hardly drew, by what they are: the digit and its strokes."""
+
 CANVAS = 280
 """The page's side in pixels."""
 
@@ -177,6 +191,13 @@ def make_drawings(*, odd: bool, each: int, seed: int = 0) -> Iterator[Drawing]:
         for number in range(int(odd), len(shapes), 2):
             for _ in range(each):
                 yield Drawing(digit, number, _draw(shapes[number], random))
+
+
+def draw_unusual(name: str, each: int, seed: int = 0) -> Iterator[bytes]:
+    """Yield `each` drawings of an unusual shape."""
+    random = np.random.default_rng(seed)
+    for _ in range(each):
+        yield _draw(UNUSUAL[name][1], random)
 
 
 def _draw(shape: str, random: np.random.Generator) -> bytes:

@@ -1,11 +1,12 @@
 import time
 from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from drawn import SVG, Drawing, make_drawings
+from drawn import SVG, UNUSUAL, Drawing, draw_unusual, make_drawings
 
 from serving.drawing import drawing, pages, vectors
 from streamlearn.datasets.digits import records
@@ -198,6 +199,7 @@ def pictures() -> Pictures:
     return [(sample, drawing.make_picture(sample.svg)) for sample in make_drawings(odd=True, each=5)]
 
 
+@cache
 def learn_digits(order: int) -> Learner:
     """Return the project's model of digits, as it is after ten passes."""
     learner = pipeline.new_learner()
@@ -217,6 +219,43 @@ def test_at_least_nineteen_drawings_in_twenty_are_recognised(order: int, picture
         if answer["predict_y"] != sample.digit
     ]
     assert len(wrong) <= len(pictures) / 20, wrong
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_at_least_two_in_three_unusual_drawings_are_recognised(name: str) -> None:
+    digit, _ = UNUSUAL[name]
+    pictures = [drawing.make_picture(svg).tolist() for svg in draw_unusual(name, each=6)]
+    answers = [answer["predict_y"] for answer in learn_digits(0).answer([Digit(x=x) for x in pictures])]
+    assert answers.count(digit) >= 4, answers
+
+
+OVAL = '<ellipse cx="100" cy="100" rx="{rx}" ry="80" fill="none" stroke="black" stroke-width="8"/>'
+SLASH = '<path d="M{} 150L{} 50" stroke="black" stroke-width="8"/>'
+
+
+def test_a_crossed_zero_is_seen_without_its_stroke() -> None:
+    oval = OVAL.format(rx=55)
+    plain = make_picture(SVG.format(oval))
+    for left, right in ((55, 145), (50, 150)):
+        crossed = make_picture(SVG.format(oval + SLASH.format(left, right)))
+        assert np.abs(crossed - plain).mean() < 1
+    # A stroke that falls the other way leaves it as it is, and so do the two rings of an 8.
+    assert np.abs(make_picture(SVG.format(oval + SLASH.format(145, 55))) - plain).mean() > 1
+    eight = make_picture(
+        SVG.format(
+            RING.format(x=100, y=60, r=38, pen=6, colour="black")
+            + RING.format(x=104, y=140, r=42, pen=6, colour="black")
+        )
+    ).reshape(8, 8)
+    assert eight[3:5, 3:5].min() > 0
+
+
+def test_a_narrow_zero_keeps_its_hole_and_a_bare_stroke_stays_slim() -> None:
+    narrow = make_picture(SVG.format(OVAL.format(rx=16))).reshape(8, 8)
+    assert narrow[3:5, 3:5].max() < 8
+    assert narrow[3:5, 2].min() > 8
+    assert narrow[3:5, 5].min() > 8
+    assert make_picture(JSIGNATURE).reshape(8, 8)[:, :2].sum() == 0
 
 
 def test_drawings_have_as_much_ink_as_uci_pictures(pictures: Pictures) -> None:

@@ -6,6 +6,6 @@ drawing.py   makes a picture of a drawing, by the steps below
 vectors.py   copies what is harmless of a stranger's SVG; styles.py reads its CSS, costs.py bounds the work
 rasters.py   reads a stranger's PNG, JPEG, WebP or GIF
 pages.py     renders any part of either
-ink.py       tells the ink from its ground, whatever their colours, and widens strokes to a standard pen
+ink.py       tells the ink from its ground, whatever their colours; widens slim rings and thin strokes
 picture.py   turns the ink into the 8×8 picture that the model knows, by the steps that made UCI's digits
 """
