@@ -169,10 +169,13 @@ def draw_kill(rng: random.Random, parts: list[str]) -> tuple[float, list[str], b
 
 def _wait_for_work(settings: Settings, pipelines: list[Pipeline]) -> None:
     """Return when every pipeline has new committed answers, or after a while."""
-    starts = {pipeline.name: health.sum_prediction_ends(settings, pipeline) for pipeline in pipelines}
+    starts: dict[str, int] = {}
     deadline = time.monotonic() + _CALM_S
     while time.monotonic() < deadline:
-        if all(health.sum_prediction_ends(settings, p) > starts[p.name] > 0 for p in pipelines):
+        # Without Kafka there are none: what is new is told from when it answers again.
+        ends = {pipeline.name: health.sum_prediction_ends(settings, pipeline) for pipeline in pipelines}
+        starts = {name: starts.get(name) or end for name, end in ends.items()}
+        if all(ends[name] > start > 0 for name, start in starts.items()):
             return
         time.sleep(_POLL_S)
 
