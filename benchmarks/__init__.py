@@ -6,6 +6,7 @@ measuring.py      turns, CPU time of processes, tables, JSON, plots: what the ot
 servers.py        starts a stack, a server, a Redis
 engine.py         what learning and verifying cost, in memory
 learn.py          the digits' job from a backlog, beside others
+scaling.py        four partitions beside one
 verifying.py      `verify` and learning again, beside the live job
 serving.py        `infer` beside a constant; http_load.py sends the requests
 fresh.py          how soon a record is learned and answered

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import fresh, learn, verifying
+from benchmarks import fresh, learn, scaling, verifying
 from benchmarks.__main__ import main
 from benchmarks.everything import QUESTIONS
 from benchmarks.fresh import Watcher
@@ -83,6 +83,16 @@ def test_a_rate_is_compared_with_the_live_job_of_the_same_round() -> None:
     assert rows["digits: verify"]["rate_to_live"] == pytest.approx(1.25)
 
 
+def test_four_partitions_are_compared_with_one_of_the_same_round() -> None:
+    outcomes = {
+        scaling.ALONE: [outcome(20, 30), outcome(40, 60)],
+        "4 partitions, 2 workers": [outcome(22, 20), outcome(44, 40)],
+    }
+    rows = {row["name"]: row for row in scaling.summarize(outcomes)}
+    four = rows["4 partitions, 2 workers"]
+    assert (four["rate_to_one"], four["cpu_to_one"]) == pytest.approx((1.5, 1.1))
+
+
 def test_a_record_has_reached_its_goal_once_and_for_all() -> None:
     watcher = Watcher(Settings(), start=10, count=3)
     watcher.note(9)
@@ -140,6 +150,7 @@ def test_data_that_cannot_be_had_is_said_in_a_sentence(
     ("name", "options"),
     [
         ("learn", ["--records", "20000"]),
+        ("scaling", ["--records", "20000"]),
         ("verify", ["--records", "20000"]),
         ("fresh", ["--rate", "100", "--seconds", "3"]),
         ("recovery", ["--part", "worker"]),
