@@ -167,10 +167,10 @@ function showCurve(latest) {
   const x = isAlongTime() ? curve.times : steps;
   recent.show([x, curve.values, curve.baseline_values]);
   const last = (list) => formatFigure(curve.figure, list[list.length - 1]);
-  const steps_unit = shown.step_unit ? `${formatNumber(curve.window)} ${shown.step_unit}` : say("steps", { n: formatNumber(curve.window) });
+  const stepsText = shown.step_unit ? `${formatNumber(curve.window)} ${shown.step_unit}` : say("steps", { n: formatNumber(curve.window) });
   setText(byId("curve-words"), beginWithHorizon(curve.horizon, say("curve", {
     value: last(curve.values), baseline: translate(curve.baseline), baseline_value: last(curve.baseline_values),
-    window: curve.horizon ? steps_unit : say("records", { n: formatNumber(curve.window) }),
+    window: curve.horizon ? stepsText : say("records", { n: formatNumber(curve.window) }),
   })));
 }
 
