@@ -10,12 +10,14 @@ let fetchedAt = 0;
 
 const findChosen = () => form.querySelector("input[name=version]:checked")?.value;
 
-/** Replace a table by a newer one where it differs; what is chosen, and what has the focus, stays. */
+/** Replace a table's rows by newer ones; what is chosen, what has the focus, and how far it is scrolled stay. */
 function replace(place, fresh) {
   if (place.innerHTML.trim() === fresh.innerHTML.trim()) return;
   const chosen = findChosen();
   const focused = place.contains(document.activeElement) ? document.activeElement.value : null;
-  place.replaceChildren(...fresh.childNodes);
+  const [old, newer] = [place, fresh].map((part) => part.querySelector("table"));
+  if (old && newer && old.tHead.outerHTML === newer.tHead.outerHTML) old.tBodies[0].replaceWith(newer.tBodies[0]);
+  else place.replaceChildren(...fresh.childNodes);
   for (const input of place.querySelectorAll("input")) {
     input.checked = input.value === chosen;
     if (input.value === focused) input.focus();
