@@ -1,5 +1,6 @@
 """The Open Inference Protocol to the letter: what is asked for is answered, what is odd is a clear 400."""
 
+import gzip
 import json
 from dataclasses import replace
 from typing import Any
@@ -482,6 +483,92 @@ def test_a_browser_is_shown_a_page_and_a_program_is_sent_json(client: FlaskClien
         assert (answer.status_code, answer.mimetype) == (404, "application/json")
         assert answer.get_json()["error"]
     assert client.post("/nope", headers=BROWSER).mimetype == "application/json"
+
+
+BODY = json.dumps({"inputs": [SPEED, STOPS]}).encode()
+INFER, PREDICT = "/v2/models/trains/infer", "/v1/models/trains:predict"
+
+
+HEADERS: list[tuple[dict[str, str], bytes, int]] = [
+    ({"Content-Type": "text/plain"}, BODY, 200),
+    ({"Content-Type": "application/x-www-form-urlencoded"}, BODY, 200),
+    ({"Content-Type": "multipart/form-data"}, BODY, 200),
+    ({"Content-Type": "application/json; charset=utf-16"}, BODY, 200),
+    ({"Content-Type": "a/b/c;;;"}, BODY, 200),
+    ({}, BODY.decode().encode("utf-16"), 400),
+    ({}, b"\xef\xbb\xbf" + BODY, 400),
+    ({}, BODY.replace(b"speed", b"sp\xfced"), 400),
+    ({}, gzip.compress(BODY), 400),
+    ({}, b"inputs=x", 400),
+    ({}, b"", 400),
+    ({"Content-Encoding": "GZIP"}, gzip.compress(BODY), 200),
+    ({"Content-Encoding": "gzip, gzip"}, gzip.compress(gzip.compress(BODY)), 415),
+    ({"Content-Encoding": "zstd"}, BODY, 415),
+    ({"Content-Encoding": "gzip"}, BODY, 400),
+    ({"Content-Encoding": "gzip"}, b"", 400),
+    ({"Content-Encoding": "gzip"}, gzip.compress(b"") * 40 + gzip.compress(BODY), 400),
+    *(({"Inference-Header-Content-Length": length}, BODY, 400) for length in ("", "-1", "1.0", "9" * 30)),
+    ({"Inference-Header-Content-Length": str(len(BODY))}, BODY, 200),
+]
+PATHS = [
+    ("/v2/models/%00", 404),
+    ("/v2/models/..%2f..", 404),
+    (f"/v2/models/{'x' * 5000}", 404),
+    ("/v2/models/trains/versions/-1", 404),
+    ("/v2/models/trains/versions/\u0664\u0660", 404),
+    (f"/v2/models/trains/versions/{'9' * 30}", 404),
+    ("/v2/models/trains/stats", 404),
+    ("/v2/HEALTH/live", 404),
+    ("/v1/models/trains/versions/40:predict", 404),
+    (f"{INFER}?x=%ff", 405),
+    ("/v1/models/trains:explain", 404),
+]
+DATATYPES: list[tuple[str, list[Any], int]] = [
+    ("FP16", [50.5, 61], 200),
+    ("FP16", [1e6, 1], 400),
+    ("BF16", [50, 61], 400),
+    ("FP8", [50, 61], 400),
+    ("UINT64", [2**64 - 1, 0], 200),
+    ("UINT64", [2**64, 0], 400),
+    ("INT8", [-128, 127], 200),
+    ("INT8", [128, 0], 400),
+    ("BOOL", [True, False], 200),
+    ("BYTES", ["50", "61"], 400),
+    ("FP64", [True, False], 400),
+    ("FP64", ["50", "61"], 400),
+    ("FP64", [None, 1], 400),
+]
+
+
+def test_no_method_makes_the_server_fail(client: FlaskClient) -> None:
+    for path in (INFER, PREDICT, "/v2", "/v2/health/live", "/metrics"):
+        takes_a_body = path in (INFER, PREDICT)
+        for method in ("PUT", "DELETE", "PATCH", "TRACE", "FOO", "OPTIONS", "HEAD", "GET"):
+            answer = client.open(path, method=method)
+            is_read = method in ("HEAD", "GET") and not takes_a_body
+            assert answer.status_code == (200 if is_read or method == "OPTIONS" else 405), (method, path)
+            if method == "OPTIONS":
+                assert ("POST" if takes_a_body else "GET") in answer.headers["Allow"]
+
+
+def test_no_header_makes_the_server_fail(client: FlaskClient) -> None:
+    for headers, body, status in HEADERS:
+        answer = client.post(INFER, data=body, headers=headers)
+        assert answer.status_code == status, (headers, body[:20], answer.text)
+        if status != 200:
+            assert len(answer.get_json()["error"].splitlines()) == 1
+
+
+def test_no_path_makes_the_server_fail(client: FlaskClient) -> None:
+    for path, status in PATHS:
+        answer = client.get(path)
+        assert (answer.status_code, answer.mimetype) == (status, "application/json"), path
+
+
+def test_a_datatype_is_converted_or_refused(client: FlaskClient) -> None:
+    for datatype, data, status in DATATYPES:
+        answer = infer(client, tensor("speed", data, datatype), STOPS)
+        assert answer.status_code == status, (datatype, data, answer.text)
 
 
 anything = st.recursive(
