@@ -14,6 +14,7 @@ from playwright.sync_api import TimeoutError as Overdue
 from playwright.sync_api import expect
 from reading import send
 from stacks import ROOT, Server, Stack
+from summary_rows import put_missing_rows
 
 from streamlearn.local.processes import find_processes
 from streamlearn.local.supervisor import Supervisor
@@ -44,8 +45,10 @@ SHOWN = {
     "/versions/digits": "#lineages code",
     "/try/digits": ".paint i",
     "/try/pm25": "#form select",
+    "/summary/digits": "table.matrix td",
     **dict.fromkeys(
-        ("/forecast/pm25", "/lags/pm25", "/pipelines/digits", "/pipelines/pm25"), ".chart canvas"
+        ("/forecast/pm25", "/lags/pm25", "/summary/pm25", "/pipelines/digits", "/pipelines/pm25"),
+        ".chart canvas",
     ),
 }
 """The pages, and what each shows once all is there."""
@@ -67,6 +70,7 @@ Open = Callable[..., Any]
 def learned(stack: Stack, pm25_csv: str) -> Stack:
     """The stack, when there is something to see."""
     teach(stack.settings, digits=3594, pm25=1200)
+    put_missing_rows(stack.settings)
     return stack
 
 
@@ -531,6 +535,18 @@ def test_the_pages_speak_chinese(open_page: Open, learned: Stack) -> None:
         expect(page.locator("#served")).to_contain_text("正在使用版本")
     page.get_by_role("link", name="English").click()
     expect(page.locator("h1")).to_contain_text("Pipeline")
+    assert page.troubles == []
+
+
+def test_the_summaries_are_drawn_and_fit_on_a_phone(open_page: Open) -> None:
+    page = open_page("/summary/pm25", viewport=PHONE)
+    expect(page.locator("#summary-day canvas")).to_be_visible()
+    expect(page.locator('[data-summary="day"] tbody tr').first).to_be_visible()
+    expect(page.locator("#summary-day-words")).to_contain_text("rows; the newest was written")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_role("link", name="digits", exact=True).click()
+    expect(page.locator("table.matrix td.right").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert page.troubles == []
 
 

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from flats import FLATS, Flat
 from helpers import MakeApp, put, serve
 from stacks import ROOT, free_port
+from summary_rows import DAY_KEY, DAYS, put_rows
 
 from serving.pages import overview, records, views, watch
 from serving.pages.feed import Feed
@@ -31,9 +32,11 @@ from streamlearn.pipelines import pm25
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
 from streamlearn.pipelines.registry import load, registered_names
+from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import Restore
 from streamlearn.waiting import wait_until
+from streamlearn.warehouse.catalogue import FOLDER, read_layer
 
 PAGES = [
     "/",
@@ -46,6 +49,8 @@ PAGES = [
     "/lags/pm25",
     "/versions/digits",
     "/versions/pm25",
+    "/summary/digits",
+    "/summary/pm25",
     "/pipelines/digits",
     "/pipelines/pm25",
     "/pipelines/nothing",
@@ -100,6 +105,22 @@ def test_every_registered_pipeline_has_a_page(client: FlaskClient) -> None:
     assert client.get("/lags").location == "/lags/pm25"
 
 
+def test_summaries_are_in_the_navigation_once_there_are_any(client: FlaskClient, redis_url: str) -> None:
+    link = 'href="/summary"'
+    assert link not in client.get("/").text
+    put_rows(Settings(redis=redis_url), "pm25", "day", DAYS, DAY_KEY)
+    wait_until(lambda: link in client.get("/").text, 60, "the link to the summaries", every_s=0.05)
+    assert client.get("/summary").location == "/summary/digits"
+    page = client.get("/summary/pm25").text
+    cards = json.loads(re.search(r'id="cards">(.*?)</script>', page)[1])
+    horizon = next(card for card in cards if card["name"] == "horizon")
+    assert (horizon["x"], horizon["groups"]) == ("window_start", ["horizon"])
+    assert horizon["chart"] == ["mae_ugm3", "persistence_mae_ugm3"]
+    matrices = [card["name"] for card in cards if card["isMatrix"]]
+    assert matrices == []
+    assert 'class="matrix"' in client.get("/summary/digits").text
+
+
 def test_a_page_shows_the_served_version_before_any_script_runs(client: FlaskClient, store: Store) -> None:
     assert "No model has been learned yet" in client.get("/").text
     serve(client, store, 1024)
@@ -132,6 +153,7 @@ def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
     texts = {str(message) for _, _, message, _, _ in extracted} - {"name", "bands_source"}
     texts |= {band.name for band in pm25.BANDS} | {pm25.pipeline.display.bands_source}
     texts |= {label.title for label in pm25.LABELS.values()}
+    texts |= {topic.description for topic in read_layer(FOLDER / "summary.toml")}
     texts |= {*verdict.TEXTS.values(), *verdict.BASELINES, ", ", *records.STATES.values()}
     with (LOCALES / "zh.po").open("rb") as source:
         catalogue = {str(entry.id): str(entry.string) for entry in read_po(source, "zh") if entry.id}

@@ -11,6 +11,7 @@ overview.py   a line for every pipeline, with its verdict
 records.py    the newest answers and dead letters as rows, and one record
 pictures.py   a record's picture, as an image for a page
 versions.py   versions and lineages side by side
+summary.py    what the page of summaries draws, and which pipelines have any
 forms.py      a form for one record of any pipeline
 routes.py     the pages, and `/live/<pipeline>`, where their messages come from
 """

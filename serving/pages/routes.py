@@ -1,7 +1,7 @@
 """The pages, and `/live/<pipeline>` and below it, where their messages come from.
 
-`/forecast` and `/lags` have a page for each pipeline that they can show; without a name they lead to the
-first. `/pipelines` without a name shows all of them.
+`/forecast`, `/lags` and `/summary` have a page for each pipeline that they can show; without a name they lead
+to the first. `/pipelines` without a name shows all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 
 from serving.models import find_cache, server_settings
-from serving.pages import language, records, versions, views
+from serving.pages import language, records, summary, versions, views
 from serving.pages.feed import Feed
 from serving.pages.forms import make_form
 from serving.pages.language import LANGUAGES, TAGS, choose_language, gettext
@@ -34,10 +34,11 @@ from serving.pages.watch import Watch
 from serving.pages.words import WORDS
 from serving.state.model_cache import ModelCache
 from streamlearn.errors import NoModel, StoreUnavailable, UnknownPipeline
-from streamlearn.learning.learner import LatestForecast, Learning
+from streamlearn.learning.learner import LatestForecast
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.storage.store import Store
+from streamlearn.warehouse.summaries import list_summaries
 
 blueprint = Blueprint("pages", __name__)
 
@@ -77,6 +78,9 @@ def register(app: Flask) -> None:
     app.extensions["overview"] = Overview(lambda: {name: live.watch for name, live in lives.items()})
     app.extensions["records"] = records.RecordReader(app.extensions["settings"])
     app.extensions["lineages"] = versions.LineageReader(app.extensions["settings"], store)
+    app.extensions["summarized"] = summary.poll_summarized(
+        app.extensions["settings"], app.extensions["summaries"], app.extensions["models"]
+    )
     language.register(app)
     app.context_processor(_frame_context)
     app.register_blueprint(blueprint)
@@ -129,11 +133,16 @@ def _frame_context() -> dict[str, Any]:
 
 
 def _list_pages() -> list[dict[str, Any]]:
-    """Return the pages in their order, each with its title, address, and whether this request is for it."""
+    """Return the pages in their order, each with its title, address, and whether this request is for it.
+
+    That of summaries is among them once there is something on it.
+    """
+    has_summaries = bool(current_app.extensions["summarized"].get())
     titles = {
         "pages.show_digits": gettext("Digits"),
         "pages.show_forecast": gettext("Forecast"),
         "pages.show_lags": gettext("Lags"),
+        **({"pages.show_summary": gettext("Summary")} if has_summaries else {}),
         "pages.show_records": gettext("Records"),
         "pages.show_form": gettext("Try it"),
         "pages.show_versions": gettext("Versions"),
@@ -161,14 +170,26 @@ def show_digits() -> str:
 @blueprint.get("/forecast/<name>")
 def show_forecast(name: str | None = None) -> ResponseReturnValue:
     """Show the past, the forecast from its end, and how good such forecasts are."""
-    return _show_page("forecast", name, lambda learning: learning.series is not None)
+    return _show_page("forecast", name, lambda pipeline: pipeline.learning.series is not None)
 
 
 @blueprint.get("/lags")
 @blueprint.get("/lags/<name>")
 def show_lags(name: str | None = None) -> ResponseReturnValue:
     """Show which drivers lead the value, and the lags that forecasts are made from."""
-    return _show_page("lags", name, lambda learning: bool(learning.drivers))
+    return _show_page("lags", name, lambda pipeline: bool(pipeline.learning.drivers))
+
+
+@blueprint.get("/summary")
+@blueprint.get("/summary/<name>")
+def show_summary(name: str | None = None) -> ResponseReturnValue:
+    """Show the summaries that SQL jobs make of a pipeline's stream, each as a chart and a table."""
+    return _show_page(
+        "summary",
+        name,
+        lambda pipeline: bool(list_summaries(server_settings(), pipeline.name)),
+        lambda watch: {"cards": summary.describe_cards(server_settings(), watch.pipeline.name)},
+    )
 
 
 @blueprint.get("/pipelines")
@@ -181,7 +202,7 @@ def show_pipeline(name: str | None = None) -> ResponseReturnValue:
     if name is None:
         return _show_overview()
     template = "verdict" if request.args.get("verdict") else "pipeline"
-    return _show_page(template, name, lambda learning: True, _find_line)
+    return _show_page(template, name, lambda pipeline: True, _find_line)
 
 
 def _find_line(watch: Watch) -> dict[str, Any]:
@@ -195,7 +216,7 @@ def _find_line(watch: Watch) -> dict[str, Any]:
 def show_records(name: str | None = None) -> ResponseReturnValue:
     """Show the newest answers and dead letters, and the record at `?offset=`; with `?rows=1` rows alone."""
     template = "records_rows" if request.args.get("rows") else "records"
-    return _show_page(template, name, lambda learning: True, _find_records)
+    return _show_page(template, name, lambda pipeline: True, _find_records)
 
 
 def _find_records(watch: Watch) -> dict[str, Any]:
@@ -225,7 +246,7 @@ def _find_records(watch: Watch) -> dict[str, Any]:
 def show_versions(name: str | None = None) -> ResponseReturnValue:
     """Show versions and lineages side by side, and a form; with `?rows=1` the tables alone."""
     template = "versions_tables" if request.args.get("rows") else "versions"
-    return _show_page(template, name, lambda learning: True, _find_versions)
+    return _show_page(template, name, lambda pipeline: True, _find_versions)
 
 
 def _find_versions(watch: Watch) -> dict[str, Any]:
@@ -252,7 +273,7 @@ def show_form(name: str | None = None) -> ResponseReturnValue:
     """Show a form for one record; with `?example=1`, the newest records, with which it is filled in."""
     if name is not None and request.args.get("example"):
         return _send_example(name)
-    return _show_page("try", name, lambda learning: True, lambda watch: {"form": make_form(watch.pipeline)})
+    return _show_page("try", name, lambda pipeline: True, lambda watch: {"form": make_form(watch.pipeline)})
 
 
 def _send_example(name: str) -> Response:
@@ -295,14 +316,14 @@ def _show_overview() -> Response:
 def _show_page(
     page: str,
     name: str | None,
-    has_page: Callable[[Learning], bool],
+    has_page: Callable[[Pipeline], bool],
     find_more: Callable[[Watch], dict[str, Any]] = lambda watch: {},
 ) -> ResponseReturnValue:
     """Render the page of that name for one pipeline; without one, redirect to the first that has it.
 
     `find_more` returns what else the template needs.
     """
-    names = [other for other, live in sorted(_live().items()) if has_page(live.watch.pipeline.learning)]
+    names = [other for other, live in sorted(_live().items()) if has_page(live.watch.pipeline)]
     if name is None:
         if not names:
             raise UnknownPipeline(f"no pipeline here has a page {request.path}")

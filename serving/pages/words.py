@@ -158,4 +158,5 @@ WORDS = {
     "eventFeedback": _("feedback came"),
     "records": _("%(n)s records"),
     "steps": _("%(n)s steps"),
+    "summaryRows": _("%(n)s rows; the newest was written %(age)s ago."),
 }

@@ -3,6 +3,7 @@
 import { Chart, drawMarks, makeLine } from "./charts.js";
 import { fillBar, follow, formatAge, formatNumber, formatPercent, isPolled, say, setText, translate } from "./live.js";
 import { followQuality, listMarks } from "./quality.js";
+import { fillMatrix } from "./matrix.js";
 
 const content = document.getElementById("content");
 const shown = JSON.parse(document.getElementById("shown").textContent);
@@ -113,33 +114,7 @@ function showConfusion(confusion) {
   byId("confusion-card").hidden = !confusion;
   if (!confusion) return;
   const { classes, counts } = confusion;
-  const makeCell = (tag, text, scope) => {
-    const cell = document.createElement(tag);
-    cell.textContent = text;
-    if (scope) cell.scope = scope;
-    return cell;
-  };
-  const head = document.createElement("tr");
-  head.append(makeCell("th", say("label"), "col"), ...classes.map((name) => makeCell("th", name, "col")), makeCell("th", say("recall"), "col"));
-  const worst = { count: 0 };
-  const rows = counts.map((row, i) => {
-    const total = row.reduce((sum, count) => sum + count, 0);
-    const line = document.createElement("tr");
-    line.append(makeCell("th", classes[i], "row"), ...row.map((count, j) => {
-      const cell = makeCell("td", count ? formatNumber(count) : "·");
-      if (i === j) cell.className = "right";
-      else if (count) {
-        cell.className = "wrong";
-        // At most a third: the number must stay legible in both colour schemes.
-        cell.style.setProperty("--share", `${Math.round(35 * Math.min(1, 4 * count / total))}%`);
-        if (count > worst.count) Object.assign(worst, { count, truth: classes[i], prediction: classes[j], of: total });
-      }
-      return cell;
-    }), makeCell("td", total ? formatPercent(row[i] / total) : "–"));
-    return line;
-  });
-  byId("confusion").tHead.replaceChildren(head);
-  byId("confusion").tBodies[0].replaceChildren(...rows);
+  const worst = fillMatrix(byId("confusion"), classes, counts);
   const all = counts.flat().reduce((sum, count) => sum + count, 0);
   const right = counts.reduce((sum, row, i) => sum + row[i], 0);
   setText(byId("confusion-words"), say(worst.count ? "confused" : "notConfused", {

@@ -55,6 +55,8 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SQL that gives the time that a record is about; empty: the time at which Kafka got it."""
     lateness_ms: int = 5000
     """By how much a record's time may lie before the newest one's without being late."""
+    chart: tuple[str, ...] = ()
+    """The columns that the page of summaries draws as curves, all of one unit; the second is a baseline."""
     layer: str = ""
     """Set from its file."""
     input: str = ""
