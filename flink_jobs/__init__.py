@@ -1,6 +1,7 @@
 """The Flink job that predicts each record, then learns from it; and what submits it.
 
 sql/             topics as tables, and jobs that are SQL files
+rules/           the job that splits streams by rules
 java/            where Java and Flink are, and how Flink's processes are started
 checkpoints.py   where the checkpoints and savepoints of a job are
 submit.py        chooses lineage and checkpoint, then calls `flink run`

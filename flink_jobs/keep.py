@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from flink_jobs.rules import job as rules
 from flink_jobs.sql.jobs import SqlJob, list_kept, submit_sql
 from flink_jobs.submit import submit
 from streamlearn.broker.broker import Broker
@@ -18,6 +19,7 @@ from streamlearn.operations.flink_api import job_name
 from streamlearn.pipelines.announced import Following, load_announced
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
+from streamlearn.warehouse.rules.log import read_book
 
 _POLL_S = 2.0
 _RETRY_S = 0.3
@@ -27,6 +29,8 @@ _SQL_BACKOFF_S = 60.0
 """A client of SQL costs ten seconds of a core, and text that is refused once is refused again."""
 _PARTITIONS_S = 30.0
 """After how many seconds a topic is asked again whether it has new partitions."""
+_RULES_S = 10.0
+"""After how many seconds the log of rules is looked at again."""
 
 
 def keep_running(
@@ -167,6 +171,38 @@ class _SqlKeeper(_JobKeeper):
 
     def _submit(self) -> None:
         submit_sql(self._settings, self._job, echo=self._echo)
+
+
+class _RulesKeeper(_JobKeeper):
+    """Keeps the job running that routes by rules; it is submitted anew where one is about a new topic."""
+
+    def __init__(self, settings: Settings, echo: Callable[[str], None]) -> None:
+        super().__init__(settings, rules.JOB, "streamlearn rules run", echo)
+        self._rules_due_s = time.monotonic() + _RULES_S
+
+    def _submit(self) -> None:
+        rules.submit_rules(self._settings, echo=self._echo)
+
+    def _is_outdated(self) -> bool:
+        if not self._is_replacing and time.monotonic() >= self._rules_due_s:
+            self._rules_due_s = time.monotonic() + _RULES_S
+            job = flink_api.newest_job(self._settings, self._name)
+            with Broker(self._settings) as broker:
+                self._is_replacing = bool(job and rules.find_unread(self._settings, job, read_book(broker)))
+        return self._is_replacing
+
+
+def keep_rules_running(settings: Settings, echo: Callable[[str], None]) -> None:
+    """Watch the job that routes by rules for ever, while `streamlearn rules` says that it is wanted."""
+    keeper: _RulesKeeper | None = None
+    while True:
+        if rules.is_kept(settings) and keeper is None:
+            keeper = _RulesKeeper(settings, echo)
+            keeper.start()
+        elif keeper is not None and not rules.is_kept(settings):
+            keeper.stop()
+            keeper = None
+        time.sleep(_POLL_S)
 
 
 def keep_sql_running(settings: Settings, echo: Callable[[str], None]) -> None:

@@ -20,3 +20,12 @@ class Plan(msgspec.Struct, frozen=True):
     """Flink's options."""
     statements: list[str]
     """SQL statements in the order in which they are executed; the last one runs for ever."""
+
+
+class JobPlan(msgspec.Struct, frozen=True):
+    """Any other job with a Python function, as its program gets it."""
+
+    settings: dict[str, str]
+    """As in `Plan`."""
+    options: dict[str, str]
+    statements: list[str]

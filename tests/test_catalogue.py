@@ -135,7 +135,7 @@ def pipeline(broker: Settings) -> Pipeline:
 @pytest.fixture
 def catalogue(pipeline: Pipeline) -> list[Topic]:
     """Return what the catalogue says of them."""
-    own = (pipeline.name, "streamlearn.")
+    own = (pipeline.name, "streamlearn.lineages")
     return [topic for topic in load_catalogue([pipeline]) if topic.name.startswith(own)]
 
 

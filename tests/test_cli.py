@@ -52,6 +52,7 @@ def test_commands_explain_themselves() -> None:
     commands = ["up", "down", "status", "replay", "train", "serve", "reset"]
     commands += ["check", "evaluate", "verify", "models", "chaos"]
     commands += ["backtest", "promote", "backfill", "repair"]
+    commands += [f"rules {name}".strip() for name in ("", "add", "remove", "list", "history", "run", "stop")]
     commands += [
         "topics",
         "topics list",

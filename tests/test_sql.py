@@ -177,7 +177,7 @@ def test_folders_and_kafka_of_a_sql_job_are_those_that_its_workers_see(
     (savepoint / "_metadata").touch()
     jobs._checkpoint_folder(settings, job).joinpath(running.id).mkdir(parents=True)
     monkeypatch.setattr(jobs, "check_configured", lambda settings: None)
-    monkeypatch.setattr(jobs, "load_stack_catalogue", lambda settings: [RAW])
+    monkeypatch.setattr(jobs, "load_live_catalogue", lambda broker: [RAW])
     monkeypatch.setattr(
         jobs, "run_script", lambda settings, script, echo: scripts.append(script) or [f"Job ID: {'a' * 32}"]
     )

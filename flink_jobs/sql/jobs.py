@@ -24,7 +24,8 @@ from streamlearn.errors import ConfigurationError, FileError, JobError
 from streamlearn.operations import flink_api
 from streamlearn.operations.lock import lock_name
 from streamlearn.settings import Settings
-from streamlearn.warehouse.catalogue import kept_folder, load_stack_catalogue, read_layer
+from streamlearn.warehouse.catalogue import kept_folder, read_layer
+from streamlearn.warehouse.rules.changes import load_live_catalogue
 
 FOLDER = Path(__file__).parent
 _CHECKPOINT_MS = 10_000
@@ -156,8 +157,8 @@ def submit_sql(settings: Settings, job: SqlJob, *, echo: Callable[[str], None] =
                 return
             echo(f"{job.job_name} runs with another text: it is cancelled")
             stop_at_savepoint(settings, running)
-        topics = load_stack_catalogue(settings)
         with Broker(settings) as broker:
+            topics = load_live_catalogue(broker)
             for topic in topics:
                 if topic.owner == job.job_name:
                     ensure_topic(broker, topic.name, topic.partitions or 1, topic.options)

@@ -8,7 +8,7 @@ aborted, is not there.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -20,6 +20,7 @@ from kafka.errors import (
     KafkaError,
     NotCoordinatorError,
 )
+from kafka.structs import OffsetAndMetadata
 
 from streamlearn.errors import BrokerUnavailable
 from streamlearn.settings import Settings
@@ -104,6 +105,17 @@ class Broker:
             lambda client: int(client.end_offsets([place], timeout_ms=self._connect_ms)[place])
         )
 
+    def stable_ends(self, topic: str, count: int | None = None) -> list[int]:
+        """Return the last stable offset of each partition of a topic, which has `count`, if you know that."""
+        count = self.count_partitions(topic) if count is None else count
+        places = [TopicPartition(topic, partition) for partition in range(count)]
+
+        def ask(client: KafkaConsumer) -> list[int]:
+            ends = client.end_offsets(places, timeout_ms=self._connect_ms)
+            return [int(ends[place]) for place in places]
+
+        return self._ask_consumer(ask) if places else []
+
     def oldest(self, topic: str, partition: int = 0) -> int:
         """Return the offset of the oldest record that a partition still holds, or its end if none."""
         place = TopicPartition(topic, partition)
@@ -123,6 +135,17 @@ class Broker:
             for place, stored in offsets.get(group, {}).items()
             if place.topic == topic and stored.offset >= 0
         }
+
+    def commit_offsets(self, group: str, offsets: Mapping[str, Mapping[int, int]]) -> None:
+        """Commit offsets as a consumer group that nobody is in, by topic and partition."""
+        places = {
+            TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
+            for topic, own in offsets.items()
+            for partition, offset in own.items()
+        }
+        with self.consumer(group_id=group) as client:
+            client.assign(list(places))
+            client.commit(places)
 
     def _list_group_offsets(self, admin: KafkaAdminClient, group: str) -> Any:
         """Ask for a group's offsets; a new broker first has to make and load the topic that holds them."""

@@ -18,7 +18,10 @@ from streamlearn.extras import describe_missing
 GROUP = "streamlearn.commands"
 
 _ASKS_A_STACK = frozenset(
-    {"status", "train", "reset", "replay", "verify", "models", "report", "lags", "topics", "sql", "accept"}
+    {
+        *("status", "train", "reset", "replay", "verify", "models", "report", "lags"),
+        *("topics", "sql", "rules", "accept"),
+    }
 )
 """Commands that look for a stack which runs elsewhere."""
 
@@ -29,7 +32,7 @@ _SECTIONS = {
     "A pipeline on the stack": ("train", "replay", "report", "verify", "skip", "reset"),
     "Its models": ("models", "serve"),
     "Its history": ("backtest", "promote", "backfill", "repair"),
-    "The streams' warehouse": ("topics", "sql", "accept"),
+    "The streams' warehouse": ("topics", "sql", "rules", "accept"),
     "Series": ("lags", "baseline"),
     "Your shell": ("completion",),
 }

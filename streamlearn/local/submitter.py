@@ -4,7 +4,7 @@ import threading
 
 import click
 
-from flink_jobs.keep import keep_running, keep_sql_running
+from flink_jobs.keep import keep_rules_running, keep_running, keep_sql_running
 from streamlearn.pipelines.registry import load_all
 from streamlearn.settings import Settings
 from streamlearn.warehouse.copying import keep_copying
@@ -16,7 +16,7 @@ def main() -> None:
     What the SQL jobs write as summaries is copied into Redis.
     """
     settings = Settings.load()
-    for keep in (keep_sql_running, keep_copying):
+    for keep in (keep_sql_running, keep_rules_running, keep_copying):
         threading.Thread(target=keep, args=(settings, click.echo), daemon=True).start()
     keep_running(settings, load_all(settings), click.echo, announced=True)
 

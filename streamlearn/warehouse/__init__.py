@@ -7,4 +7,5 @@ summaries.py   the summaries of each pipeline, by the names that they have in HT
 copying.py     their rows, copied from the topics into Redis
 acceptance.py  rows that a stream has said, compared with those that a batch gives
 inspection.py  what the broker says of the topics, and where that differs from the catalogue
+rules/         conditions in SQL by which one stream is split into many, and their history
 """

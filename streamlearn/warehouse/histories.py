@@ -11,7 +11,8 @@ from streamlearn.broker.topics import list_history_topics
 from streamlearn.errors import ConfigurationError, LineageError
 from streamlearn.pipelines.announced import load_known
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.warehouse.catalogue import Topic, find_topic, load_stack_catalogue
+from streamlearn.warehouse.catalogue import Topic, find_topic
+from streamlearn.warehouse.rules.changes import load_live_catalogue
 
 _RECENT_S = 3600
 _BY_KIND = {
@@ -34,8 +35,8 @@ class HistoryTopic(msgspec.Struct, frozen=True):
 
 
 def load_whole_catalogue(broker: Broker) -> list[Topic]:
-    """Return the topics of a stack, as `load_stack_catalogue` does, and those from which lineages begin."""
-    topics = load_stack_catalogue(broker.settings)
+    """Return the topics of a stack, those that rules write, and those from which lineages begin."""
+    topics = load_live_catalogue(broker)
     more = (topic for pipeline in load_known(broker.settings) for topic in _derive(broker, pipeline, topics))
     return list({topic.name: topic for topic in (*topics, *more)}.values())
 

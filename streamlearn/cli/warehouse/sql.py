@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ import flink_jobs  # noqa: F401 (if it is missing, `main.py` lists the command w
 from streamlearn.cli.terminal.groups import CommandGroup
 from streamlearn.cli.train import load_client_settings
 from streamlearn.settings import Settings
+
+if TYPE_CHECKING:
+    from streamlearn.warehouse.catalogue import Topic
 
 _EXAMPLES = """\
 Every topic is a table; its name needs quotes where it has a dot. For example:
@@ -57,9 +61,8 @@ def sql(context: click.Context, statement: str | None) -> None:
 def _open(settings: Settings) -> None:
     from flink_jobs.sql.client import LOCAL, format_script, open_client
     from flink_jobs.sql.tables import build_stream_tables
-    from streamlearn.warehouse.catalogue import load_stack_catalogue
 
-    tables = build_stream_tables(load_stack_catalogue(settings), settings)
+    tables = build_stream_tables(_load_catalogue(settings), settings)
     click.echo(_EXAMPLES)
     sys.exit(open_client(settings, format_script(LOCAL, tables), click.echo))
 
@@ -67,9 +70,8 @@ def _open(settings: Settings) -> None:
 def _execute(settings: Settings, statement: str) -> None:
     from flink_jobs.sql.client import BATCH, LOCAL, TableFilter, format_script, run_script
     from flink_jobs.sql.tables import build_bounded_tables
-    from streamlearn.warehouse.catalogue import load_stack_catalogue
 
-    tables = build_bounded_tables(load_stack_catalogue(settings), settings)
+    tables = build_bounded_tables(_load_catalogue(settings), settings)
     script = format_script({**LOCAL, **BATCH}, [*tables, statement])
     run_script(settings, script, show=TableFilter(click.echo), echo=partial(click.echo, err=True))
 
@@ -120,6 +122,16 @@ def list_jobs() -> None:
         job = flink_api.newest_job(settings, jobs.SqlJob(name, "").job_name)
         state = job.state.lower() if job else "not submitted"
         click.echo(f"{name:20} {state:14} {'kept running' if name in kept else ''}".rstrip())
+
+
+def _load_catalogue(settings: Settings) -> "list[Topic]":
+    from flink_jobs.submit import check_configured
+    from streamlearn.broker.broker import Broker
+    from streamlearn.warehouse.rules.changes import load_live_catalogue
+
+    check_configured(settings)
+    with Broker(settings) as broker:
+        return load_live_catalogue(broker)
 
 
 commands = [sql]
