@@ -132,7 +132,7 @@ class Settings:
     )
     flink_rpc_port: Port = _option(6123, "port on which the local JobManager and TaskManager meet")
     flink_slots: Annotated[int, Meta(ge=0)] = _option(
-        4, "task slots of the local TaskManager; a pipeline takes one for each of its workers"
+        6, "task slots of the local TaskManager; a pipeline takes one for each of its workers"
     )
     jobmanager_metrics_port: Port = _option(9249, "port of the JobManager's Prometheus metrics")
     taskmanager_metrics_port: Port = _option(9250, "port of the TaskManager's Prometheus metrics")

@@ -10,7 +10,7 @@ from streamlearn.errors import BadRecord, ConfigurationError
 from streamlearn.stream.records import MAX_RECORD_BYTES
 from streamlearn.warehouse.rules.book import Numbered
 from streamlearn.warehouse.rules.conditions import Condition
-from streamlearn.warehouse.rules.log import DEAD_LETTERS, RuleLog
+from streamlearn.warehouse.rules.log import DEAD_LETTERS, RuleLog, create_topics
 
 
 class RuleLetter(msgspec.Struct, frozen=True):
@@ -46,6 +46,8 @@ class Router:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        # The job may be submitted before there has ever been a rule.
+        create_topics(broker)
         self._log = RuleLog(broker)
         self._log.refresh()
         self._known_up_to: dict[str, list[int]] = {}
