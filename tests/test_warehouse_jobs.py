@@ -2,11 +2,16 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -62,11 +67,8 @@ def has_read_all(stack: Stack, job: str, topic: str) -> bool:
         return reached is not None and broker.is_hole(topic, reached, broker.stable_end(topic))
 
 
-@pytest.fixture(scope="module")
-def hours(stack: Stack) -> pd.DataFrame:
+def read_hours(stack: Stack) -> pd.DataFrame:
     """Return the hours of the topic that are not late, with what is known of each, by pandas alone."""
-    stack.streamlearn("replay", "pm25", "--rate", "0", "--limit", str(HOURS))
-    settle(stack, pm25.pipeline)
     table = pd.DataFrame(read(stack, "pm25"))
     table["time"] = pd.to_datetime(table.ts)
     table = table[table.time > table.time.cummax().shift().fillna(pd.Timestamp(0))].reset_index(drop=True)
@@ -77,19 +79,35 @@ def hours(stack: Stack) -> pd.DataFrame:
     return table
 
 
-@pytest.fixture(scope="module")
-def pm25_job(stack: Stack, hours: pd.DataFrame) -> Iterator[Stack]:
-    """Run the job of PM2.5 until all days but the last are closed; of forecasts, all but the last two."""
+def wait_until_closed(stack: Stack, hours: pd.DataFrame) -> None:
+    """Wait until all days but the last are closed; of forecasts, all but the last two."""
     newest = hours.day.max()
-    ends = {"pm25.summary.day": newest, "pm25.summary.horizon": newest - DAY}
+    ends = {"pm25.summary.day": newest, "pm25.summary.wind": newest, "pm25.summary.horizon": newest - DAY}
 
     def is_done() -> bool:
-        return has_read_all(stack, "pm25", "pm25") and all(
-            str(end) in {row["window_end"] for row in read(stack, topic)} for topic, end in ends.items()
+        return (
+            has_read_all(stack, "pm25", "pm25")
+            and has_read_all(stack, "pm25", "pm25_forecast")
+            and all(
+                str(end) in {row["window_end"] for row in read(stack, topic)} for topic, end in ends.items()
+            )
         )
 
+    wait_until(is_done, 300, "every day to be closed", every_s=1)
+
+
+@pytest.fixture(scope="module")
+def hours(stack: Stack) -> pd.DataFrame:
+    stack.streamlearn("replay", "pm25", "--rate", "0", "--limit", str(HOURS))
+    settle(stack, pm25.pipeline)
+    return read_hours(stack)
+
+
+@pytest.fixture(scope="module")
+def pm25_job(stack: Stack, hours: pd.DataFrame) -> Iterator[Stack]:
+    """Run the job of PM2.5 until it has closed what it can."""
     with running_job(stack, "pm25"):
-        wait_until(is_done, 300, "every day to be closed", every_s=1)
+        wait_until_closed(stack, hours)
         yield stack
 
 
@@ -227,3 +245,52 @@ def test_the_confusion_of_digits_counts_every_answer_and_is_accepted(stack: Stac
         accepted = stack.streamlearn("accept", "digits", check=False)
         assert accepted.returncode == 0, accepted.stdout + accepted.stderr
     assert len(read_newest(stack, "digits.detail", "partition", "offset")) == len(answers)
+
+
+@pytest.mark.release
+def test_what_the_streams_have_said_is_accepted_after_kills_in_the_middle(pm25_job: Stack) -> None:
+    stack = pm25_job
+    names = {"digits": ("digit_predict", digits.pipeline), "pm25": ("pm25_forecast", pm25.pipeline)}
+
+    def find_reached() -> dict[str, int | None]:
+        with Broker(stack.settings) as broker:
+            return {
+                name: broker.committed_offset(group_name(name), topic) for name, (topic, _) in names.items()
+            }
+
+    with running_job(stack, "digits"), ExitStack() as replays:
+        for name in names:
+            words = ("replay", name, "--rate", "100", "--loop")
+            command = [sys.executable, "-m", "streamlearn", *words]
+            process = subprocess.Popen(command, env=stack.environment(), stdout=subprocess.DEVNULL)
+            replays.callback(process.wait)
+            replays.callback(process.kill)
+        for part in ("taskmanager", "jobmanager", "taskmanager"):
+            before = find_reached()
+            wait_until(
+                lambda: all(reached != before[name] for name, reached in find_reached().items()),  # noqa: B023
+                300,
+                f"both jobs to have gone on before the {part} is killed",
+            )
+            os.kill(stack.find_service(part).pid, signal.SIGKILL)
+        replays.close()
+        for name, (topic, pipeline) in names.items():
+            settle(stack, pipeline)
+            wait_until(partial(has_read_all, stack, name, topic), 300, f"{name} to have read all", every_s=1)
+            accepted = stack.streamlearn("accept", name, check=False)
+            assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+
+
+@pytest.mark.release
+def test_five_years_of_pm25_are_summarised_as_pandas_does_it(pm25_job: Stack) -> None:
+    pm25_job.streamlearn("replay", "pm25", "--rate", "0")
+    settle(pm25_job, pm25.pipeline)
+    hours = read_hours(pm25_job)
+    assert len(hours) == 43_800
+    wait_until_closed(pm25_job, hours)
+    test_the_days_of_pm25_are_those_that_pandas_computes(pm25_job, hours)
+    test_the_winds_of_pm25_are_those_that_pandas_computes(pm25_job, hours)
+    test_the_detail_has_each_valid_hour_with_wind_humidity_and_season(pm25_job, hours)
+    test_the_errors_of_forecasts_stand_beside_those_of_persistence(pm25_job, hours)
+    accepted = pm25_job.streamlearn("accept", "pm25", check=False)
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
