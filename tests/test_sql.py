@@ -1,16 +1,23 @@
 """SQL on the streams: tables from the catalogue, scripts of the client, and files as jobs."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
+from kafka import KafkaProducer
+from msgspec.structs import replace
 from reading import Topic as Reader
-from stacks import Stack
+from reading import create_topic
+from stacks import ROOT, Stack
 
 from flink_jobs import keep
 from flink_jobs.checkpoints import find_newest_in, savepoint_folder
@@ -70,6 +77,12 @@ def test_a_topic_with_a_key_is_written_exactly_once_under_its_key() -> None:
     assert "'connector' = 'upsert-kafka'" in ddl
     assert "'sink.delivery-guarantee' = 'exactly-once'" in ddl
     assert "'sink.transactional-id-prefix' = 'streamlearn-warehouse-mine-a.b:'" in ddl
+
+
+def test_a_topic_with_a_key_and_a_time_is_versioned() -> None:
+    (ddl,) = build_stream_tables([replace(KEYED, event_time="TO_TIMESTAMP(`v`)")], Settings(), "mine")
+    assert "PRIMARY KEY (`k`) NOT ENFORCED" in ddl
+    assert "WATERMARK FOR `event_time` AS `event_time`" in ddl
 
 
 def test_a_bounded_table_ends_where_it_is_told_or_at_the_end() -> None:
@@ -307,3 +320,90 @@ def test_a_sql_file_runs_as_a_job_and_goes_on_after_its_jobmanager_died(
         reader.close()
         stack.streamlearn("sql", "stop", "warm", check=False)
     assert "warm" not in stack.streamlearn("sql", "list").stdout
+
+
+def read_block(page: str, text: str) -> str:
+    """Return the block of a page of the documentation in which a text stands."""
+    blocks = re.findall(r"```(?:sql|toml)\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    (block,) = (block for block in blocks if text in block)
+    return str(block)
+
+
+FIRSTS = """
+layer = "detail"
+
+[[topics]]
+name = "firsts.hours"
+owner = "firsts: warehouse"
+description = "Hours, and whether their wind came for the first time in 30 days."
+key = ["ts"]
+partitions = 1
+columns = [
+    { name = "ts", type = "STRING" },
+    { name = "wnd_dir", type = "STRING" },
+    { name = "is_first", type = "BOOLEAN" },
+]
+"""
+
+WINDS = (
+    ("NW", "steppe", "2010-01-01 00:00:00"),
+    ("SE", "sea", "2010-01-01 00:00:00"),
+    ("NW", "Siberia", "2010-02-01 12:00:00"),
+)
+
+
+def send_winds(stack: Stack) -> None:
+    create_topic(stack.settings.kafka, "winds", cleanup_policy="compact")
+    producer = KafkaProducer(bootstrap_servers=stack.settings.kafka)
+    for wind, name, since in WINDS:
+        value = json.dumps({"wnd_dir": wind, "name": name, "valid_from": since}).encode()
+        producer.send("winds", key=json.dumps({"wnd_dir": wind}).encode(), value=value)
+    producer.close()
+
+
+def test_hours_are_joined_with_what_held_at_their_time_and_first_winds_are_marked(
+    stack: Stack, hours: int, tmp_path: Path
+) -> None:
+    send_winds(stack)
+    for name, sql, catalogue in (
+        ("named", read_block("warehouse.md", "INTO `named.hours`"), read_block("warehouse.md", '"winds"')),
+        ("firsts", read_block("warehouse.md", "INTO `firsts.hours`"), FIRSTS),
+    ):
+        (tmp_path / f"{name}.sql").write_text(sql)
+        (tmp_path / f"{name}.toml").write_text(catalogue)
+    names: dict[str, str | None] = {}
+    firsts: dict[str, bool] = {}
+    last: dict[str, pd.Timestamp] = {}
+    newest = pd.Timestamp(0)
+    for row in read_rows(stack, "pm25"):
+        time, wind = pd.Timestamp(row["ts"]), row["wnd_dir"]
+        held = [name for key, name, since in WINDS if key == wind and pd.Timestamp(since) <= time]
+        names.setdefault(row["ts"], held[-1] if held else None)
+        if time >= newest:
+            newest, before = time, last.get(wind)
+            firsts[row["ts"]] = before is None or before < time - pd.Timedelta(days=30)
+            last[wind] = time
+    try:
+        for name in ("named", "firsts"):
+            stack.streamlearn("sql", "run", str(tmp_path / f"{name}.sql"))
+        # An hour is said when a later one has come: the last one is not.
+        newest_hour = max(names)
+        names.pop(newest_hour), firsts.pop(newest_hour)
+        for topic, column, expected in (("named.hours", "name", names), ("firsts.hours", "is_first", firsts)):
+
+            def is_said(topic: str = topic, column: str = column, expected: Any = expected) -> bool:
+                said = {row["ts"]: row[column] for row in read_rows(stack, topic)}
+                return {ts: value for ts, value in said.items() if ts != newest_hour} == expected
+
+            wait_until(is_said, 120, f"the hours of {topic}", every_s=1)
+    finally:
+        for name in ("named", "firsts"):
+            stack.streamlearn("sql", "stop", name, check=False)
+    assert sum(firsts.values()) >= 4
+
+
+def read_rows(stack: Stack, topic: str) -> list[dict[str, Any]]:
+    reader = Reader(stack.settings.kafka, topic)
+    rows = reader.read().json()
+    reader.close()
+    return rows

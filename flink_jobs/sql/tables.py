@@ -2,7 +2,8 @@
 
 A topic without a key is a stream: its table has, beside the columns of its records, `kafka_partition`,
 `kafka_offset` and `kafka_time`, and `event_time`, which is the time that a record is about, with a watermark.
-A topic with a key holds the newest record of each; as a stream it is read as changes.
+A topic with a key holds the newest record of each; as a stream it is read as changes. Where its catalogue
+entry tells the time of its records, its table is versioned: `JOIN … FOR SYSTEM_TIME AS OF` another's time.
 
 Bounded, tables end where the topics do now, and are read in batch mode. Flink reads no changes there, so a
 topic with a key becomes two: `<name>.log`, every record, and a view `<name>`, the newest one of each key.
@@ -38,9 +39,11 @@ def build_stream_tables(topics: Iterable[Topic], settings: Settings, job: str | 
         if topic.key:
             options = _build_upsert(topic, settings, job)
             keys = ", ".join(map(quote_name, topic.key))
-            statements.append(
-                _create(topic.name, [*_columns(topic), f"PRIMARY KEY ({keys}) NOT ENFORCED"], options)
-            )
+            columns = [*_columns(topic), f"PRIMARY KEY ({keys}) NOT ENFORCED"]
+            if topic.event_time:
+                # With it the table is versioned: it can be joined as of another one's time.
+                columns += _time_columns(topic)
+            statements.append(_create(topic.name, columns, options))
         else:
             statements.append(
                 _create(topic.name, _stream_columns(topic), _build_source(topic, settings, job))
@@ -105,14 +108,13 @@ def _columns(topic: Topic) -> list[str]:
 
 
 def _stream_columns(topic: Topic) -> list[str]:
+    return [*_columns(topic), *_KAFKA, *_time_columns(topic)]
+
+
+def _time_columns(topic: Topic) -> list[str]:
     time = f"COALESCE({topic.event_time}, {_LONG_AGO})" if topic.event_time else "`kafka_time`"
     delay = f"INTERVAL '{topic.lateness_ms / 1000:.3f}' SECOND"
-    return [
-        *_columns(topic),
-        *_KAFKA,
-        f"`event_time` AS {time}",
-        f"WATERMARK FOR `event_time` AS `event_time` - {delay}",
-    ]
+    return [f"`event_time` AS {time}", f"WATERMARK FOR `event_time` AS `event_time` - {delay}"]
 
 
 def _build_source(topic: Topic, settings: Settings, job: str | None) -> dict[str, str]:
