@@ -395,7 +395,7 @@ def test_hours_are_joined_with_what_held_at_their_time_and_first_winds_are_marke
                 said = {row["ts"]: row[column] for row in read_rows(stack, topic)}
                 return {ts: value for ts, value in said.items() if ts != newest_hour} == expected
 
-            wait_until(is_said, 120, f"the hours of {topic}", every_s=1)
+            wait_until(is_said, 300, f"the hours of {topic}", every_s=1)
     finally:
         for name in ("named", "firsts"):
             stack.streamlearn("sql", "stop", name, check=False)

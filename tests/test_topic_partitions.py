@@ -20,6 +20,7 @@ from streamlearn.broker.topics import LINEAGES
 from streamlearn.errors import LineageError, SnapshotRefused, UnknownVersion
 from streamlearn.learning.learner import predict_then_learn
 from streamlearn.operations import model_versions
+from streamlearn.operations.verification import collect
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.settings import Settings
@@ -176,6 +177,19 @@ def test_each_partition_has_a_stream_and_a_journal(broker: Settings, pipeline: P
         last = kafka_journal.last_answered(client, pipeline, lineage.id, partition)
         assert last == partition
     client.close()
+
+
+def test_a_version_that_a_restart_may_roll_back_is_not_compared(broker: Settings, pipeline: Pipeline) -> None:
+    """Its records have no committed answer when it is collected; when it is compared, other versions may."""
+    with Broker(broker) as client, Store.of(broker) as store:
+        lineage = LineageRegister(client, pipeline).claim()
+        writer = store.admit(pipeline.name, lineage.id, lineage.epoch).take_partition(1, alone=False)
+        for version in (1, 2, 4, 5):
+            writer.save(version, b"a version", VersionInfo("", version, {}, 0))
+        for offset in range(2):
+            send(broker, pipeline.prediction_topic, 1, make_answer(1, offset, lineage.id))
+        assert list(store.versions(pipeline.name, lineage.id, 1)) == [1, 2, 4, 5]
+        assert list(collect(client, pipeline, lineage, 1).snapshots) == [1, 2]
 
 
 def test_a_version_of_several_partitions_is_pinned_exported_and_imported(

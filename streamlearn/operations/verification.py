@@ -82,10 +82,14 @@ def require_lineage(broker: Broker, pipeline: Pipeline) -> Lineage:
 
 
 def collect(broker: Broker, pipeline: Pipeline, lineage: Lineage, partition: int) -> Subject:
-    """Return what of one partition is compared."""
+    """Return what of one partition is compared: no version but those whose records have committed answers."""
+    # In this order: a version above what is answered by now may be one that a restart rolls back meanwhile.
+    decided = LineageRegister(broker, pipeline).first_unanswered(lineage, partition)
     snapshots = {}
     with Store.of(broker.settings) as store:
         for version in store.versions(pipeline.name, lineage.id, partition):
+            if version > decided:
+                continue
             if (data := store.snapshot(pipeline.name, lineage.id, version, partition)) is not None:
                 snapshots[version] = data
     return Subject(lineage.in_partition(partition), snapshots, KafkaStream(broker, pipeline, partition))
