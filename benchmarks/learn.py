@@ -295,6 +295,21 @@ def summarize(outcomes: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
     ]
 
 
+def report_rates(
+    title: str,
+    rows: list[dict[str, Any]],
+    outcomes: dict[str, list[Outcome]],
+    about: dict[str, Any],
+    output: Path,
+) -> None:
+    """Print and write what rounds by the clock have shown, and draw it; `about` tells how it was measured."""
+    usages = {name: [outcome.usage for outcome in rounds] for name, rounds in outcomes.items()}
+    results = Results(title, rows, {**about, "unit": "µs a record"}, describe_disturbance(usages))
+    results.print()
+    results.write(output)
+    results.draw(output.with_suffix(".svg"), "wall_us", "wall clock, µs a record")
+
+
 def break_down(outcomes: dict[str, list[Outcome]]) -> dict[str, dict[str, float]]:
     """Return the CPU time of each part in µs a record, the median over the rounds."""
     parts = {

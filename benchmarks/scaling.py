@@ -20,8 +20,8 @@ from typing import Any
 
 import click
 
-from benchmarks.learn import Outcome, check_delivery, find_end, follow, stop_jobs
-from benchmarks.measuring import Results, compare, describe_disturbance, spread, take_turns, takes_output
+from benchmarks.learn import Outcome, check_delivery, find_end, follow, report_rates, stop_jobs
+from benchmarks.measuring import compare, spread, take_turns, takes_output
 from benchmarks.peers.copies import PARTITIONS
 from benchmarks.servers import running_stack
 from flink_jobs.submit import submit
@@ -99,16 +99,8 @@ def main(quick: bool, records: int | None, rounds: int | None, output: Path) -> 
             name: partial(run, settings, name, records) for name in CONTENDERS
         }
         outcomes = take_turns(calls, rounds)
-    usages = {name: [outcome.usage for outcome in outcomes_] for name, outcomes_ in outcomes.items()}
-    results = Results(
-        "Four partitions beside one",
-        summarize(outcomes),
-        {"records": records, "rounds": rounds, "unit": "µs a record"},
-        describe_disturbance(usages),
-    )
-    results.print()
-    results.write(output)
-    results.draw(output.with_suffix(".svg"), "wall_us", "wall clock, µs a record")
+    about = {"records": records, "rounds": rounds}
+    report_rates("Four partitions beside one", summarize(outcomes), outcomes, about, output)
 
 
 if __name__ == "__main__":

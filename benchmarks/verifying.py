@@ -17,13 +17,11 @@ from typing import Any
 
 import click
 
-from benchmarks.learn import Backlog, Outcome, run_learning, stop_jobs
+from benchmarks.learn import Backlog, Outcome, report_rates, run_learning, stop_jobs
 from benchmarks.measuring import (
     Meter,
-    Results,
     Usage,
     compare,
-    describe_disturbance,
     spread,
     take_turns,
     takes_output,
@@ -153,16 +151,10 @@ def main(quick: bool, records: int | None, rounds: int | None, names: tuple[str,
                 f"{name}: rebuild": lambda p=pipeline: run_rebuild(settings, broker, p),  # type: ignore[misc]
             }
             outcomes |= take_turns(calls, rounds)
-    usages = {name: [outcome.usage for outcome in outcomes_] for name, outcomes_ in outcomes.items()}
-    results = Results(
-        "Verifying and learning again, beside the live job",
-        summarize(outcomes),
-        {"records": records, "rounds": rounds, "unit": "µs a record"},
-        describe_disturbance(usages),
+    about = {"records": records, "rounds": rounds}
+    report_rates(
+        "Verifying and learning again, beside the live job", summarize(outcomes), outcomes, about, output
     )
-    results.print()
-    results.write(output)
-    results.draw(output.with_suffix(".svg"), "wall_us", "wall clock, µs a record")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ A session cluster forgets its jobs when the JobManager dies; then the job is sub
 checkpoint. A job that a person has cancelled or stopped is left alone until the person submits it again.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -27,10 +28,6 @@ _RETRY_S = 0.3
 _BACKOFF_S = 10.0
 _SQL_BACKOFF_S = 60.0
 """A client of SQL costs ten seconds of a core, and text that is refused once is refused again."""
-_PARTITIONS_S = 30.0
-"""After how many seconds a topic is asked again whether it has new partitions."""
-_RULES_S = 10.0
-"""After how many seconds the log of rules is looked at again."""
 
 
 def keep_running(
@@ -79,6 +76,9 @@ class _JobKeeper:
         The command with which a person resumes a job that was ended by hand.
     """
 
+    look_every_s = math.inf
+    """After how many seconds it is looked again whether the job that runs is outdated."""
+
     def __init__(self, settings: Settings, name: str, resume: str, echo: Callable[[str], None]) -> None:
         self._stopped = threading.Event()
         self._settings = settings
@@ -89,6 +89,7 @@ class _JobKeeper:
         self._backoff_s = _BACKOFF_S
         self._is_replacing = False
         """Whether the job was ended here, for another one of its name."""
+        self._look_due_s = time.monotonic() + self.look_every_s
 
     def start(self) -> None:
         """Begin to watch."""
@@ -135,6 +136,13 @@ class _JobKeeper:
 
     def _is_outdated(self) -> bool:
         """Return whether a job that runs must be submitted anew."""
+        if not self._is_replacing and time.monotonic() >= self._look_due_s:
+            self._look_due_s = time.monotonic() + self.look_every_s
+            self._is_replacing = self._has_more_to_read()
+        return self._is_replacing
+
+    def _has_more_to_read(self) -> bool:
+        """Ask whether there is anything that the job has to read and does not know."""
         return False
 
     def _submit(self) -> None:
@@ -142,23 +150,20 @@ class _JobKeeper:
 
 
 class _Keeper(_JobKeeper):
-    """Keeps the learning job of one pipeline running."""
+    """Keeps the learning job of one pipeline running; it is submitted anew where its topic has grown."""
+
+    look_every_s = 30.0
 
     def __init__(self, settings: Settings, pipeline: Pipeline, echo: Callable[[str], None]) -> None:
         super().__init__(settings, job_name(pipeline.name), f"streamlearn train {pipeline.name}", echo)
         self._pipeline = pipeline
-        self._partitions_due_s = time.monotonic() + _PARTITIONS_S
 
     def _submit(self) -> None:
         submit(self._settings, self._pipeline, echo=self._echo)
 
-    def _is_outdated(self) -> bool:
-        """Return whether the topic has partitions that the job does not know."""
-        if not self._is_replacing and time.monotonic() >= self._partitions_due_s:
-            self._partitions_due_s = time.monotonic() + _PARTITIONS_S
-            with Broker(self._settings) as broker:
-                self._is_replacing = LineageRegister(broker, self._pipeline).count_new_partitions() > 0
-        return self._is_replacing
+    def _has_more_to_read(self) -> bool:
+        with Broker(self._settings) as broker:
+            return LineageRegister(broker, self._pipeline).count_new_partitions() > 0
 
 
 class _SqlKeeper(_JobKeeper):
@@ -176,20 +181,18 @@ class _SqlKeeper(_JobKeeper):
 class _RulesKeeper(_JobKeeper):
     """Keeps the job running that routes by rules; it is submitted anew where one is about a new topic."""
 
+    look_every_s = 10.0
+
     def __init__(self, settings: Settings, echo: Callable[[str], None]) -> None:
         super().__init__(settings, rules.JOB, "streamlearn rules run", echo)
-        self._rules_due_s = time.monotonic() + _RULES_S
 
     def _submit(self) -> None:
         rules.submit_rules(self._settings, echo=self._echo)
 
-    def _is_outdated(self) -> bool:
-        if not self._is_replacing and time.monotonic() >= self._rules_due_s:
-            self._rules_due_s = time.monotonic() + _RULES_S
-            job = flink_api.newest_job(self._settings, self._name)
-            with Broker(self._settings) as broker:
-                self._is_replacing = bool(job and rules.find_unread(self._settings, job, read_book(broker)))
-        return self._is_replacing
+    def _has_more_to_read(self) -> bool:
+        job = flink_api.newest_job(self._settings, self._name)
+        with Broker(self._settings) as broker:
+            return bool(job and rules.find_unread(self._settings, job, read_book(broker)))
 
 
 def keep_rules_running(settings: Settings, echo: Callable[[str], None]) -> None:

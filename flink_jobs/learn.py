@@ -5,24 +5,17 @@ seconds.
 """
 
 import msgspec
-from pyflink.table import EnvironmentSettings, TableEnvironment
 
 from flink_jobs.learn_udf import learn_function
-from flink_jobs.plan import PLAN_VARIABLE, Plan
+from flink_jobs.plan import PLAN_VARIABLE, Plan, execute_plan
 from streamlearn.settings import inherit_env
 
 
 def main() -> None:
     """Submit the job; with `flink run --detached` this returns once Flink has accepted it."""
     plan = msgspec.json.decode(inherit_env()[PLAN_VARIABLE], type=Plan)
-    table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
-    for key, value in plan.options.items():
-        table.get_config().set(key, value)
-    table.create_temporary_system_function(
-        "learn", learn_function(plan.lineage, plan.parallelism, plan.settings)
-    )
-    for statement in plan.statements:
-        table.execute_sql(statement)
+    function = learn_function(plan.lineage, plan.parallelism, plan.settings)
+    execute_plan(plan, "learn", function)
 
 
 if __name__ == "__main__":

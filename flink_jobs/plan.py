@@ -1,4 +1,6 @@
-"""A job as `submit.py` hands it to the program `learn.py`."""
+"""A job as what submits it hands it to its program: `learn.py`, or `rules/program.py`."""
+
+from typing import Any
 
 import msgspec
 
@@ -8,12 +10,9 @@ PLAN_VARIABLE = "STREAMLEARN_JOB_PLAN"
 """The variable in which a plan travels, as JSON; on a command line it would show Kafka's password."""
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """A job, ready to be handed to Flink."""
+class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A job with a Python function, ready to be handed to Flink."""
 
-    lineage: Lineage
-    parallelism: int
-    """How many workers share its partitions."""
     settings: dict[str, str]
     """Variables with the workers' settings; none if they have their own. Passwords are among them."""
     options: dict[str, str]
@@ -22,10 +21,22 @@ class Plan(msgspec.Struct, frozen=True):
     """SQL statements in the order in which they are executed; the last one runs for ever."""
 
 
-class JobPlan(msgspec.Struct, frozen=True):
-    """Any other job with a Python function, as its program gets it."""
+class Plan(JobPlan, frozen=True, kw_only=True):
+    """The job that learns."""
 
-    settings: dict[str, str]
-    """As in `Plan`."""
-    options: dict[str, str]
-    statements: list[str]
+    lineage: Lineage
+    parallelism: int
+    """How many workers share its partitions."""
+
+
+def execute_plan(plan: JobPlan, name: str, function: Any) -> None:
+    """Submit a job whose SQL calls `function` by a name; with `flink run --detached` this returns soon."""
+    # What hands a plan over needs no Flink, which takes a second to import.
+    from pyflink.table import EnvironmentSettings, TableEnvironment
+
+    table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
+    for key, value in plan.options.items():
+        table.get_config().set(key, value)
+    table.create_temporary_system_function(name, function)
+    for statement in plan.statements:
+        table.execute_sql(statement)

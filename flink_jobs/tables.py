@@ -48,7 +48,13 @@ def build_plan(
         build_insert(pipeline, partitions),
     ]
     options = build_options(lineage, settings, parallelism)
-    return Plan(lineage, parallelism, travelling, options, statements)
+    return Plan(
+        lineage=lineage,
+        parallelism=parallelism,
+        settings=travelling,
+        options=options,
+        statements=statements,
+    )
 
 
 def build_options(lineage: Lineage, settings: Settings, parallelism: int) -> dict[str, str]:

@@ -85,10 +85,11 @@ def submit_rules(settings: Settings, *, echo: Callable[[str], None] = print) -> 
         _commit_beginnings(broker, book, topics)
         beginning = f"going on from {checkpoint.name}" if checkpoint else "beginning"
         echo(f"{JOB}: {beginning}; it reads {', '.join(topics)}")
+        on_workers = workers.load_settings(settings)
         plan = JobPlan(
-            workers.list_variables(settings),
-            _build_options(workers.load_settings(settings)),
-            build_statements(workers.load_settings(settings), topics),
+            settings=workers.list_variables(settings),
+            options=_build_options(on_workers),
+            statements=build_statements(on_workers, topics),
         )
         options = []
         if checkpoint:
