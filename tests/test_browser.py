@@ -5,20 +5,22 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from built_in import call, settle, teach
-from playwright.sync_api import TimeoutError as Overdue
 from playwright.sync_api import expect
 from reading import send
 from stacks import ROOT, Server, Stack
 from summary_rows import put_missing_rows
 
+from streamlearn.errors import StackError
 from streamlearn.local.processes import find_processes
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.settings import inherit_env
+from streamlearn.waiting import wait_until
 
 # A page on a busy machine is as right as on an idle one.
 expect.set_options(timeout=60_000)
@@ -238,6 +240,10 @@ TOO_WIDE = """() => {
 """What makes a page wider than the screen; nothing where it is not."""
 
 
+def is_as_wide_as_its_screen(page: Any) -> bool:
+    return not page.evaluate(TOO_WIDE)
+
+
 def test_a_finger_draws_on_a_phone_and_nothing_is_wider_than_it(open_page: Open) -> None:
     page = open_page("/", viewport=PHONE, has_touch=True, is_mobile=True)
     pad = page.locator("#pad")
@@ -257,8 +263,8 @@ def test_a_finger_draws_on_a_phone_and_nothing_is_wider_than_it(open_page: Open)
         phone = open_page(path, viewport=PHONE, is_mobile=True)
         expect(phone.locator("html")).to_have_attribute("data-connection", "open")
         # Rows that arrive are laid out a moment later.
-        with suppress(Overdue):
-            phone.wait_for_function(f"({TOO_WIDE})().length === 0", timeout=5_000)
+        with suppress(StackError):
+            wait_until(partial(is_as_wide_as_its_screen, phone), 10, "a page as wide as its screen")
         assert phone.evaluate(TOO_WIDE) == [], path
         assert phone.troubles == []
 

@@ -43,8 +43,6 @@ def test_a_pass_is_answered_exactly_once_as_a_plain_loop_would(topics: Topics) -
     assert predictions[0]["predict_y"] is None, "the first record was predicted by a model that had none"
     stamps = {"partition", "offset", "model_version", "lineage"}
     assert set(predictions[0]) == {"ts", "x", "actual_y", "predict_y"} | stamps
-    # How the records happened to be cut decides: from 0.92 to 0.96.
-    assert plain_loop.accuracy(predictions[:PASS]) > 0.9
 
 
 @pytest.mark.release
@@ -64,6 +62,8 @@ def test_every_row_is_one_call_and_the_metrics_move(topics: Topics) -> None:
     after = wait_for_metrics(topics)
     assert after["record_count"] - before["record_count"] == rows + 1
     predictions = topics.predictions.json()
+    # Their second time, after the pass was learned; of the first, how it was cut decides (0.83 to 0.96).
+    assert plain_loop.accuracy(predictions[-rows - 1 : -1]) > 0.95
     labelled = [p for p in predictions if p.get("actual_y") is not None]
     assert after["sample_count"] == sum(p["predict_y"] is not None for p in labelled)
     assert after["prediction_acc"] == round(100 * plain_loop.accuracy(predictions))
