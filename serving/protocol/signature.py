@@ -236,8 +236,12 @@ def _read_column(tensor: Tensor, array: Array) -> list[Any]:
     """Return a field's plain value in each record; NaN becomes None where one number is expected."""
     if not array.size:
         return []
-    if (array.dtype == object) != (tensor.datatype == "BYTES"):
-        raise BadRequest(f"input {tensor.name!r} is not {tensor.datatype}", field=tensor.name)
+    given = {"O": "BYTES", "b": "BOOL"}.get(array.dtype.kind)
+    # A number may be of any size and kind; a text or a truth value is none.
+    if given != (tensor.datatype if tensor.datatype in ("BYTES", "BOOL") else None):
+        raise BadRequest(
+            f"input {tensor.name!r} is not {tensor.datatype} but {given or 'a number'}", field=tensor.name
+        )
     width = tensor.shape[1] if len(tensor.shape) > 1 else 1
     # A single record may come without its first axis.
     is_single = array.ndim == 0 or (array.ndim == 1 and len(tensor.shape) > 1)
