@@ -28,8 +28,9 @@ def test_what_is_drafted_is_measured_beside_the_others() -> None:
         result = drafts.measure(iris, inner, drafts.CLASSIFIERS[inner], is_classes=True)
         assert result["score"] > least
         assert result["cost_us"] > 0
-    result = drafts.measure(diabetes, "RecursiveLeastSquares", {"ridge": 10.0}, is_classes=False)
-    assert result["score"] < 0.8
+    for inner in ("PartlyLinearLeastSquares", "SGDRegressor, constant"):
+        result = drafts.measure(diabetes, inner, drafts.REGRESSORS[inner], is_classes=False)
+        assert result["score"] < 0.8
 
 
 def test_the_page_shows_what_drafts_are_worth_and_none_is_much_worse_than_the_linear_model() -> None:
@@ -43,3 +44,9 @@ def test_the_page_shows_what_drafts_are_worth_and_none_is_much_worse_than_the_li
     ]
     assert min(gains) > -0.02
     assert sum(gains) / len(gains) > 0.04
+    shares = [
+        row["PartlyLinearLeastSquares"]["score"] / row["RecursiveLeastSquares"]["score"]
+        for row in results["numbers"].values()
+    ]
+    assert max(shares) < 1.07
+    assert sum(shares) / len(shares) < 0.85

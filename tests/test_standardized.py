@@ -26,6 +26,7 @@ STATISTICS = ("count_", "mean_", "squares_")
         Standardized("SGDClassifier", SGD),
         Standardized("GaussianNB"),
         Standardized("PartlyLinearSoftmax", {"units": 50}),
+        Standardized("PartlyLinearLeastSquares", {"units": 50}),
     ]
 )
 @pytest.mark.filterwarnings("ignore")

@@ -1,6 +1,6 @@
 """What `streamlearn init` drafts, beside what else it could draft. `scripts/bench drafts`.
 
-Classes and numbers from twenty tables, made with a seed or part of scikit-learn; each row is predicted, then
+Classes and numbers from 24 tables, made with a seed or part of scikit-learn; each row is predicted, then
 learned, in chunks of 16, as a quiet topic brings them, by the learner that a job runs. The features are
 declared by `Columns`, as a drafted module does. The cost is the CPU time of all that.
 """
@@ -36,9 +36,12 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
     "GaussianNB": {},
 }
 REGRESSORS: dict[str, dict[str, Any]] = {
+    "PartlyLinearLeastSquares": {"drift": 5e-5, "seed": 0},
     "RecursiveLeastSquares": {"ridge": 10.0},
     "SGDRegressor": {"random_state": 0},
+    "SGDRegressor, constant": {"random_state": 0, "learning_rate": "constant", "eta0": 0.01},
 }
+"""What stands inside of `Standardized`; behind a comma what tells two of one name apart."""
 
 
 def _shuffle(load: Callable[..., Any]) -> _Data:
@@ -101,6 +104,33 @@ def _make_line(columns: int) -> _Data:
     return x, x @ random.normal(size=columns) + random.normal(size=_ROWS)
 
 
+def _make_letter_effects() -> _Data:
+    x, _ = _make_letters()
+    random = np.random.RandomState(9)
+    return x, x @ random.normal(size=60) + 0.5 * random.normal(size=_ROWS)
+
+
+def _make_wave() -> _Data:
+    random = np.random.RandomState(10)
+    x = random.uniform(-3, 3, size=(_ROWS, 2))
+    return x, np.sin(2 * x[:, 0]) * x[:, 1] + 0.2 * random.normal(size=_ROWS)
+
+
+def _make_jumps() -> _Data:
+    """A linear model that is another one after each quarter."""
+    random = np.random.RandomState(11)
+    x, effects = random.normal(size=(_ROWS, 6)), random.normal(size=(4, 6))
+    y = (x * np.repeat(effects, _ROWS // 4, axis=0)).sum(axis=1)
+    return x, y + 0.5 * random.normal(size=_ROWS)
+
+
+def _make_walk() -> _Data:
+    """A linear model whose coefficients walk."""
+    random = np.random.RandomState(12)
+    x, effects = random.normal(size=(_ROWS, 5)), np.cumsum(0.02 * random.normal(size=(_ROWS, 5)), axis=0)
+    return x, (x * effects).sum(axis=1) + 0.3 * random.normal(size=_ROWS)
+
+
 CLASSES: dict[str, Callable[[], _Data]] = {
     "iris": lambda: _shuffle(datasets.load_iris),
     "wine": lambda: _shuffle(datasets.load_wine),
@@ -126,7 +156,12 @@ NUMBERS: dict[str, Callable[[], _Data]] = {
     "diabetes": lambda: _shuffle(datasets.load_diabetes),
     "friedman1": lambda: datasets.make_friedman1(_ROWS, 10, noise=1.0, random_state=1),
     "friedman2": lambda: datasets.make_friedman2(_ROWS, noise=50.0, random_state=1),
+    "friedman3": lambda: datasets.make_friedman3(_ROWS, noise=0.1, random_state=1),
     "linear, 30 columns": lambda: _make_line(30),
+    "letters, one-hot": _make_letter_effects,
+    "a wave": _make_wave,
+    "effects that jump": _make_jumps,
+    "effects that walk": _make_walk,
 }
 
 
@@ -140,7 +175,7 @@ def make_pipeline(columns: int, classes: tuple[int, ...] | None, inner: str, par
         prediction_topic="draft_predict",
         record=record,
         learning=Tabular(Columns(numbers=tuple(names)), "y", Standardized, classes),
-        parameters={"estimator": inner, "parameters": parameters},
+        parameters={"estimator": inner.partition(",")[0], "parameters": parameters},
         revision="1",
     )
 
@@ -167,7 +202,7 @@ def format_table(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> It
     names = list(next(iter(results.values())))
     yield f"| | {' | '.join(names)} |"
     yield "|---" * (len(names) + 1) + "|"
-    is_classes = "RecursiveLeastSquares" not in names
+    is_classes = "GaussianNB" in names
     for data, row in results.items():
         scores = [f"{100 * row[name]['score']:.1f} %" if is_classes else f"{row[name]['score']:.3f}"
                   for name in names]  # fmt: skip

@@ -8,7 +8,7 @@ standardized.py    another estimator, with inputs standardised by what has been 
 river_model.py     a model of the library River
 river_objects.py   … and how that is stored
 random_feature_softmax.py  softmax regression on random features, with a temperature
-partly_linear_softmax.py   the same on the inputs as well
+partly_linear.py   softmax regression, and least squares, on the inputs and on random features
 
 For several outputs, whose labels may come later than their row:
 
@@ -23,7 +23,7 @@ Snapshots name a class by `streamlearn` and the class name alone, so it may move
 from streamlearn.estimators.expert_weights import ExpertWeights
 from streamlearn.estimators.gru import GatedRecurrentUnit
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
-from streamlearn.estimators.partly_linear_softmax import PartlyLinearSoftmax
+from streamlearn.estimators.partly_linear import PartlyLinearLeastSquares, PartlyLinearSoftmax
 from streamlearn.estimators.random_feature_mixture import RandomFeatureMixture, Sight
 from streamlearn.estimators.random_feature_softmax import RandomFeatureSoftmax
 from streamlearn.estimators.random_features import RandomFeatures
@@ -42,6 +42,7 @@ KNOWN: dict[str, type] = {
         RandomFeatureMixture,
         RandomFeatureSoftmax,
         PartlyLinearSoftmax,
+        PartlyLinearLeastSquares,
         RandomFeatures,
         ExpertWeights,
         Sight,
@@ -53,6 +54,7 @@ __all__ = [
     "KNOWN",
     "ExpertWeights",
     "GatedRecurrentUnit",
+    "PartlyLinearLeastSquares",
     "PartlyLinearSoftmax",
     "RandomFeatureMixture",
     "RandomFeatureSoftmax",

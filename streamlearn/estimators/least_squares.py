@@ -60,18 +60,10 @@ class RecursiveLeastSquares(RowRegressor):
 
     def learn_one(self, x: NDArray[np.float64], target: float) -> None:
         """Learn one row of shape (n_features,), after `begin`; a row that is not finite is left out."""
-        gain = self.covariance_ @ x
-        scale = self.forgetting + float(x @ gain)
-        if not math.isfinite(scale):
-            return
-        self.coef_ = self.coef_ + gain * ((target - float(x @ self.coef_)) / scale)
-        # P ← (P − k kᵀ / scale) / λ, in one new array: it is what takes the time.
-        covariance = gain[:, None] * gain
-        covariance /= scale
-        np.subtract(self.covariance_, covariance, out=covariance)
-        if self.forgetting != 1:
-            covariance /= self.forgetting
-        self.covariance_ = covariance if np.minimum.reduce(covariance.diagonal()) > 0 else self._prior()
+        learned = learn_row(self.coef_, self.covariance_, x, target, self.forgetting)
+        if learned is not None:
+            self.coef_, covariance = learned
+            self.covariance_ = covariance if np.minimum.reduce(covariance.diagonal()) > 0 else self._prior()
 
     def reselect(self, kept: Sequence[int | None]) -> None:
         """Change the features: the new feature i is the present feature `kept[i]`, or one never seen if None.
@@ -118,3 +110,24 @@ class RecursiveLeastSquares(RowRegressor):
     def _prior(self) -> NDArray[np.float64]:
         """Return the P of a model that has learned no row."""
         return np.eye(self.n_features_in_) / self.ridge
+
+
+def learn_row(
+    coefficients: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    x: NDArray[np.float64],
+    target: float,
+    forgetting: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return new w, shape (n,), and P, (n, n), after a row x of shape (n,); None where it is not finite."""
+    gain = covariance @ x
+    scale = forgetting + float(x @ gain)
+    if not math.isfinite(scale):
+        return None
+    # P ← (P − k kᵀ / scale) / λ, in one new array: it is what takes the time.
+    outer = gain[:, None] * gain
+    outer /= scale
+    np.subtract(covariance, outer, out=outer)
+    if forgetting != 1:
+        outer /= forgetting
+    return coefficients + gain * ((target - float(x @ coefficients)) / scale), outer

@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 
 from streamlearn.estimators.either_task import EitherTask
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
-from streamlearn.estimators.partly_linear_softmax import PartlyLinearSoftmax
+from streamlearn.estimators.partly_linear import PartlyLinearLeastSquares, PartlyLinearSoftmax
 from streamlearn.estimators.random_feature_softmax import RandomFeatureSoftmax
 from streamlearn.estimators.river_model import River
 
@@ -27,6 +27,7 @@ INNER: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         GaussianNB,
+        PartlyLinearLeastSquares,
         PartlyLinearSoftmax,
         Perceptron,
         RandomFeatureSoftmax,

@@ -208,13 +208,9 @@ def format_age(newest_s: float | None, now_s: float) -> str:
     >>> format_age(100.0, 102.5), format_age(0.0, 7200.0), format_age(None, 1.0)
     ('2 s', '2 h', '')
     """
-    if newest_s is None:
-        return ""
-    age_s = max(0.0, now_s - newest_s)
-    for unit, size_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if age_s >= 2 * size_s:
-            return f"{age_s / size_s:.0f} {unit}"
-    return f"{age_s:.0f} s"
+    from streamlearn.operations.verdict import describe_duration
+
+    return "" if newest_s is None else describe_duration(max(0.0, now_s - newest_s)).format()
 
 
 commands = [topics]
