@@ -53,13 +53,13 @@ from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import group_id
 from streamlearn.broker.topics import ensure_topics
 from streamlearn.errors import StackError
-from streamlearn.learning.process import ONE_BLAS_THREAD, pin_blas_threads
+from streamlearn.learning.process import pin_blas_threads
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations.job_state import describe_trouble
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load, load_all
-from streamlearn.settings import Settings, inherit_env
+from streamlearn.settings import ONE_BLAS_THREAD, Settings, inherit_env
 from streamlearn.stream.ports import Input
 from streamlearn.stream.records import MAX_RECORD_BYTES, encode
 from streamlearn.waiting import wait_until

@@ -8,8 +8,7 @@ from typing import NoReturn
 
 from serving import files
 from streamlearn.errors import BadSetting, StackError
-from streamlearn.learning.process import ONE_BLAS_THREAD
-from streamlearn.settings import Settings, inherit_env
+from streamlearn.settings import ONE_BLAS_THREAD, Settings, inherit_env
 
 APPLICATION = "serving.app:create_worker_app()"
 """What gunicorn serves."""

@@ -34,6 +34,9 @@ SECRETS = "secrets.env"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The names of this machine's loopback interface."""
 
+ONE_BLAS_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""The variables of a process that learns or predicts; there `pin_blas_threads` makes sure of it."""
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 NonNegative = Annotated[float, Meta(ge=0)]

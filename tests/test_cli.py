@@ -143,6 +143,15 @@ def test_help_imports_nothing_that_only_work_needs() -> None:
     assert not loaded & {"numpy", "sklearn", "kafka", "confluent_kafka", "rich", "flask", "pyflink", "redis"}
 
 
+def test_what_becomes_the_server_imports_nothing_that_only_the_server_needs() -> None:
+    """Gunicorn, which replaces it, imports all of that anyway."""
+    code = "import sys, serving.launch; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "serving" in loaded
+    assert not loaded & {"numpy", "scipy", "sklearn", "threadpoolctl", "kafka", "redis", "flask"}
+
+
 @click.command()
 @takes_pipeline
 def name_it(pipeline: Pipeline) -> None:

@@ -19,8 +19,7 @@ import click
 import psutil
 
 from benchmarks.servers import find_free_port
-from streamlearn.learning.process import ONE_BLAS_THREAD
-from streamlearn.settings import inherit_env
+from streamlearn.settings import ONE_BLAS_THREAD, inherit_env
 from streamlearn.waiting import wait_until
 
 FOLDER = Path(__file__).parents[2] / ".venv-mlserver"

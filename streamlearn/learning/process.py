@@ -4,9 +4,6 @@ import gc
 
 from threadpoolctl import threadpool_limits
 
-ONE_BLAS_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""The environment of processes that learn; `pin_blas_threads` makes sure of it from inside."""
-
 _NEW_OBJECTS = 20_000
 
 

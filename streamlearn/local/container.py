@@ -12,11 +12,10 @@ from pathlib import Path
 from flink_jobs.java import command_lines, distribution
 from flink_jobs.keep import keep_running, keep_sql_running
 from flink_jobs.sql.jobs import keep_built_in
-from streamlearn.learning.process import ONE_BLAS_THREAD
 from streamlearn.local import configuration, secrets
 from streamlearn.local.services import build_flink
 from streamlearn.pipelines.registry import load_all
-from streamlearn.settings import Settings, inherit_env
+from streamlearn.settings import ONE_BLAS_THREAD, Settings, inherit_env
 from streamlearn.warehouse.copying import keep_copying
 
 REDIS = "redis"

@@ -11,7 +11,6 @@ from flink_jobs.java import class_archive, command_lines
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.register import LineageRegister
 from streamlearn.errors import StackError, StreamlearnError
-from streamlearn.learning.process import ONE_BLAS_THREAD
 from streamlearn.local import health, processes
 from streamlearn.local.configuration import write_variables
 from streamlearn.local.services import Service, prepare_services, select_replayed
@@ -22,7 +21,7 @@ from streamlearn.operations.verdict import judge
 from streamlearn.pipelines.announced import load_known
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load_all
-from streamlearn.settings import Settings
+from streamlearn.settings import ONE_BLAS_THREAD, Settings
 from streamlearn.storage.store import Store
 
 _START_S = 240.0
