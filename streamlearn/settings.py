@@ -72,6 +72,9 @@ class Settings:
         "", "PEM file of the authorities trusted for TLS, with Kafka and Redis; empty: the system's"
     )
     tls_cert: str = _option("", "PEM file with your own certificate and its key, where TLS asks for one")
+    kafka_wait_s: Annotated[float, Meta(ge=0.1)] = _option(
+        10.0, "seconds a command waits for a Kafka that does not answer; a request with feedback at most 5"
+    )
     kafka_controller_port: Port = _option(9093, "port of the local broker's own KRaft controller")
     redis: Annotated[str, Meta(pattern=r"^rediss?://\S+$")] = _option(
         "redis://localhost:6379/0",

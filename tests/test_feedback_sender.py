@@ -14,7 +14,7 @@ from streamlearn.settings import Settings
 class LostConnection:
     """A connection to a Kafka that went away after it was opened."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, wait_ms: int) -> None:
         self.closed = False
         opened.append(self)
 

@@ -67,7 +67,7 @@ def test_a_record_over_the_limit_is_refused() -> None:
 
 
 def test_an_absent_broker_is_named_in_one_line() -> None:
-    environment = {"STREAMLEARN_KAFKA": f"localhost:{free_port()}"}
+    environment = {"STREAMLEARN_KAFKA": f"localhost:{free_port()}", "STREAMLEARN_KAFKA_WAIT_S": "0.3"}
     done = CliRunner().invoke(main, ["replay", "digits", "--limit", "1"], env=environment)
     assert done.exit_code == 1
     assert re.fullmatch(r"streamlearn: Kafka at localhost:\d+ does not answer .*\n", done.stderr), done.stderr

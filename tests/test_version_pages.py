@@ -80,7 +80,8 @@ def test_old_versions_grow_sparse_in_the_table() -> None:
 
 
 def test_to_go_back_needs_the_token_kafka_and_a_version(make_app: MakeApp, store: Store) -> None:
-    client = make_app(kafka=f"localhost:{free_port()}", api_token="secret").test_client()
+    away_at = f"localhost:{free_port()}"
+    client = make_app(kafka=away_at, kafka_wait_s=0.3, api_token="secret").test_client()
     serve(client, store, 256)
     path, headers = "/v2/models/digits/versions/256/rollback", {"Authorization": "Bearer secret"}
     assert client.post(path).status_code == 401

@@ -39,6 +39,7 @@ _HEADERS = [("source", SOURCE.encode())]
 """The same as a header of the Kafka record, for consumers that do not decode values."""
 
 _SEND_TIMEOUT_S = 5.0
+"""Most seconds that a request waits for Kafka, whatever the settings say."""
 
 _PARTITIONS_S = 60.0
 """After how many seconds a topic is asked again how many partitions it has."""
@@ -74,6 +75,7 @@ class Sender:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._wait_s = min(_SEND_TIMEOUT_S, settings.kafka_wait_s)
         self._lock = threading.Lock()
         self._connection: _Connection | None = None
 
@@ -97,7 +99,7 @@ class Sender:
                 for value in values
             ]
             for future in futures:
-                sent = future.get(timeout=_SEND_TIMEOUT_S)
+                sent = future.get(timeout=self._wait_s)
                 places.append((int(sent.partition), int(sent.offset)))
         except KafkaError as error:
             self._disconnect(connection)
@@ -109,11 +111,11 @@ class Sender:
         return places
 
     def _connect(self, pipeline: Pipeline) -> "_Connection":
-        if not self._lock.acquire(timeout=_SEND_TIMEOUT_S):
+        if not self._lock.acquire(timeout=self._wait_s):
             raise BrokerUnavailable(f"Kafka at {self._settings.kafka} does not answer; try again")
         try:
             if self._connection is None:
-                self._connection = _Connection(self._settings)
+                self._connection = _Connection(self._settings, round(1000 * self._wait_s))
             self._connection.ensure_topics(pipeline)
             return self._connection
         except BrokerUnavailable:
@@ -137,16 +139,15 @@ class Sender:
 class _Connection:
     """An open producer, and for pipelines whose topics exist where their records go."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, wait_ms: int) -> None:
         self._settings = settings
         self._open = ExitStack()
         self._placements: dict[str, tuple[float, Placement]] = {}
-        wait_ms = int(1000 * _SEND_TIMEOUT_S)
         self._broker = Broker(settings, connect_ms=wait_ms)
         self.client: KafkaProducer = self._open.enter_context(
             self._broker.producer(
                 max_block_ms=wait_ms,
-                request_timeout_ms=wait_ms - 1000,
+                request_timeout_ms=wait_ms * 4 // 5,
                 delivery_timeout_ms=wait_ms,
             )
         )

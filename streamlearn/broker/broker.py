@@ -37,7 +37,6 @@ COORDINATOR_NOT_READY = (
 )
 """What a broker that has just started answers where it is asked for a group's offsets."""
 
-_CONNECT_MS = 10_000
 _POLL_MS = 500
 _PAUSE_S = 0.2
 _SEND_S = 30.0
@@ -57,12 +56,12 @@ class Broker:
     Parameters
     ----------
     connect_ms
-        How long a connection may take, and a short question.
+        How long a connection may take, and a short question; None: as the settings say.
     """
 
-    def __init__(self, settings: Settings, *, connect_ms: int = _CONNECT_MS) -> None:
+    def __init__(self, settings: Settings, *, connect_ms: int | None = None) -> None:
         self.settings = settings
-        self._connect_ms = connect_ms
+        self._connect_ms = connect_ms or round(1000 * settings.kafka_wait_s)
         self._lock = threading.RLock()
         self._open = ExitStack()
         self._clients: dict[type[Any], Any] = {}
