@@ -113,8 +113,12 @@ def test_a_span_is_replaced_compared_and_taken_over(
     # What comes meanwhile is learned by the live model, and by the repaired one.
     append(client, [(own.topic, encode(record), 0) for record in list_records()[:40]])
     answer(client, own, lineage, store)
-    learning, count = repair.learn_beside(client, own, lineage, copy, lambda partition, at, end: None)
-    assert (count, learning.count_left()) == (40, (RECORDS + 40) % 256)
+    reached: list[int] = []
+    learning, count = repair.learn_beside(
+        client, own, lineage, copy, repaired, lambda partition, at, end: reached.append(at)
+    )
+    # What was learned to be compared is not learned again.
+    assert (count, learning.count_left(), reached) == (40, (RECORDS + 40) % 256, [])
     append(client, [(own.topic, encode(record), 0) for record in list_records()[40:50]])
     answer(client, own, lineage, store)
     assert repair.catch_up(client, own, lineage, copy) == 10
@@ -161,7 +165,9 @@ def test_other_parameters_are_taken_over_as_if_they_had_been_there_from_the_begi
     )
     assert (live.name, promoted.name) == (repair.LIVE, "better")
     assert any("parameters" in line for line in repair.describe_parameters(live, promoted))
-    learning, _ = repair.learn_beside(client, better, lineage, copy, lambda partition, at, end: None)
+    learning, _ = repair.learn_beside(
+        client, better, lineage, copy, promoted, lambda partition, at, end: None
+    )
     new = begin_lineage(client, better, learning.finish(), fresh=True)
     assert (new.parameters["step"], new.origin and new.origin.topic) == (0.5, copy.topic)
     append(client, [(own.topic, encode(record), 0) for record in list_records()[:90]])
@@ -253,7 +259,7 @@ def test_a_topic_that_grows_while_it_is_learned_makes_the_model_of_one_go(
 ) -> None:
     values = [*map(encode, list_records()[:590]), b"{}", *map(encode, list_records()[:200])]
     topic = create_history_topic(client, own, 1)
-    learning, written = HistoryLearning(client, own, topic, 1), 0
+    learning, written = HistoryLearning(client, own, topic, [own.new_learner()]), 0
     for size in sizes:
         append(client, [(topic, value, 0) for value in values[written:size]])
         learning.learn_whole_chunks()

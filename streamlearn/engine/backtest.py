@@ -50,6 +50,8 @@ class Part:
     """The records of what the lineage begins from, in chunks; empty where it begins from nothing."""
     rollback_targets: frozenset[int] = frozenset()
     """The versions that control records among them go back to."""
+    whole_rows: int | None = None
+    """How many records a whole chunk has, where more are to come that the last one is to be learned with."""
 
 
 class Point(NamedTuple):
@@ -75,6 +77,8 @@ class Outcome:
     curve: list[Point] = field(default_factory=list)
     learners: list[Learner] = field(default_factory=list)
     """The learner of each partition, after its last record."""
+    whole_learners: list[Learner] = field(default_factory=list)
+    """The learner of each partition, after its last chunk that is whole; see `Part.whole_rows`."""
 
     @property
     def cost_us(self) -> float:
@@ -169,6 +173,7 @@ class _Trial:
             whole_numbers=part.lineage.takes_whole_numbers,
         )
         self._kept: dict[int, bytes] = {}
+        self._before_short: bytes | None = None
         origin = part.lineage.origin if part.start == part.lineage.start else None
         self.learner = self._pipeline.new_learner(version=origin.starts[0] if origin else part.start)
         self.records = self.set_aside = 0
@@ -187,6 +192,8 @@ class _Trial:
 
     def learn(self, chunk: Sequence[AnsweredRecord]) -> None:
         """Predict, then learn records of the lineage."""
+        if self._part.whole_rows and len(chunk) < self._part.whole_rows:
+            self._before_short = self._dump()
         start = time.process_time()
         self.learner, outputs = self._answering.answer_again(self.learner, list(chunk))
         self.seconds += time.process_time() - start
@@ -204,12 +211,22 @@ class _Trial:
     def _keep_target(self) -> None:
         version = self.learner.version
         if version in self._part.rollback_targets:
-            self._kept[version] = snapshot.dumps(self.learner, self._pipeline, self._part.lineage.id)
+            self._kept[version] = self._dump()
+
+    def load_whole(self) -> Learner:
+        """Return the learner after the last chunk that is whole."""
+        return self.learner if self._before_short is None else self._load(self._before_short)
 
     def _state_at(self, version: int) -> Learner:
         if version not in self._kept:
             raise LineageError("no step ended there")
-        return snapshot.loads(self._kept[version], self._pipeline, self._part.lineage.id)
+        return self._load(self._kept[version])
+
+    def _dump(self) -> bytes:
+        return snapshot.dumps(self.learner, self._pipeline, self._part.lineage.id)
+
+    def _load(self, data: bytes) -> Learner:
+        return snapshot.loads(data, self._pipeline, self._part.lineage.id)
 
 
 def _copy_score(score: Any) -> Any:
@@ -226,6 +243,7 @@ def _sum_up(name: str, trials: Sequence[_Trial]) -> Outcome:
         sum(trial.seconds for trial in trials),
         list(_draw_curve(trials)),
         [trial.learner for trial in trials],
+        [trial.load_whole() for trial in trials],
     )
 
 

@@ -174,7 +174,9 @@ def _learn(
         if not switch:
             return None
         with OffsetProgress(f"learning {copy.topic}") as progress:
-            learning, count = repairs.learn_beside(broker, pipeline, lineage, copy, progress.show)
+            learning, count = repairs.learn_beside(
+                broker, pipeline, lineage, copy, outcomes[-1], progress.show
+            )
         return _take_over(broker, pipeline, lineage, copy, learning, count)
     finally:
         repairs.discard(broker, copy)

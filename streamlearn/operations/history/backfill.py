@@ -60,14 +60,19 @@ class HistoryLearning:
     """Predicts, then learns all records of a topic from which a lineage is to begin, in several goes.
 
     Between two goes the topic may grow. However it does, the learners are those of one go over all of it.
+
+    Parameters
+    ----------
+    learners
+        The learner of each partition: new ones, or such as have learned whole chunks of the topic already.
     """
 
-    def __init__(self, broker: Broker, pipeline: Pipeline, topic: str, partitions: int) -> None:
+    def __init__(self, broker: Broker, pipeline: Pipeline, topic: str, learners: Sequence[Learner]) -> None:
         self._broker = broker
         self._pipeline = pipeline
         self._topic = topic
         self._chunk_rows = pipeline.chunk_limit(broker.settings.chunk_rows)
-        self._learners = [pipeline.new_learner() for _ in range(partitions)]
+        self._learners = list(learners)
         self._dead_letters = _DeadLetters(pipeline.dead_letter_topic)
 
     def learn_whole_chunks(self, show_progress: ShowProgress = lambda partition, at, end: None) -> None:
@@ -138,7 +143,8 @@ def learn_history(
     show_progress: ShowProgress = lambda partition, at, end: None,
 ) -> History:
     """Predict, then learn all records of a topic in one go; raises as `HistoryLearning.finish` does."""
-    return HistoryLearning(broker, pipeline, topic, partitions).finish(show_progress)
+    learners = [pipeline.new_learner() for _ in range(partitions)]
+    return HistoryLearning(broker, pipeline, topic, learners).finish(show_progress)
 
 
 def begin_lineage(broker: Broker, pipeline: Pipeline, history: History, *, fresh: bool) -> Lineage:

@@ -332,12 +332,16 @@ def _read_copy(broker: Broker, pipeline: Pipeline, lineage: Lineage, topic: str)
     limit = pipeline.chunk_limit(broker.settings.chunk_rows)
     for partition in lineage.partitions:
         own = msgspec.structs.replace(
-            lineage.in_partition(partition).begin_from(None), id="repair", start=0, skipped=()
+            lineage.in_partition(partition).begin_from(None),
+            id="repair",
+            start=0,
+            skipped=(),
+            definition=pipeline.definition,
         )
         end = broker.stable_end(topic, partition)
         rows = KafkaStream(broker, pipeline, partition).rows_of(topic, 0, end)
         chunks = ([(row, None) for row in chunk] for chunk in cut_into_chunks(rows, limit))
-        yield Part(own, partition, 0, end, chunks)
+        yield Part(own, partition, 0, end, chunks, whole_rows=limit)
 
 
 def describe_parameters(live: Outcome, repaired: Outcome) -> Iterator[str]:
@@ -382,14 +386,24 @@ def catch_up(broker: Broker, pipeline: Pipeline, lineage: Lineage, copy: Copy) -
 
 
 def learn_beside(
-    broker: Broker, pipeline: Pipeline, lineage: Lineage, copy: Copy, show_progress: ShowProgress
+    broker: Broker,
+    pipeline: Pipeline,
+    lineage: Lineage,
+    copy: Copy,
+    outcome: Outcome,
+    show_progress: ShowProgress,
 ) -> tuple[HistoryLearning, int]:
-    """Learn a copy beside the live job, and what that has answered meanwhile, until little is left.
+    """Learn on from a comparison, beside the live job, what it has answered meanwhile, until little is left.
 
     Return what has learned it, and how many records have come meanwhile. Raises as `catch_up` does, and as
     `HistoryLearning` does.
+
+    Parameters
+    ----------
+    outcome
+        What became of the copy, by `compare`; its whole chunks are learned on from, not learned again.
     """
-    learning = HistoryLearning(broker, pipeline, copy.topic, len(lineage.partitions))
+    learning = HistoryLearning(broker, pipeline, copy.topic, outcome.whole_learners)
     few = _FEW_CHUNKS * pipeline.chunk_limit(broker.settings.chunk_rows)
     count = 0
     for _ in range(_GOES):
