@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -178,19 +179,28 @@ def test_other_parameters_are_taken_over_as_if_they_had_been_there_from_the_begi
 
 
 def test_promote_compares_and_takes_over(
-    client: Broker, store: Store, monkeypatch: pytest.MonkeyPatch
+    client: Broker, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = copies.promoted
     before = replace(pipeline, parameters={**pipeline.parameters, "step": 0.5})
     lineage = learn_live(client, before, store)
     monkeypatch.setattr(flink_api, "newest_job", lambda settings, name: None)
 
-    def promote(*options: str) -> str:
-        words = ["promote", "copies:promoted", *options]
+    def call(*words: str, exit_code: int = 0) -> str:
         done = CliRunner().invoke(main, words, env=client.settings.environment())
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == exit_code, done.output
         return done.output
 
+    promote = partial(call, "promote", "copies:promoted")
+    # A repair may be tried with other parameters, and is taken over without.
+    file = tmp_path / "right.jsonl"
+    file.write_text("\n".join(map(json.dumps, list_records()[FIRST:BEHIND])))
+    times = ("--from", "2026-01-01T03:20", "--to", "2026-01-01T05:00", "--file", str(file))
+    repaired = partial(call, "repair", "copies:promoted", *times, "--set")
+    assert re.search(r"^\| repaired, step=2 \| \d+ \| 0\.\d+ ", repaired("step=2"), re.MULTILINE)
+    assert "call `streamlearn promote`" in repaired("step=2", "--switch", exit_code=2)
+    for values in ("0.5", "1,2"):
+        assert "`streamlearn backtest` tries several" in repaired(f"step={values}", exit_code=2)
     told = promote()
     for name in (repair.LIVE, repair.PROMOTED):
         assert re.search(rf"^\| {name} \| \d+ \| 0\.\d+ ", told, re.MULTILINE), told

@@ -1,6 +1,8 @@
 """`streamlearn repair` and `streamlearn promote`: a copy learned beside the live job, and taken over."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +57,13 @@ _switch = click.option("--switch", is_flag=True, help="Take over: let the job go
 @click.option(
     "--time", "field", default="ts", show_default=True, help="The field of a record that holds its time."
 )
+@click.option(
+    "--set",
+    "texts",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Learn the copy with another value of a parameter, to be compared; may be given again.",
+)
 @_figure
 @_switch
 def repair(
@@ -63,6 +72,7 @@ def repair(
     end: datetime,
     file: Path,
     field: str,
+    texts: tuple[str, ...],
     figure: Path | None,
     switch: bool,
 ) -> None:
@@ -76,6 +86,7 @@ def repair(
     \b
     streamlearn repair pm25 --from 2014-03-01 --to 2014-04-01 --file march.csv
     streamlearn repair pm25 --from 2014-03-01 --to 2014-04-01 --file march.csv --switch
+    streamlearn repair pm25 --from 2014-03-01 --to 2014-04-01 --file march.csv --set ridge=10
     """  # noqa: D301 (click wants the character)
     from streamlearn.broker.broker import Broker
     from streamlearn.operations.history import repair as repairs
@@ -83,15 +94,21 @@ def repair(
 
     if begin >= end:
         raise click.UsageError(f"the span from {begin} to {end} is empty: --to is the first time after it")
+    if texts and switch:
+        raise click.UsageError(
+            "--set only compares. To take over, call this with --switch alone, write the values into the"
+            " pipeline's module, then call `streamlearn promote`"
+        )
     settings, span = _prepare(figure), repairs.Span(field, begin, end)
     with Broker(settings) as broker:
         lineage = require_open_lineage(broker, pipeline)
         pipeline = take_parameters(pipeline, lineage)
         repairs.check_repairable(broker, pipeline, lineage)
+        changed, name = _set_parameters(pipeline, texts)
         correction = repairs.read_correction(pipeline, pipeline.read_file(file), span)
         copy = repairs.write_copy(broker, pipeline, lineage, span, correction)
         click.echo(f"{copy.removed} records replaced by {copy.corrected}; {copy.records} in all\n")
-        stopped_s = _learn(broker, pipeline, pipeline, lineage, copy, repairs.REPAIRED, figure, switch)
+        stopped_s = _learn(broker, pipeline, changed, lineage, copy, name, figure, switch)
     _go_on(pipeline, stopped_s, switch)
 
 
@@ -124,6 +141,28 @@ def promote(pipeline: "Pipeline", figure: Path | None, switch: bool) -> None:
         live = take_parameters(pipeline, lineage)
         stopped_s = _learn(broker, live, pipeline, lineage, copy, repairs.PROMOTED, figure, switch)
     _go_on(pipeline, stopped_s, switch)
+
+
+def _set_parameters(pipeline: "Pipeline", texts: Sequence[str]) -> tuple["Pipeline", str]:
+    """Return the pipeline with what texts such as `ridge=10` set, and what its outcome is called.
+
+    Raises
+    ------
+    ConfigurationError
+        A text cannot be understood, or names what the estimator does not take.
+    """
+    from streamlearn.operations.history.backtest import parse_variants
+    from streamlearn.operations.history.repair import REPAIRED
+
+    _, *variants = parse_variants(pipeline, texts).items()
+    if not texts:
+        return pipeline, REPAIRED
+    if len(variants) != 1:
+        raise click.UsageError(
+            "--set takes one other value of each parameter here; `streamlearn backtest` tries several"
+        )
+    ((name, parameters),) = variants
+    return replace(pipeline, parameters=parameters, earlier=()), f"{REPAIRED}, {name}"
 
 
 def _prepare(figure: Path | None) -> Settings:
