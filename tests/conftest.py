@@ -26,16 +26,21 @@ from serving.app import create_app
 from streamlearn.datasets import pm25
 from streamlearn.engine.worker import Worker
 from streamlearn.errors import DataUnavailable
+from streamlearn.learning.process import pin_blas_threads
 from streamlearn.local.services import find_redis_server
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
-from streamlearn.settings import Settings
+from streamlearn.settings import ONE_BLAS_THREAD, Settings
 from streamlearn.storage.store import Store
 from streamlearn.stream.lineage import Lineage
 from streamlearn.waiting import wait_until
 
 # Commands find the pipelines of tests here, as the tests do; the workers of a stack do not (`stacks.Stack`).
 os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+# As every process that learns: threads of several test processes would wait for each other, spinning, which
+# takes ten times the CPU; and they may add in another order.
+os.environ.update(ONE_BLAS_THREAD)
+pin_blas_threads()
 # Here a JVM runs for minutes, and starts often: to compile its code twice costs more than it brings.
 os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 

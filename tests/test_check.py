@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import threadpoolctl
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
@@ -263,3 +264,8 @@ def test_a_file_that_a_worker_would_not_have_is_told_and_a_package_takes_it_alon
     (package / "trips.csv").write_text("1")
     finding = find(write("trips_package.module", read), "it runs on a worker")
     assert (finding.passed, finding.detail) == (True, "trips_package/")
+
+
+def test_tests_compute_as_a_process_that_learns() -> None:
+    """With one BLAS thread: with several, those of test processes side by side would wait for each other."""
+    assert {library["num_threads"] for library in threadpoolctl.threadpool_info()} == {1}

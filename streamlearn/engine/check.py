@@ -23,6 +23,7 @@ from streamlearn.engine.odd_records import make_odd_records
 from streamlearn.errors import BadRecord, LineageError, SnapshotRefused
 from streamlearn.estimators.river_objects import NotStorable
 from streamlearn.learning.learner import Learner, predict_then_learn
+from streamlearn.learning.process import pin_blas_threads
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.registry import load
 from streamlearn.pipelines.user_code import find_user_code, locate_error
@@ -343,6 +344,7 @@ def _check_on_worker(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Fi
 
 def answer_from_stdin() -> None:
     """Load the pipeline that the first argument names, and answer the records on the standard input."""
+    pin_blas_threads()
     values = sys.stdin.buffer.read().split(b"\n")
     try:
         _Trial(load(sys.argv[1])).answer(values)
