@@ -21,6 +21,7 @@ from helpers import MakeApp, put
 from serving.pages import views
 from streamlearn.broker.placement import Placement
 from streamlearn.cli.main import main
+from streamlearn.engine.check import check, sample
 from streamlearn.engine.evaluate import evaluate
 from streamlearn.engine.offline import run_offline
 from streamlearn.errors import BadRecord, FileError
@@ -40,15 +41,25 @@ def invoke(*words: str) -> Result:
     return CliRunner().invoke(main, list(words))
 
 
-def draft(name: str, file: str, label: str, *options: str) -> Pipeline:
-    """Draft a pipeline, let `check` try it, and load it."""
+def draft(name: str, file: str, label: str, *options: str, on_worker: bool = False) -> Pipeline:
+    """Draft a pipeline, let `check` try it, and load it.
+
+    `on_worker`: by the command, which also starts a process that has what a worker of Flink has. Modules that
+    are drafted alike run there alike.
+    """
     done = invoke("init", name, "--from", file, "--label", label, *options)
     assert done.exit_code == 0, done.output
-    done = invoke("check", name)
-    assert done.exit_code == 0, done.output
-    assert "✗" not in done.output
-    assert "!" not in done.output
-    return load(name)
+    pipeline = load(name)
+    if on_worker:
+        done = invoke("check", name)
+        assert done.exit_code == 0, done.output
+        assert "✗" not in done.output
+        assert "!" not in done.output
+    else:
+        findings = list(check(pipeline, sample(pipeline, 500), on_worker=False))
+        assert len(findings) > 10
+        assert [finding for finding in findings if finding.noted or not finding.passed] == []
+    return pipeline
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]], separator: str = ",") -> None:
@@ -101,7 +112,7 @@ def write_flats(folder: Path) -> None:
 
 def test_a_regression_from_a_file_in_german_beats_the_baseline(folder: Path) -> None:
     write_flats(folder)
-    pipeline = draft("dwellings", "flats.csv", "miete €")
+    pipeline = draft("dwellings", "flats.csv", "miete €", on_worker=True)
     score = evaluate(pipeline, skip=100)
     assert isinstance(score, Errors)
     assert score.rmse is not None
@@ -182,7 +193,7 @@ def write_flowers(folder: Path) -> None:
 
 def test_a_classification_of_text_labels_learns_although_the_file_is_sorted_by_them(folder: Path) -> None:
     write_flowers(folder)
-    pipeline = draft("flowers", "flowers.csv", "Kind")
+    pipeline = draft("flowers", "flowers.csv", "Kind", on_worker=True)
     score = evaluate(pipeline, skip=150)
     assert isinstance(score, Accuracy)
     assert score.summary()["accuracy"] > 0.9  # type: ignore[operator]
@@ -252,7 +263,7 @@ def write_load(folder: Path, hours: int = 700) -> None:
 
 def test_a_forecast_from_a_file_beats_persistence(folder: Path) -> None:
     write_load(folder)
-    pipeline = draft("consumption", "load.csv", "load (mw)", "--task", "forecast")
+    pipeline = draft("consumption", "load.csv", "load (mw)", "--task", "forecast", on_worker=True)
     score = evaluate(pipeline, skip=300)
     assert isinstance(score, HorizonErrors)
     assert list(score.horizons) == ["1", "3", "6", "12", "24"]
@@ -303,7 +314,7 @@ def write_meters(folder: Path, hours: int = 300) -> None:
 def test_a_forecast_of_several_series_is_drafted_by_its_key(folder: Path) -> None:
     write_meters(folder)
     words = ("--task", "forecast", "--time", "hour")
-    pipeline = draft("meters", "meters.csv", "kW", *words, "--key", "meter")
+    pipeline = draft("meters", "meters.csv", "kW", *words, "--key", "meter", on_worker=True)
     text = (folder / "meters.py").read_text()
     assert 'key="meter",' in text
     assert (
@@ -587,7 +598,7 @@ def test_no_header_and_no_value_can_break_out_of_the_module(folder: Path) -> Non
     odd = ["import os", "é'", "#", "{x}", "None", "self", "日本", "float", "\u2028x"]
     rows = [[f'"""{value}\\\n{row % 2}' for value in [*odd, *left_out]] + [row % 2] for row in range(30)]
     write_csv(folder / "odd.csv", [*odd, *left_out, "''la bel"], rows)
-    pipeline = draft("odd", "odd.csv", "''la bel")
+    pipeline = draft("odd", "odd.csv", "''la bel", on_worker=True)
     assert pipeline.dataset is not None
     assert list(next(pipeline.dataset.records())) == [*(name.strip() for name in odd), "''la bel"]
 

@@ -68,12 +68,15 @@ def sample(pipeline: Pipeline, count: int) -> list[bytes]:
     return [encode(record) for record in islice(pipeline.dataset.records(seed=0, passes=None), count)]
 
 
-def check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
-    """Try a pipeline on records; yield the outcome of each check. A failed check may end the rest."""
+def check(pipeline: Pipeline, values: Sequence[bytes], *, on_worker: bool = True) -> Iterator[Finding]:
+    """Try a pipeline on records; yield the outcome of each check. A failed check may end the rest.
+
+    `on_worker`: also try it in a process of its own, which has what a worker of Flink has.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            yield from _check(pipeline, values)
+            yield from _check(pipeline, values, on_worker=on_worker)
         except NotStorable as error:
             yield Finding(_ROUND_TRIP, False, str(error))
         except Exception as error:  # whatever the pipeline's own code raises
@@ -84,7 +87,7 @@ def check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
         yield Finding("its code warns", True, f"{len(caught)} times; {_list_some(texts)}", noted=True)
 
 
-def _check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
+def _check(pipeline: Pipeline, values: Sequence[bytes], *, on_worker: bool) -> Iterator[Finding]:
     records, reasons = _decode_all(pipeline, values)
     detail = f"{len(records)} of {len(values)}" if values else "there are no records to try"
     yield Finding("records decode", bool(records) and not reasons, reasons[0] if reasons else detail)
@@ -93,7 +96,8 @@ def _check(pipeline: Pipeline, values: Sequence[bytes]) -> Iterator[Finding]:
     yield (estimator := _check_estimator(pipeline))
     if not estimator.passed:
         return
-    yield from _check_on_worker(pipeline, values)
+    if on_worker:
+        yield from _check_on_worker(pipeline, values)
     yield _check_predict(pipeline, records)
     start_s = time.process_time()
     learner = _learn_all(pipeline, records, _CUTS[-1])
