@@ -49,11 +49,15 @@ def started(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def server(store: Store, started: Server) -> Server:
     """The server, with a model of the digits."""
     put(store, digits.pipeline, learner(TRAINED, cuts=range(256, TRAINED, 256)))
-    # It may still serve another test's model, which has the same number.
-    info = store.version_info("digits", LINEAGE.id, TRAINED)
-    assert info
-    wait_until(lambda: _serves(started, info.digest), 20, "the model")
+    wait_until_served(started, store, TRAINED)
     return started
+
+
+def wait_until_served(server: Server, store: Store, version: int) -> None:
+    """Wait for a model; the server may still have another test's, perhaps of the same number."""
+    info = store.version_info("digits", LINEAGE.id, version)
+    assert info
+    wait_until(lambda: _serves(server, info.digest), 20, "the model")
 
 
 def _serves(server: Server, digest: str) -> bool:
@@ -227,13 +231,10 @@ class Load:
                 thread.join()
 
 
-def test_no_request_fails_and_no_model_is_torn_while_it_is_replaced(
-    store: Store, start_server: StartServer
-) -> None:
+def test_no_request_fails_and_no_model_is_torn_while_it_is_replaced(store: Store, started: Server) -> None:
     """As soon as a model has answered, also backwards, over connections that are kept."""
-    writer = put(store, digits.pipeline, learn_constant(100))
-    server, load = start_server(), Load("")
-    load.url = server.url
+    writer, load = put(store, digits.pipeline, learn_constant(100)), Load(started.url)
+    wait_until_served(started, store, 100)
 
     def replace() -> None:
         for number in range(1, 31):
@@ -256,27 +257,30 @@ def test_no_request_fails_and_no_model_is_torn_while_it_is_replaced(
     assert load.requests > 600
 
 
-def test_connections_are_shared_among_the_processes(start_server: StartServer) -> None:
+def test_connections_are_shared_among_the_processes(started: Server) -> None:
     """Of those that are kept open, no process has nearly all; there are so many that chance cannot do it."""
-    server = start_server()
-    connections = [HTTPConnection(server.url.removeprefix("http://"), timeout=10) for _ in range(48)]
+    wait_until(lambda: _count_all_connections(started) == 0, 20, "the connections of other tests to end")
+    connections = [HTTPConnection(started.url.removeprefix("http://"), timeout=10) for _ in range(48)]
     for connection in connections:
         connection.request("GET", "/v2/health/live")
     for connection in connections:
         assert connection.getresponse().read()
-    held = [_count_connections(server, child) for child in psutil.Process(server.process.pid).children()]
+    held = [_count_connections(started, child) for child in psutil.Process(started.process.pid).children()]
+    for connection in connections:
+        connection.close()
     assert sum(held) == 48
     assert len(held) == 2
     assert min(held) >= 6, held
 
 
-def test_a_stop_lets_what_was_asked_be_answered(store: Store, start_server: StartServer) -> None:
+def test_a_stop_lets_what_was_asked_be_answered_and_logged(store: Store, start_server: StartServer) -> None:
     """Requests that wait for a version are answered after the SIGTERM; streams of events end at once.
 
-    The server then ends by itself.
+    The server then ends by itself, and no request is missing from its log, those of the last moment included.
     """
     put(store, digits.pipeline, learner(TRAINED))
     server, answers, streams = start_server(), list[Any](), list[Any]()
+    wait_until(lambda: _is_ready(server), 20, "the model")
     for _ in range(6):
         streams.append(urllib.request.urlopen(f"{server.url}/live/digits", timeout=60))
         assert streams[-1].headers["Content-Type"].startswith("text/event-stream")
@@ -286,6 +290,7 @@ def test_a_stop_lets_what_was_asked_be_answered(store: Store, start_server: Star
     for thread in threads:
         thread.start()
     wait_until(lambda: _count_all_connections(server) == 10, 30, "all to be under way", every_s=0.02)
+    logged = infer_by_id(server, 40)
     server.process.terminate()
     for thread in threads:
         thread.join()
@@ -294,6 +299,22 @@ def test_a_stop_lets_what_was_asked_be_answered(store: Store, start_server: Star
         stream.read()  # raises where a stream was cut off instead of ended
         stream.close()
     assert server.process.wait(60) == 0
+    lines = [line for line in server.log.read_text().splitlines() if "id=logged-" in line]
+    assert sorted(line.partition("id=")[2].split()[0] for line in lines) == sorted(logged)
+    assert all(f"model=digits version={TRAINED}" in line for line in lines)
+
+
+def infer_by_id(server: Server, count: int) -> list[str]:
+    """Send requests, of the served version and by its number; return their ids."""
+    body = json.dumps({"inputs": [{"name": "x", "shape": [1, 64], "datatype": "FP64", "data": [3] * 64}]})
+    ids = [f"logged-{number}" for number in range(count)]
+    for identity in ids:
+        path = "infer" if len(identity) % 2 else f"versions/{TRAINED}/infer"
+        headers = {"X-Request-ID": identity}
+        url = f"{server.url}/v2/models/digits/{path}"
+        with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers)) as answer:
+            assert answer.status == 200
+    return ids
 
 
 def _count_connections(server: Server, process: psutil.Process) -> int:
@@ -306,27 +327,6 @@ def _count_connections(server: Server, process: psutil.Process) -> int:
 
 def _count_all_connections(server: Server) -> int:
     return sum(_count_connections(server, child) for child in psutil.Process(server.process.pid).children())
-
-
-def test_no_request_is_missing_from_the_log_when_the_server_stops(
-    store: Store, start_server: StartServer
-) -> None:
-    put(store, digits.pipeline, learner(TRAINED))
-    server = start_server()
-    wait_until(lambda: _is_ready(server), 20, "the model")
-    body = json.dumps({"inputs": [{"name": "x", "shape": [1, 64], "datatype": "FP64", "data": [3] * 64}]})
-    ids = [f"logged-{number}" for number in range(40)]
-    for identity in ids:
-        path = "infer" if len(identity) % 2 else f"versions/{TRAINED}/infer"
-        headers = {"X-Request-ID": identity}
-        url = f"{server.url}/v2/models/digits/{path}"
-        with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers)) as answer:
-            assert answer.status == 200
-    server.process.terminate()
-    assert server.process.wait(60) == 0
-    logged = [line for line in server.log.read_text().splitlines() if "id=logged-" in line]
-    assert sorted(line.partition("id=")[2].split()[0] for line in logged) == sorted(ids)
-    assert all(f"model=digits version={TRAINED}" in line for line in logged)
 
 
 def test_a_killed_process_of_the_server_is_replaced(server: Server) -> None:
@@ -373,7 +373,7 @@ def test_what_never_comes_is_waited_for_no_longer_than_the_settings_say(
     store: Store, start_server: StartServer
 ) -> None:
     """Half a body, and a Kafka that is away: both are errors that say so."""
-    server = start_server(http_timeout_s=0.5, kafka=f"localhost:{free_port()}")
+    server = start_server(http_timeout_s=0.5, kafka=f"localhost:{free_port()}", kafka_wait_s=0.5)
     slow = connect_slow_clients(server, 5)
     for connection in slow[1::2]:
         answer = connection.recv(4096)
