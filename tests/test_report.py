@@ -28,6 +28,7 @@ from streamlearn.reports.contents import build_contents
 from streamlearn.reports.decisions import Decisions, arrange_decisions, find_hardest
 from streamlearn.reports.figures.style import inline_svg, render_svg
 from streamlearn.reports.forecasts import arrange_forecasts
+from streamlearn.reports.sections.summaries import build_sections
 
 COUNT = 24 * 40
 
@@ -206,9 +207,11 @@ def test_the_hardest_are_the_most_often_wrong_and_equal_ones_are_one() -> None:
 
 @pytest.mark.parametrize("fixture", ["dust_answers", "digit_answers"])
 def test_a_page_is_whole_and_asks_for_nothing(fixture: str, request: pytest.FixtureRequest) -> None:
-    text = build_page(request.getfixturevalue(fixture))
+    refused = {"refused": [{"kind": "late", "records": 2, "example": "its time was answered already"}]}
+    text = build_page(replace(request.getfixturevalue(fixture), summaries=refused))
     parsed = Page(text)
     assert parsed.faults == []
+    assert "the-whole-stream" in parsed.ids
     assert len(parsed.ids) == len(set(parsed.ids))
     for _, attributes in parsed.tags:
         for attribute in ("src", "href", "xlink:href", "style"):
@@ -228,6 +231,44 @@ def test_a_page_is_whole_and_asks_for_nothing(fixture: str, request: pytest.Fixt
     )
     assert used
     assert used <= set(parsed.ids)
+
+
+def list_errors(*days: tuple[str, int, int, int, float, float]) -> list[dict[str, Any]]:
+    names = ("window_start", "horizon", "hour", "forecasts", "mae_ugm3", "persistence_mae_ugm3")
+    return [dict(zip(names, day, strict=True)) for day in days]
+
+
+def test_what_sql_jobs_have_counted_of_the_whole_stream_stands_in_tables() -> None:
+    errors = list_errors(
+        ("2010-01-01 00:00:00", 1, 5, 30, 10.0, 20.0),
+        ("2010-02-01 00:00:00", 1, 5, 10, 14.0, 16.0),
+        ("2010-02-01 00:00:00", 6, 7, 10, 30.0, 30.0),
+    )
+    confusion = [
+        {"actual_y": 3, "predict_y": other, "digits": count} for other, count in ((3, 95), (5, 4), (8, 1))
+    ]
+    refused = [
+        {"kind": "late", "records": 2, "example": "its time was"},
+        {"kind": "late", "records": 1200, "example": "<b>"},
+    ]
+    summaries = {"horizon": errors, "hour": errors, "confusion": confusion, "refused": refused}
+    (section,) = build_sections({**summaries, "day": [{"hours": 24}]})
+    horizons, months, hours, classes, letters = section.tables
+    assert [*horizons.rows] == [
+        ("1\u00a0h ahead", "11.00", "19.00", "42.1\u00a0%", "40"),
+        ("6\u00a0h ahead", "30.00", "30.00", "0.0\u00a0%", "10"),
+    ]
+    assert [*months.rows] == [
+        ("2010-01", "50.0\u00a0%", "–\u00a0%"),
+        ("2010-02", "12.5\u00a0%", "0.0\u00a0%"),
+    ]
+    assert [*hours.rows] == [("5", "42.1\u00a0%", "–\u00a0%"), ("7", "–\u00a0%", "0.0\u00a0%")]
+    assert [*classes.rows] == [("3", "95.0\u00a0%", "5 (4)", "100")]
+    assert [*letters.rows] == [("late", "1,202", "<b>")]
+    head = page.PageHead("Title", [], [], None)
+    assert "&lt;b&gt;" in page.render_page(head, [section])
+    # A summary of the same name that a SQL file of one's own writes may have other columns.
+    assert [*build_sections({"hour": [{"hours": 3}], "horizon": []})] == []
 
 
 def test_what_comes_from_outside_is_escaped() -> None:

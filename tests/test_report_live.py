@@ -79,6 +79,7 @@ def test_forecasts_in_kafka_make_the_arrays_that_an_offline_pass_makes(broker: S
     assert [driver.label for driver in forecasts.drivers] == [driver.label for driver in expected.drivers]
     for driver, expected_driver in zip(forecasts.drivers, expected.drivers, strict=True):
         np.testing.assert_array_equal(driver.values, expected_driver.values)
+    assert answers.summaries == {}
     newest = read_live(broker, pipeline, last=50)
     assert newest.offsets.tolist() == list(range(399 + 349, 399 + 399))
     assert newest.records == answers.records[-50:]

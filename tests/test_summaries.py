@@ -14,7 +14,7 @@ from summary_rows import DAY_KEY, DAYS, put_rows
 from streamlearn.settings import Settings
 from streamlearn.storage.store import Store
 from streamlearn.storage.summary_store import SummaryRow, SummaryStore
-from streamlearn.warehouse.summaries import list_summaries
+from streamlearn.warehouse.summaries import list_summaries, read_summaries
 
 
 @pytest.fixture
@@ -110,6 +110,12 @@ def test_a_summary_is_a_table_for_who_asks_for_one(
 def test_a_summary_is_json_for_everybody_else(client: FlaskClient, settings: Settings, query: str) -> None:
     put_rows(settings, "pm25", "day", DAYS, DAY_KEY)
     assert client.get(f"/v2/models/pm25/summaries/day{query}").content_type == "application/json"
+
+
+def test_the_rows_of_every_summary_that_has_any_are_read_at_once(settings: Settings) -> None:
+    assert read_summaries(settings, "pm25") == {}
+    put_rows(settings, "pm25", "day", DAYS[::-1], DAY_KEY)
+    assert read_summaries(settings, "pm25") == {"day": DAYS}
 
 
 def test_the_summaries_of_a_pipeline_are_listed(client: FlaskClient, settings: Settings) -> None:

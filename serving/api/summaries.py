@@ -15,7 +15,7 @@ from serving.models import find_cache, json_response, parse_query, server_settin
 from serving.openapi import describe_route
 from streamlearn.errors import NothingWritten
 from streamlearn.storage.summary_store import MOST_ROWS, SummaryStore
-from streamlearn.warehouse.summaries import Summary, find_summary, list_summaries
+from streamlearn.warehouse.summaries import Summary, decode_rows, find_summary, list_summaries
 
 blueprint = Blueprint("summaries", __name__, url_prefix="/v2/models/<name>/summaries")
 
@@ -128,18 +128,7 @@ def read_rows(summary: Summary) -> tuple[list[dict[str, Any]], float | None]:
             f"nothing has been written to {summary.topic.name} yet. `streamlearn sql list` shows whether its"
             f" job runs, `streamlearn sql run {summary.job}` starts it; a window has a row once it is closed"
         )
-    rows = [msgspec.json.decode(row, type=dict[str, Any]) for row in copy.rows]
-    key = summary.topic.key
-    return sorted(rows, key=lambda row: tuple(map(_make_sortable, map(row.get, key)))), copy.written_s
-
-
-def _make_sortable(value: Any) -> tuple[bool, bool, Any]:
-    """Return what a key's value is ordered by: numbers before texts, null last.
-
-    >>> sorted(["b", 3, None, 1.5], key=_make_sortable)
-    [1.5, 3, 'b', None]
-    """
-    return value is None, isinstance(value, str), 0 if value is None else value
+    return decode_rows(summary.topic, copy.rows), copy.written_s
 
 
 def _wants_csv(query: SummaryQuery) -> bool:

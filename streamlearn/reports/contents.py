@@ -1,11 +1,12 @@
 """The contents of a pipeline's report: the sections that its kind of learning allows."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from streamlearn.reports.decisions import arrange_decisions
 from streamlearn.reports.forecasts import Forecasts, arrange_forecasts
 from streamlearn.reports.page import PageHead, Section, Table
-from streamlearn.reports.sections import accuracy, forecast, lags
+from streamlearn.reports.sections import accuracy, forecast, lags, summaries
 from streamlearn.reports.sources import AnsweredRecords
 from streamlearn.reports.wording import format_count
 
@@ -14,13 +15,19 @@ def build_contents(answered_records: AnsweredRecords, skip: int) -> tuple[PageHe
     """Return the head of the page, and its sections, each of which is built when the iterator reaches it.
 
     The first `skip` answers are not scored. A kind of learning that neither forecasts nor classifies has no
-    sections.
+    sections but that of the warehouse's summaries, where there are any.
 
     Raises
     ------
     NothingToReport
         No answer of a classifier can be scored.
     """
+    head, sections = _build_own_contents(answered_records, skip)
+    return head, chain(sections, summaries.build_sections(answered_records.summaries))
+
+
+def _build_own_contents(answered_records: AnsweredRecords, skip: int) -> tuple[PageHead, Iterator[Section]]:
+    """Return the head, and the sections that are made of the answers."""
     learning, notes = answered_records.pipeline.learning, list(answered_records.notes)
     if learning.series is not None:
         forecasts = arrange_forecasts(answered_records, skip)

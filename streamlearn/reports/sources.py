@@ -5,8 +5,8 @@
 so the same records, cut at the same places, give the same report.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice, zip_longest
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ from streamlearn.storage import snapshot
 from streamlearn.storage.store import Store
 from streamlearn.stream.lineage import Lineage
 from streamlearn.stream.ports import Entry
+from streamlearn.warehouse.summaries import SummaryFigures, read_summaries
 
 ShowProgress = Callable[[int, int], None]
 """Is called with the number of records that are done, and of all."""
@@ -69,6 +70,8 @@ class AnsweredRecords:
     """The newest model; None where there is none, or it cannot be read."""
     notes: tuple[str, ...] = ()
     """What a reader should know about the answers, one sentence each, without a full stop."""
+    summaries: Mapping[str, Sequence[SummaryFigures]] = field(default_factory=dict)
+    """The rows of the pipeline's summaries in the warehouse, by their names; empty where no job wrote any."""
 
 
 def answer_offline(
@@ -149,6 +152,7 @@ def read_live(
             turns = zip_longest(*by_partition)
             pairs = [pair for turn in turns for pair in turn if pair is not None]
         learner, notes = _load_newest_model(settings, pipeline, lineage)
+        summaries = read_summaries(settings, pipeline.name)
     except (BrokerUnavailable, StoreUnavailable) as error:
         raise type(error)(
             f"{error}. `scripts/up` starts the stack;"
@@ -164,7 +168,8 @@ def read_live(
     if len(lineage.partitions) > 1 and pipeline.learning.series is None:
         notes = (*notes, f"They are those of {len(lineage.partitions)} learners, one a partition, in turn")
         notes = (*notes, "The newest model is the one of partition 0")
-    return _decode(pipeline, source, lineage.id, pairs, learner, notes)
+    answered = _decode(pipeline, source, lineage.id, pairs, learner, notes)
+    return replace(answered, summaries=summaries)
 
 
 class _History(NamedTuple):

@@ -1,16 +1,22 @@
 """The summaries of each pipeline: a topic `<pipeline>.summary.<name>` is the summary `name` of it."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from streamlearn.errors import FileError, UnknownSummary
 from streamlearn.settings import Settings
+from streamlearn.storage.summary_store import SummaryStore
 from streamlearn.warehouse.catalogue import FOLDER, Topic, kept_folder, read_layer
 
 _INFIX = ".summary."
+
+SummaryFigures = dict[str, Any]
+"""A row of a summary: figures by the names of their columns."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -50,6 +56,37 @@ def find_summary(settings: Settings, pipeline: str, name: str) -> Summary:
         names = f"there are: {', '.join(summaries)}" if summaries else "it has none"
         raise UnknownSummary(f"{pipeline} has no summary {name[:80]!r}; {names}")
     return summaries[name]
+
+
+def read_summaries(settings: Settings, pipeline: str) -> dict[str, list[SummaryFigures]]:
+    """Return the rows of each summary of a pipeline that has any, by its name, in the order of their keys.
+
+    Raises `StoreUnavailable` where Redis does not answer.
+    """
+    store = SummaryStore(settings)
+    try:
+        rows = {
+            summary.name: decode_rows(summary.topic, store.read(pipeline, summary.name).rows)
+            for summary in list_summaries(settings, pipeline)
+        }
+    finally:
+        store.close()
+    return {name: figures for name, figures in rows.items() if figures}
+
+
+def decode_rows(topic: Topic, rows: Iterable[bytes]) -> list[SummaryFigures]:
+    """Return rows in the order of the key of their topic."""
+    figures = [msgspec.json.decode(row, type=dict[str, Any]) for row in rows]
+    return sorted(figures, key=lambda row: tuple(map(_make_sortable, map(row.get, topic.key))))
+
+
+def _make_sortable(value: Any) -> tuple[bool, bool, Any]:
+    """Return what a key's value is ordered by: numbers before texts, null last.
+
+    >>> sorted(["b", 3, None, 1.5], key=_make_sortable)
+    [1.5, 3, 'b', None]
+    """
+    return value is None, isinstance(value, str), 0 if value is None else value
 
 
 @cache
