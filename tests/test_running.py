@@ -24,8 +24,8 @@ def run(x: np.ndarray, y: np.ndarray, steps: np.ndarray | None = None) -> Runnin
 
 
 def count_numbers(running: RunningCorrelations) -> int:
-    parts = {**running._levels.state(), **running._changes.state()}
-    return sum(np.size(part) for part in parts.values())
+    state = running.state()
+    return sum(np.size(part) for sums in ("levels", "changes") for part in state[sums].values())
 
 
 def walks(n: int = 2000, columns: int = 3, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -55,30 +55,35 @@ def add_plainly(sums: LaggedSums, values: np.ndarray) -> None:
             sums._own[a, b, k] += sums._recent[a, k] * newest[b]
 
 
+@pytest.mark.parametrize("is_driver_missing", [True, False])
 @pytest.mark.parametrize("drivers", [1, 3])
 @pytest.mark.parametrize(("lag", "own"), [(9, 4), (0, 0), (40, 0)])
 def test_sums_of_many_steps_have_the_bits_of_sums_added_to_step_by_step(
-    lag: int, own: int, drivers: int
+    lag: int, own: int, drivers: int, is_driver_missing: bool
 ) -> None:
     """Whenever they are asked for, over missing values, a series that begins late, and a second run."""
     random = np.random.default_rng(7)
     values = 1000 + random.normal(size=(400, 1 + drivers)) * 10.0 ** random.integers(-8, 8, size=(400, 1))
-    values[random.random(values.shape) < 0.1] = np.nan
-    values[:50, 1] = np.nan
-    values[60:110] = np.nan
+    missing = random.random(values.shape) < 0.1
+    missing[:50, 1] = missing[60:110] = True
+    missing[110:200] = False
+    missing[:, :-1] &= is_driver_missing
+    values[missing] = np.nan
     sums, plain = LaggedSums(drivers, lag, own), LaggedSums(drivers, lag, own)
-    for step, row in enumerate(values):
-        if step == 300:
-            sums.begin_run()
-            plain.begin_run()
-        sums.add(row)
+    added = 0
+    for step, row in enumerate(values, start=1):
         add_plainly(plain, row)
-        if random.random() < 0.1:
+        if random.random() < 0.1 or step in (300, 400):
+            sums.add(values[added:step])
+            added = step
             state, expected = sums.state(), plain.state()
             assert {name: np.asarray(part).tobytes() for name, part in state.items()} == {
                 name: np.asarray(part).tobytes() for name, part in expected.items()
             }
             sums.restore(copy.deepcopy(state))
+        if step == 300:
+            sums.begin_run()
+            plain.begin_run()
     assert sums.count == plain.count == 400
 
 
@@ -159,9 +164,9 @@ def test_no_pair_reaches_over_the_beginning_of_another_run() -> None:
     x, y = walks(300)
     twice = run(np.concatenate([x, x]), np.concatenate([y, y]), np.tile(np.arange(300), 2))
     once = run(x, y)
-    for doubled, single in ((twice._levels, once._levels), (twice._changes, once._changes)):
+    for sums in ("levels", "changes"):
         for name in ("leading", "trailing", "own", "steps"):
-            np.testing.assert_allclose(doubled.state()[name], 2 * single.state()[name], rtol=1e-9)
+            np.testing.assert_allclose(twice.state()[sums][name], 2 * once.state()[sums][name], rtol=1e-9)
     far = run(
         np.concatenate([x, x]), np.concatenate([y, y]), np.append(np.arange(300), 10**9 + np.arange(300))
     )

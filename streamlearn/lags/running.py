@@ -15,6 +15,7 @@ Changes are taken because these few steps would outweigh all others where levels
 missing, the covariances may be those of no series (no positive definite matrix); then the result is NaN.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from streamlearn.lags.series import Floats
 
 ORDER = 24
 """Order of the autoregressions that whiten, in steps."""
+
+_STEPS_AT_ONCE = 32
 
 _MIN_VARIANCE_LEFT = 1e-6
 """The share of its variance that any filter must leave of a series."""
@@ -49,38 +52,47 @@ class RunningCorrelations:
         self._newest_step: int | None = None
         self._missing = np.full(drivers + 1, np.nan)
         self._newest_values = self._missing
+        self._waiting: list[Floats] = []
+        """Steps that are not in the sums yet; they enter with others, or when the sums are asked for."""
 
     @property
     def steps(self) -> int:
         """How many steps have been added, the missing ones between them included."""
-        return self._levels.count
+        return self._levels.count + len(self._waiting)
 
-    def add(self, step: int, x: Floats, y: float) -> None:
-        """Add the values of a step: `x` of shape (drivers,) and `y`, NaN where missing.
+    def add(self, step: int, x: Sequence[float | None] | Floats, y: float) -> None:
+        """Add the values of a step: one of each driver, and `y`; None or NaN where missing.
 
         Steps that are left out count as missing. A step that is no later than the newest, or later by more
         than `max_lag` + `ORDER`, begins another run: no step of it makes a pair with one before it.
         """
+        values = np.array([*x, y], dtype=np.float64)
         gap = None if self._newest_step is None else step - self._newest_step
         if gap is None or not 0 < gap <= self.max_lag + ORDER:
+            self._add_waiting()
             self._levels.begin_run()
             self._changes.begin_run()
             self._newest_values = self._missing
-        else:
-            for _ in range(gap - 1):
-                self._push(self._missing)
-        values = np.empty(len(x) + 1)
-        values[:-1], values[-1] = x, y
-        self._push(values)
+        elif gap > 1:
+            self._waiting += [self._missing] * (gap - 1)
+        self._waiting.append(values)
         self._newest_step = step
+        if len(self._waiting) >= _STEPS_AT_ONCE:
+            self._add_waiting()
 
-    def _push(self, values: Floats) -> None:
-        self._levels.add(values)
-        self._changes.add(values - self._newest_values)
-        self._newest_values = values
+    def _add_waiting(self) -> None:
+        """Add the steps that wait to the sums."""
+        if not self._waiting:
+            return
+        values = np.array([self._newest_values, *self._waiting])
+        self._waiting.clear()
+        self._levels.add(values[1:])
+        self._changes.add(np.subtract(values[1:], values[:-1]))
+        self._newest_values = values[-1].copy()
 
     def raw(self) -> list[Correlations]:
         """Correlate each driver with y at the lags −max_lag … max_lag; NaN where one of them is constant."""
+        self._add_waiting()
         variances = np.nan_to_num(self._levels.own_covariances()[:, 0])
         drivers = zip(
             self._levels.covariances(), variances[:-1] * variances[-1], self._levels.known, strict=True
@@ -92,6 +104,7 @@ class RunningCorrelations:
 
     def prewhitened(self) -> list[Correlations]:
         """Correlate what each driver's own autoregression leaves of it and y; NaN where that is nothing."""
+        self._add_waiting()
         cross, own = self._changes.covariances(), self._changes.own_covariances()
         drivers = zip(cross, own[:-1], self._changes.known, strict=True)
         return [Correlations(self._prewhiten(with_y, x, own[-1]), n) for with_y, x, n in drivers]
@@ -108,6 +121,7 @@ class RunningCorrelations:
 
     def state(self) -> dict[str, Any]:
         """Return everything that decides what comes next; the arrays are its own, not copies."""
+        self._add_waiting()
         return {
             "step": self._newest_step,
             "last": self._newest_values,
@@ -117,6 +131,7 @@ class RunningCorrelations:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` has returned."""
+        self._waiting.clear()
         self._newest_step, self._newest_values = state["step"], state["last"]
         self._levels.restore(state["levels"])
         self._changes.restore(state["changes"])

@@ -137,7 +137,7 @@ class ForecastLearner(Learner):
         self._learn_value(look)
         if series.correlations is not None:
             drivers = [driver.value_of(record) for driver in self._spec.drivers]
-            series.correlations.add(step, np.array(drivers, dtype=np.float64), float(look.window[-1, 0]))
+            series.correlations.add(step, drivers, look.window.item(-1, 0))
         seen = self._remember(look, forecast)
         seen = None if seen is None else seen._replace(issued=issued)
         series.window, series.step = look.window, step
