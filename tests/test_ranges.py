@@ -87,6 +87,34 @@ def test_the_score_is_twice_the_mean_quantile_loss() -> None:
     assert score == pytest.approx(2 * np.mean(losses))
 
 
+def test_quantiles_move_and_are_scored_as_by_a_plain_loop_to_the_last_bit() -> None:
+    """Also where a truth is an end itself."""
+    random = np.random.default_rng(4)
+    tracker = RangeTracker(SPEC, 1)
+    for number, residual in enumerate(random.normal(0, 5, size=400).tolist()):
+        forecast = random.uniform(0, 20)
+        [issued] = tracker.issue([forecast], 3.0, 0.0)
+        assert issued is not None
+        level, scale, ends, shown = int(issued[0]), issued[1], issued[3:9], issued[9:]
+        if number % 4 == 0 and scale:
+            residual = scale * ends[number % 6]
+        truth = shown[number % 6] if number % 4 == 1 else forecast + residual
+        losses = 0.0
+        for quantile, end in zip(SPEC.quantiles, shown, strict=True):
+            losses += (truth - end) * (quantile - (truth < end))
+        expected = (0.5 * abs(truth - forecast) + losses) / 3.5
+        assert ranges.weighted_interval_score(SPEC, shown, forecast, truth) == expected
+        before = tracker.ends[0][level]
+        tracker.learn(0, issued, residual, 3.0)
+        step = SPEC.rate * max(1.0, 30 / tracker.counts[0][level])
+        moved = [
+            now + (step * (quantile - 1) if residual / scale <= end else step * quantile)
+            for now, end, quantile in zip(before, ends, SPEC.quantiles, strict=True)
+            if scale
+        ]
+        assert tracker.ends[0][level] == (sorted(moved) or before)
+
+
 def test_what_the_learner_says_is_the_rule_repeated_over_its_forecasts() -> None:
     records = series(500)
     learner, answers = PM25.new_learner(), []

@@ -8,6 +8,7 @@ is None, never 0, until there is something to count.
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import add
 from typing import Any, Protocol
 
 import msgspec
@@ -122,15 +123,16 @@ class Errors(_NumericScore):
         BadRecord
             Its squared error is larger than any number; nothing is counted.
         """
+        error, baseline_error = predicted - truth, baseline - truth
         try:
-            square, baseline_square = (predicted - truth) ** 2, (baseline - truth) ** 2
+            square, baseline_square = error**2, baseline_error**2
         except OverflowError:
-            raise BadRecord(f"an error of {predicted - truth:.3g} is too large to be scored") from None
+            raise BadRecord(f"an error of {error:.3g} is too large to be scored") from None
         self.samples += 1
         self.squares += square
-        self.absolutes += abs(predicted - truth)
+        self.absolutes += abs(error)
         self.baseline_squares += baseline_square
-        self.baseline_absolutes += abs(baseline - truth)
+        self.baseline_absolutes += abs(baseline_error)
 
     @property
     def rmse(self) -> float | None:
@@ -190,8 +192,7 @@ class RangedErrors(Errors):
         """Count which ranges of a forecast held the truth, and their weighted interval score."""
         self.ranged += 1
         self.interval_scores += score
-        before = self.inside or [0] * len(inside)
-        self.inside = [count + held for count, held in zip(before, inside, strict=True)]
+        self.inside = list(map(add, self.inside or [0] * len(inside), inside))
 
     @property
     def interval_score(self) -> float | None:

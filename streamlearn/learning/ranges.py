@@ -15,10 +15,11 @@ stand in a topic (`repeat_ranges`).
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,29 @@ class Ranges:
         """
         return tuple(f"{100 * share:g}" for share in self.shares)
 
+    @cached_property
+    def _places(self) -> tuple[tuple[str, int, int], ...]:
+        """What each share is called, and where its range's ends stand among all ends.
+
+        >>> Ranges(shares=(0.5, 0.8))._places
+        (('50', 1, 2), ('80', 0, 3))
+        """
+        count = len(self.shares)
+        return tuple((name, count - 1 - number, count + number) for number, name in enumerate(self.names))
+
+    @cached_property
+    def _slopes(self) -> tuple[tuple[float, ...], ...]:
+        """How the quantile loss of each end grows with the truth, by how many ends are not above the truth.
+
+        >>> Ranges(shares=(0.5,))._slopes
+        ((-0.75, -0.25), (0.25, -0.25), (0.25, 0.75))
+        """
+        count = len(self.quantiles) + 1
+        return tuple(
+            tuple(quantile - (number >= below) for number, quantile in enumerate(self.quantiles))
+            for below in range(count)
+        )
+
     def definition(self) -> dict[str, Any]:
         """Return what decides the ranges, as plain values."""
         return {"levels": self.levels, "noise": self.noise, "shares": self.shares, "rate": self.rate}
@@ -107,7 +131,8 @@ class RangeTracker:
 
     def __init__(self, spec: Ranges, horizons: int) -> None:
         self._spec = spec
-        self._steady = self._find_moves(spec.rate)
+        self._end_places = ENDS, ENDS + len(spec.quantiles)
+        self._steady = [self._find_moves(spec.rate, below) for below in range(len(spec.quantiles) + 1)]
         upper = [_FIRST[share] for share in spec.shares]
         first, levels = [*(-end for end in reversed(upper)), *upper], len(spec.levels) + 1
         self.ends = [[list(first) for _ in range(levels)] for _ in range(horizons)]
@@ -120,13 +145,14 @@ class RangeTracker:
         `base` is the last known value; no end is below `lowest`.
         """
         issued: Issued = []
-        size = self._spec.noise + abs(base)
-        for number, forecast in enumerate(forecasts):
+        levels, size = self._spec.levels, self._spec.noise + abs(base)
+        parts = zip(forecasts, self.spread, self.ends, self.counts, strict=True)
+        for forecast, spread, ends_by_level, counts in parts:
             if forecast is None:
                 issued.append(None)
                 continue
-            level, scale = bisect_right(self._spec.levels, forecast), self.spread[number] * size
-            ends, shown = self.ends[number][level], float(sum(self.counts[number]) >= AT_LEAST)
+            level, scale = bisect_right(levels, forecast), spread * size
+            ends, shown = ends_by_level[level], 1.0 if sum(counts) >= AT_LEAST else 0.0
             placed = [forecast + scale * end for end in ends]
             if placed[0] < lowest:
                 placed = [max(value, lowest) for value in placed]
@@ -141,17 +167,17 @@ class RangeTracker:
         size = abs(residual) / (spec.noise + abs(base))
         self.spread[number] = spread + max(_SLOWEST, 1 / sum(counts)) * (size - spread)
         if scale > 0:
-            z, step = residual / scale, spec.rate * max(1.0, _WARM / counts[level])
-            moves = self._steady if step == spec.rate else self._find_moves(step)
+            step, (first, last) = spec.rate * max(1.0, _WARM / counts[level]), self._end_places
+            below = bisect_left(issued, residual / scale, first, last) - first
+            moves = self._steady[below] if step == spec.rate else self._find_moves(step, below)
             # In a new list: what was issued stays.
-            before = zip(self.ends[number][level], moves, issued[ENDS:], strict=False)
-            moved = [now + (down if z <= end else up) for now, (down, up), end in before]
-            moved.sort()
-            self.ends[number][level] = moved
+            self.ends[number][level] = sorted(map(add, self.ends[number][level], moves))
 
-    def _find_moves(self, step: float) -> list[tuple[float, float]]:
-        """Return how far each quantile moves: where the truth fell below it, and where it did not."""
-        return [(step * (quantile - 1), step * quantile) for quantile in self._spec.quantiles]
+    def _find_moves(self, step: float, below: int) -> list[float]:
+        """Return how far each quantile moves, where the truth fell above so many of those issued."""
+        quantiles = self._spec.quantiles
+        up = [step * quantile for quantile in quantiles[:below]]
+        return up + [step * (quantile - 1) for quantile in quantiles[below:]]
 
     def state(self) -> list[Floats]:
         """Return all that decides what comes next, as arrays."""
@@ -199,12 +225,13 @@ def name_ranges(spec: Ranges, ends: Sequence[float]) -> dict[str, list[float]]:
     >>> name_ranges(Ranges(shares=(0.5, 0.8)), [1.0, 2.0, 3.0, 4.0])
     {'50': [2.0, 3.0], '80': [1.0, 4.0]}
     """
-    count = len(spec.shares)
-    return {name: [ends[count - 1 - number], ends[count + number]] for number, name in enumerate(spec.names)}
+    return {name: [ends[low], ends[high]] for name, low, high in spec._places}
 
 
 def weighted_interval_score(spec: Ranges, ends: Sequence[float], forecast: float, truth: float) -> float:
     """Return the weighted interval score of a forecast with ranges, in the value's unit; less is better.
+
+    `ends` ascend.
 
     J. Bracher et al., "Evaluating epidemic forecasts in an interval format", PLOS Comput. Biol. 17 (2021). It
     is the mean quantile loss, twice over, and approaches the CRPS as ranges grow in number.
@@ -213,8 +240,8 @@ def weighted_interval_score(spec: Ranges, ends: Sequence[float], forecast: float
     1.3333333333333333
     """
     losses = 0.0  # Python's own sum rounds otherwise from 3.12 on
-    for quantile, end in zip(spec.quantiles, ends, strict=True):
-        losses += (truth - end) * (quantile - (truth < end))
+    for slope, end in zip(spec._slopes[bisect_right(ends, truth)], ends, strict=True):
+        losses += (truth - end) * slope
     return (0.5 * abs(truth - forecast) + losses) / (len(spec.shares) + 0.5)
 
 

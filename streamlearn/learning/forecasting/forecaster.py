@@ -138,8 +138,7 @@ class ForecastLearner(Learner):
         if series.correlations is not None:
             drivers = [driver.value_of(record) for driver in self._spec.drivers]
             series.correlations.add(step, drivers, look.window.item(-1, 0))
-        seen = self._remember(look, forecast)
-        seen = None if seen is None else seen._replace(issued=issued)
+        seen = self._remember(look, forecast, issued)
         series.window, series.step = look.window, step
         series.seen = [*look.seen, seen][-self._spec.length :]
         series.latest = LatestForecast(ts=_name_time(record, step), forecast=answer["forecast"])
@@ -294,7 +293,7 @@ class ForecastLearner(Learner):
         features = self._features(window, series.step - steps_back)
         if features is None:
             return None
-        return self._recall(features, seen.forecast)._replace(issued=seen.issued)
+        return self._recall(features, seen.forecast, seen.issued)
 
     def _features(self, window: Window, step: int) -> Features | None:
         newest = window[-self._spec.length :]
@@ -313,19 +312,20 @@ class ForecastLearner(Learner):
             return
         labels = []
         ranges, scores = look.series.ranges, self.score.horizons
-        for number, horizon in enumerate(self._spec.horizons):
+        for number, (horizon, name) in enumerate(zip(self._spec.horizons, self._names, strict=True)):
             seen = look.seen[-horizon]
             if seen is None:
                 continue
-            forecast = seen.forecast[number]
+            _, base, forecasts, _, all_issued = seen
+            forecast = forecasts[number]
             if forecast is not None and not math.isnan(values[-1 - horizon]):
-                errors = scores[self._names[number]]
-                errors.add(truth=value, predicted=forecast, baseline=seen.base)
-                issued = None if seen.issued is None else seen.issued[number]
+                errors = scores[name]
+                errors.add(truth=value, predicted=forecast, baseline=base)
+                issued = None if all_issued is None else all_issued[number]
                 if ranges is not None and issued is not None:
                     self._score_ranges(errors, issued, forecast, value)
-                    ranges.learn(number, issued, value - forecast, seen.base)
-            labels.append((number, seen, value - seen.base))
+                    ranges.learn(number, issued, value - forecast, base)
+            labels.append((number, seen, value - base))
         self._learn_labels(labels)
 
     def _score_ranges(self, errors: RangedErrors, issued: list[float], forecast: float, value: float) -> None:
@@ -369,13 +369,13 @@ class ForecastLearner(Learner):
     def _forecast_at(self, look: Look) -> list[float | None]:
         return self._forecast(look.features)
 
-    def _remember(self, look: Look, forecast: list[float | None]) -> SeenStep | None:
+    def _remember(self, look: Look, forecast: list[float | None], issued: Issued | None) -> SeenStep | None:
         """Return what the labels of the newest step will be learned with."""
-        return None if look.features is None else SeenStep(*look.features, forecast)
+        return None if look.features is None else SeenStep(*look.features, forecast, None, issued)
 
-    def _recall(self, features: Features, forecast: list[float | None]) -> SeenStep:
+    def _recall(self, features: Features, forecast: list[float | None], issued: Issued | None) -> SeenStep:
         """Return the same of an older step, after its features have changed."""
-        return SeenStep(*features, forecast)
+        return SeenStep(*features, forecast, None, issued)
 
     def _pack(self, seen: SeenStep) -> list[Any]:
         """Return what is seen of a step as it stands in a snapshot."""

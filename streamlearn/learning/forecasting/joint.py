@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from streamlearn.learning.forecasting.forecaster import Features, ForecastLearner, Look
 from streamlearn.learning.forecasting.series import SeenStep
 from streamlearn.learning.learner import Floats
+from streamlearn.learning.ranges import Issued
 
 if TYPE_CHECKING:
     from streamlearn.learning.forecasting.spec import Forecast
@@ -86,7 +87,7 @@ class JointForecastLearner(ForecastLearner):
             for change, count in zip(sight.mixed.tolist(), self._models[0].labels_.tolist(), strict=True)
         ]
 
-    def _remember(self, look: Look, forecast: list[float | None]) -> SeenStep | None:
+    def _remember(self, look: Look, forecast: list[float | None], issued: Issued | None) -> SeenStep | None:
         if look.features is None:
             return None
         x, base = look.features
@@ -96,10 +97,10 @@ class JointForecastLearner(ForecastLearner):
             model.begin(len(x), len(self._spec.horizons))
             self._models[0] = model
             sight = self._see(look.features)
-        return SeenStep(x, base, forecast, self._models[0].take(sight))
+        return SeenStep(x, base, forecast, self._models[0].take(sight), issued)
 
-    def _recall(self, features: Features, forecast: list[float | None]) -> SeenStep:
-        return SeenStep(*features, forecast, self._models[0].recall(features[0]))
+    def _recall(self, features: Features, forecast: list[float | None], issued: Issued | None) -> SeenStep:
+        return SeenStep(*features, forecast, self._models[0].recall(features[0]), issued)
 
     def _learn_labels(self, labels: Sequence[tuple[int, SeenStep, float]]) -> None:
         """Learn all at once, where the estimator can: they are of different outputs."""
