@@ -191,7 +191,7 @@ def test_labels_that_are_learned_at_once_are_those_learned_one_by_one(outputs: l
 def test_a_copy_of_a_mixture_goes_on_with_what_it_has_learned_alone() -> None:
     x, y = make_data()
     model = make_mixture().partial_fit(x[:200], y[:200])
-    assert set(vars(model)) - set(model.__getstate__()) == {"_layout"}
+    assert set(vars(model)) - set(model.__getstate__()) == {"_layout", "_joint"}
     copied = copy.deepcopy(model)
     np.testing.assert_array_equal(
         copied.partial_fit(x[200:], y[200:]).predict(x), model.partial_fit(x[200:], y[200:]).predict(x)

@@ -12,7 +12,7 @@ expert's random features can be multiplied, then what they are features of.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -49,6 +49,8 @@ class _Layout(NamedTuple):
     expansion: JointExpansion
     parts: list[slice]
     """Where each expert's features stand among all."""
+    sizes: list[int]
+    """How many features each expert has."""
 
 
 class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -96,6 +98,7 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
     labels_: NDArray[np.int64]
     is_flat_: bool
     _layout: _Layout | None = None
+    _joint: Floats | None = None
 
     def __init__(
         self,
@@ -135,7 +138,7 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
 
     def look(self, x: Floats) -> Sight:
         """Look at a row of shape (n_features,) and predict its outputs; nothing is changed or checked."""
-        expansion, parts = self._layout or self._lay_out()
+        expansion, parts, _ = self._layout or self._lay_out()
         context = x[self.n_features_in_ - (self.context or self.n_features_in_) :]
         linear = x[: self.n_features_in_ - (self.context or 0)]
         expanded = expansion.expand(context)
@@ -148,8 +151,10 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
 
     def take(self, sight: Sight) -> Sight:
         """Take a row that has been looked at; return what its labels are learned with."""
-        gains = [expert.take(sight.rows[part], sight.weight) for expert, part in self._parts()]
-        return Sight(sight.rows, np.concatenate(gains), sight.predictions, sight.mixed, sight.weight)
+        rows, gains = sight.rows, np.empty(len(sight.rows))
+        for expert, part in self._parts():
+            expert.take(rows[part], sight.weight, out=gains[part])
+        return Sight(rows, gains, sight.predictions, sight.mixed, sight.weight)
 
     def recall(self, x: Floats) -> Sight:
         """Look again at a row that was taken already, after its features have changed."""
@@ -166,24 +171,35 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
 
         No output comes twice, so that they can be learned at once; it is as if they came one by one.
         """
-        rows = np.array([sight.rows for sight in sights])
-        gains = np.array([sight.gains for sight in sights], dtype=np.float64)
-        labels = np.array(targets, dtype=np.float64)
-        for expert, part in self._parts():
-            expert.learn_labels(outputs, rows[:, part], gains[:, part], labels)
+        count, several = len(outputs), list(outputs)
+        some = None if several == list(range(len(self.labels_))) else several
+        every_gain: list[Any] = [sight.gains for sight in sights]
+        rows, gains = np.concatenate([*[sight.rows for sight in sights], *every_gain]).reshape(2, count, -1)
+        joint, (_, parts, sizes) = self._join(), self._layout or self._lay_out()
+        coefficients = joint if some is None else joint.take(some, axis=0)
+        residuals = np.empty((count, len(parts)))
+        for number, part in enumerate(parts):
+            # Each product is that of two vectors: a matrix product would add in another order.
+            np.vecdot(rows[:, part], coefficients[:, part], out=residuals[:, number])
+        np.subtract(np.array(targets, dtype=np.float64)[:, None], residuals, out=residuals)
+        gains *= residuals.repeat(sizes, axis=1)
+        coefficients += gains
+        if some is not None:
+            joint[some] = coefficients
         if self.rate:
-            seen = list(zip(sights, outputs, strict=True))
-            predictions = np.array([sight.predictions[:, output] for sight, output in seen]).T
-            mixed = np.array([sight.mixed[output] for sight, output in seen])
-            weights = np.array([sight.weight for sight in sights])
-            self.weights_.learn_many(outputs, predictions, mixed, labels, weights)
-        for output in outputs:
-            self.labels_[output] += 1
+            predictions = np.array([sight.predictions for sight in sights])
+            own = predictions.diagonal(0, 0, 2) if some is None else predictions[range(count), :, some].T
+            pairs = zip(sights, several, targets, strict=True)
+            errors = [sight.weight * (sight.mixed.item(output) - target) for sight, output, target in pairs]
+            self.weights_.learn_many(some, own, errors)
+        if some is None:
+            self.labels_ += 1
+        else:
+            self.labels_[some] += 1
 
     def is_finite(self) -> bool:
         """Return whether every number that has been learned from labels is finite."""
-        arrays = (*(expert.coef_ for expert in self.experts_), self.weights_.slopes)
-        return all(math.isfinite(np.vdot(array, array)) for array in arrays)
+        return all(math.isfinite(np.vdot(array, array)) for array in (self._join(), self.weights_.slopes))
 
     def reselect(self, kept: Sequence[int | None]) -> None:
         """Change the features: the new feature i is the present feature `kept[i]`, or one never seen if None.
@@ -242,14 +258,26 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
         """Return, and remember, what follows from the experts."""
         specs = self._specs()
         inputs, gates = [tuple(spec["inputs"]) for spec in specs], [spec["gate"] for spec in specs]
-        ends = np.cumsum([expert.n_features_in_ for expert in self.experts_]).tolist()
-        parts = [slice(start, end) for start, end in pairwise([0, *ends])]
-        self._layout = _Layout(JointExpansion(self.features_, inputs, gates), parts)
+        sizes = [expert.n_features_in_ for expert in self.experts_]
+        parts = [slice(start, end) for start, end in pairwise(accumulate(sizes, initial=0))]
+        self._layout = _Layout(JointExpansion(self.features_, inputs, gates), parts, sizes)
         return self._layout
+
+    def _join(self) -> Floats:
+        """Return the coefficients of all experts side by side; theirs are parts of it.
+
+        Arithmetic on so few numbers costs by the call, so it is done for all experts at once.
+        """
+        joint = self._joint
+        if joint is None or any(expert.coef_.base is not joint for expert in self.experts_):
+            self._joint = joint = np.concatenate([expert.coef_ for expert in self.experts_], axis=1)
+            for expert, part in self._parts():
+                expert.coef_ = joint[:, part]
+        return joint
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what follows from the rest."""
-        return {name: value for name, value in self.__dict__.items() if name != "_layout"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_layout", "_joint")}
 
     def _specs(self) -> Sequence[Mapping[str, Any]]:
         """Return what each expert draws."""

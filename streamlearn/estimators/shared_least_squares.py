@@ -17,8 +17,6 @@ very many rows; once that shows, P begins again from the ridge, and the coeffici
 
 import math
 from collections.abc import Sequence
-from itertools import count
-from operator import eq
 from typing import Any, Self
 
 import numpy as np
@@ -66,20 +64,22 @@ class SharedLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):  # ty
         self.coef_ = np.zeros((n_outputs, n_features))
         self.packed_ = self._prior()
 
-    def take(self, x: Floats, weight: float = 1.0) -> Floats:
+    def take(self, x: Floats, weight: float = 1.0, out: Floats | None = None) -> Floats:
         """Take a row of shape (n_features,) into P; return its gain, to learn its labels with.
 
-        A row that is not finite is left out: its gain is zero.
+        A row that is not finite is left out: its gain is zero. `out`, if given, is where the gain is written.
         """
         gain: Floats = blas.dspmv(self.n_features_in_, 1.0, self.packed_, x)
         spread = float(x.dot(gain))
         scale = 1 / weight + spread
         if not math.isfinite(scale):
-            return np.zeros(self.n_features_in_)
-        packed = blas.dspr(self.n_features_in_, -1 / scale, gain, self.packed_, overwrite_ap=1)
-        is_positive = spread >= 0 and np.minimum.reduce(packed.take(_diagonal(self.n_features_in_))) > 0
-        self.packed_ = packed if is_positive else self._prior()
-        return gain / scale
+            gain, scale = np.zeros(self.n_features_in_), 1.0
+        else:
+            packed = blas.dspr(self.n_features_in_, -1 / scale, gain, self.packed_, overwrite_ap=1)
+            diagonal = packed.take(_diagonal(self.n_features_in_))
+            is_positive = spread >= 0 and diagonal.item(diagonal.argmin()) > 0
+            self.packed_ = packed if is_positive else self._prior()
+        return np.divide(gain, scale, out=out)
 
     def recall_gain(self, x: Floats, weight: float = 1.0) -> Floats:
         """Return the gain of a row that P holds already, as if it had been the last one to be taken."""
@@ -90,20 +90,6 @@ class SharedLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):  # ty
         """Learn the label of one output of a row that has been taken."""
         coefficients = self.coef_[output]
         coefficients += gain * (target - float(x @ coefficients))
-
-    def learn_labels(self, outputs: Sequence[int], x: Floats, gains: Floats, targets: Floats) -> None:
-        """Learn one label each of several outputs, as `learn_label` does one after the other.
-
-        Label i, `targets[i]`, is of the row `x[i]`, which has been taken with the gain `gains[i]`; `x` and
-        `gains` have shape (n_labels, n_features). No output comes twice.
-        """
-        every = len(outputs) == len(self.coef_) and all(map(eq, outputs, count()))
-        coefficients = self.coef_ if every else self.coef_.take(outputs, axis=0)
-        # Each product is that of two vectors: a matrix product would add in another order.
-        residuals = targets - np.vecdot(x, coefficients)
-        coefficients += gains * residuals[:, None]
-        if not every:
-            self.coef_[outputs] = coefficients
 
     def predict_one(self, x: Floats) -> Floats:
         """Return every output of a row of shape (n_features,); nothing is checked."""

@@ -119,7 +119,7 @@ class LagSet:
 
 def _fill(values: Floats) -> Floats:
     """Return values in which missing ones are 0; where none is, `nan_to_num` is not worth its time."""
-    return values if math.isfinite(np.add.reduce(values)) else np.nan_to_num(values)
+    return values if math.isfinite(values.dot(values)) else np.nan_to_num(values)
 
 
 def parse_lags(text: str, series: Sequence[str]) -> dict[str, list[int]]:
