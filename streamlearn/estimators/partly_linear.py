@@ -111,7 +111,7 @@ class PartlyLinearLeastSquares(RowRegressor):
     covariance_ : (n_features + 1 + units, n_features + 1 + units)
         P, symmetric.
 
-    >>> x = np.linspace(-2.0, 2.0, 101)[:, None]
+    >>> x = np.linspace(-2.0, 2.0, 501)[:, None]
     >>> model = PartlyLinearLeastSquares(units=50).partial_fit(x, 3 * x[:, 0] + np.cos(2 * x[:, 0]))
     >>> bool(abs(model.predict([[0.5]])[0] - (1.5 + np.cos(1.0))) < 0.1)
     True
