@@ -49,6 +49,12 @@ TIERS = ("unit", "broker", "stack", "browser", "release")
 LONGEST = tuple(
     f"test_{name}.py"
     for name in (
+        "server",
+        "pm25_years",
+        "init",
+        "report",
+        "bench_serving",
+        "check",
         "survival",
         "many_partitions",
         "warehouse_jobs",

@@ -28,7 +28,7 @@ def test_a_contender_is_compared_with_the_constant_of_its_own_round() -> None:
 def test_it_runs_and_no_request_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlserver, "FOLDER", tmp_path / "nowhere")
     output = tmp_path / "serving.json"
-    arguments = ["--rounds", "1", "--seconds", "0.2", "--output", str(output)]
+    arguments = ["--rounds", "1", "--seconds", "0.2", "--workers", "1", "--output", str(output)]
     done = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert "MLServer, tuned is not installed" in done.output

@@ -1,8 +1,7 @@
 """Forecasting a series: what is learned when, gaps, late hours, wild dates, and cuts that do not matter."""
 
-from collections.abc import Iterable
 from dataclasses import replace
-from itertools import cycle, islice
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ from hours import FIRST, PM25, decode, hour, learned, series
 from streamlearn.errors import BadRecord, ChangeRefused, NoModel
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
 from streamlearn.learning.learner import predict_then_learn
-from streamlearn.pipelines.pm25 import LAGS, Hour, step
+from streamlearn.pipelines.pm25 import LAGS, step
 from streamlearn.storage import snapshot
 
 LOOPS = pytest.mark.parametrize(
@@ -80,47 +79,6 @@ def test_results_do_not_depend_on_how_the_stream_was_cut(cut: int) -> None:
         cut_answers += predict_then_learn(parts, part, start + len(part))
     assert answers == cut_answers
     assert snapshot.dumps(whole, PM25, "a") == snapshot.dumps(parts, PM25, "a")
-
-
-def forecast_in_chunks(
-    records: list[Hour], sizes: Iterable[int], pipeline: Any = PM25
-) -> list[dict[str, Any]]:
-    """Return the forecasts of a learner that gets the records in chunks of these sizes, over and over."""
-    learner, forecasts, start = pipeline.new_learner(), [], 0
-    for size in cycle(sizes):
-        if start >= len(records):
-            return forecasts
-        chunk = records[start : start + size]
-        start += len(chunk)
-        forecasts += [answer["forecast"] for answer in predict_then_learn(learner, chunk, start)]
-    raise AssertionError("there are no sizes")
-
-
-@pytest.mark.no_cover  # the same lines over and over: to count them takes longer than to run them
-@LOOPS
-def test_five_years_are_forecast_as_a_plain_numpy_loop_would(
-    pipeline: Any, replay: Any, pm25_csv: str
-) -> None:
-    assert PM25.dataset is not None
-    records = list(PM25.dataset.records(passes=1))
-    assert len(records) == 43_800
-    forecasts, plain = forecast_in_chunks(decode(records), [256], pipeline), replay(records)
-    assert [list(forecast) for forecast in forecasts] == [list(forecast) for forecast in plain]
-    ours, expected = (
-        np.array([list(forecast.values()) for forecast in loop], dtype=float) for loop in (forecasts, plain)
-    )
-    np.testing.assert_array_equal(np.isnan(ours), np.isnan(expected))
-    assert (~np.isnan(ours)).sum() > 200_000
-    # Near zero, where forecasts end, a last bit is a large share.
-    np.testing.assert_allclose(ours, expected, rtol=1e-8, atol=1e-7)
-
-
-@pytest.mark.no_cover
-def test_a_year_has_the_same_forecasts_however_it_was_cut(pm25_csv: str) -> None:
-    assert PM25.dataset is not None
-    records = decode(list(islice(PM25.dataset.records(passes=1), 8760)))
-    whole = msgspec.json.encode(forecast_in_chunks(records, [256]))
-    assert msgspec.json.encode(forecast_in_chunks(records, [1, 7, 300, 64])) == whole
 
 
 def test_a_snapshot_anywhere_goes_on_the_same() -> None:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from hours import PM25, decode, hour, learned, series
@@ -162,32 +161,3 @@ def test_a_sensor_that_is_stuck_for_a_day_is_followed_and_forgotten() -> None:
     assert learner.is_finite()
     errors = [abs(a["6"] - b["6"]) for a, b in zip(forecasts[460:], calm[460:], strict=True)]
     assert max(errors) < 60.0
-
-
-@pytest.mark.no_cover
-@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.release)])
-def test_years_repeated_stay_finite_and_as_accurate(times: int, pm25_csv: str) -> None:
-    hours = 8760 if times == 2 else 43_800
-    records = decode(list(islice(PM25.dataset.records(passes=1), hours)))  # type: ignore[union-attr]
-    learner, rmse = PM25.new_learner(), []
-    for _ in range(times):
-        learner.score = PM25.new_learner().score
-        for record in records:
-            predict_then_learn(learner, [record], learner.version + 1)
-        assert learner.is_finite()
-        rmse.append([errors.rmse for errors in learner.score.horizons.values()])
-    for expert in learner.state()["models"][0].experts_:
-        assert np.isfinite(expert.packed_).all()
-    assert (np.array(rmse[-1]) <= np.array(rmse[0])).all()
-
-
-@pytest.mark.no_cover
-def test_it_reaches_what_the_documentation_says_of_the_first_year(pm25_csv: str) -> None:
-    """The goals of the later years are measured by `streamlearn evaluate pm25 --skip 8760`."""
-    learner = PM25.new_learner()
-    for number, record in enumerate(islice(PM25.dataset.records(passes=1), 8760)):  # type: ignore[union-attr]
-        if number == 720:
-            learner.score = PM25.new_learner().score
-        predict_then_learn(learner, [PM25.codec.decode(msgspec.json.encode(record))], number + 1)
-    ratios = [e.rmse / e.baseline_rmse for e in learner.score.horizons.values()]
-    np.testing.assert_allclose(ratios, [0.891, 0.831, 0.798, 0.797, 0.839], atol=0.003)

@@ -1,6 +1,5 @@
 """Ranges around forecasts: the share of truths they hold, at every level, whatever the truths do."""
 
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -156,16 +155,3 @@ def test_a_lineage_from_before_keeps_its_answers_form_and_its_state() -> None:
     assert "ranges" not in learner.latest
     assert all(len(seen) == 3 for seen in learner.state()["seen"] if seen)
     assert "interval_scores" not in str(msgspec.to_builtins(learner.score))
-
-
-@pytest.mark.no_cover
-def test_they_hold_their_share_over_the_real_hours(pm25_csv: str) -> None:
-    """Of the first two years, after some months; docs/pm25.md has all years, by quarter and by level."""
-    learner = PM25.new_learner()
-    for number, record in enumerate(islice(PM25.dataset.records(passes=1), 12_000)):  # type: ignore[union-attr]
-        if number == 3000:
-            learner.score = PM25.new_learner().score
-        predict_then_learn(learner, [PM25.codec.decode(msgspec.json.encode(record))], number + 1)
-    for errors in learner.score.horizons.values():
-        shares = [errors.coverage(number) for number in range(3)]
-        np.testing.assert_allclose(shares, (0.5, 0.8, 0.95), atol=0.015)
