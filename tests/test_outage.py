@@ -1,12 +1,13 @@
 """A broker that dies, hangs and comes back, as those see it who talk to it."""
 
 import signal
+import threading
 import uuid
 from collections.abc import Iterator
 
 import pytest
 from reading import create_topic, open_transaction, send
-from stacks import Kafka, free_settings, running_broker
+from stacks import Kafka, free_port, free_settings, running_broker
 
 from streamlearn.broker.broker import Broker
 from streamlearn.broker.tail import Tail
@@ -130,3 +131,18 @@ def test_what_is_sent_over_a_restart_arrives_once_and_in_order(
             producer.flush()
             assert [future.get(timeout=0).offset for future in futures] == list(range(3000))
         assert read_values(client, topic) == values
+
+
+def test_no_thread_stays_behind_where_there_is_no_broker() -> None:
+    """A server asks again and again while a broker is away, for hours."""
+    settings = Settings(kafka=f"localhost:{free_port()}")
+    before = set(threading.enumerate())
+    with Broker(settings, connect_ms=100) as client:
+        for question in (
+            lambda: client.stable_end("topic"),
+            lambda: client.ask_admin(lambda admin: admin.list_topics()),
+            lambda: client.send("topic", b"lost"),
+        ):
+            with pytest.raises(BrokerUnavailable):
+                question()
+    assert set(threading.enumerate()) <= before

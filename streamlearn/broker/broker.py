@@ -20,6 +20,7 @@ from kafka.errors import (
     KafkaError,
     NotCoordinatorError,
 )
+from kafka.net.compat import KafkaNetClient
 from kafka.structs import OffsetAndMetadata
 
 from streamlearn.errors import BrokerUnavailable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from streamlearn.broker.bulk import BulkReader, BulkWriter
 
 T = TypeVar("T")
+Client = TypeVar("Client", KafkaAdminClient, KafkaConsumer, KafkaProducer)
 
 COORDINATOR_NOT_READY = (
     CoordinatorNotAvailableError,
@@ -283,15 +285,34 @@ class Broker:
                 " is it running? `streamlearn status` tells"
             ) from error
 
+    def _connect(self, kind: type[Client], **options: Any) -> Client:
+        """Make a client of the library; one that finds no broker leaves no thread behind.
+
+        Its constructor would: the thread of its connections goes on looking for the broker, for ever.
+        """
+        made: list[KafkaNetClient] = []
+
+        def make_connections(**given: Any) -> KafkaNetClient:
+            made.append(KafkaNetClient(**given))
+            return made[-1]
+
+        try:
+            return kind(
+                bootstrap_servers=self.settings.kafka,
+                bootstrap_timeout_ms=self._connect_ms,
+                kafka_client=make_connections,
+                **_make_security_options(self.settings),
+                **options,
+            )
+        except BaseException:
+            for connections in made:
+                connections.close()
+            raise
+
     @contextmanager
     def _open_admin(self) -> Iterator[KafkaAdminClient]:
         with self.map_errors():
-            client = KafkaAdminClient(
-                bootstrap_servers=self.settings.kafka,
-                bootstrap_timeout_ms=self._connect_ms,
-                request_timeout_ms=self._connect_ms,
-                **_make_security_options(self.settings),
-            )
+            client = self._connect(KafkaAdminClient, request_timeout_ms=self._connect_ms)
             try:
                 yield client
             finally:
@@ -301,14 +322,12 @@ class Broker:
     def consumer(self, **options: Any) -> Iterator[KafkaConsumer]:
         """Open a consumer that sees committed records only, for the length of a `with`."""
         with self.map_errors():
-            client = KafkaConsumer(
-                bootstrap_servers=self.settings.kafka,
-                bootstrap_timeout_ms=self._connect_ms,
+            client = self._connect(
+                KafkaConsumer,
                 isolation_level="read_committed",
                 enable_auto_commit=False,
                 # An offset that Kafka no longer holds is an error, not a reason to read somewhere else.
                 auto_offset_reset="none",
-                **_make_security_options(self.settings),
                 **options,
             )
             try:
@@ -348,14 +367,7 @@ class Broker:
     def producer(self, **options: Any) -> Iterator[KafkaProducer]:
         """Open an idempotent producer whose writes are acknowledged by every replica, flushed at the end."""
         with self.map_errors():
-            client = KafkaProducer(
-                bootstrap_servers=self.settings.kafka,
-                bootstrap_timeout_ms=self._connect_ms,
-                acks="all",
-                enable_idempotence=True,
-                **_make_security_options(self.settings),
-                **options,
-            )
+            client = self._connect(KafkaProducer, acks="all", enable_idempotence=True, **options)
             try:
                 yield client
             finally:
