@@ -1,6 +1,9 @@
 """Flink's command lines are those of Flink's own scripts, but for the archive of classes."""
 
+import fcntl
 import hashlib
+import os
+import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -74,15 +77,17 @@ def test_memory_that_cannot_be_divided_is_told_with_flinks_reason(configured: Se
 def test_classes_are_archived_once_wherever_the_jars_stand(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache")
     run_java = [str(distribution.find_java_home() / "bin" / "java"), "-Xshare:on", "-XX:+UseSerialGC"]
-    jar = distribution.find_flink_home() / "bin" / "bash-java-utils.jar"
-    first, later = (tmp_path / name / "utils.jar" for name in ("one", "other"))
+    (jar,) = (distribution.find_flink_home() / "lib").glob("log4j-api-*.jar")
+    first, later = (tmp_path / name / "log4j.jar" for name in ("one", "other"))
     for path in (first, later):
         path.parent.mkdir()
-        path.symlink_to(jar)
+        shutil.copyfile(jar, path)
     options = class_archive.build_options("client", str(first), settings)
+    # Java looks for the jars of an archive only if it has a class from them; this one cannot be run.
+    command = [run_java[0], *options, "org.apache.logging.log4j.Level"]
     # Two at once: neither writes into the other's list.
-    clients = [subprocess.Popen([run_java[0], *options, "-version"]) for _ in range(2)]
-    assert [client.wait() for client in clients] == [0, 0]
+    clients = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [client.wait() for client in clients] == [1, 1]
     lists = sorted((settings.home / "classes").glob("*/client-*"))
     assert len(lists) == 2
     # A process that was killed as it wrote left half a line.
@@ -91,10 +96,15 @@ def test_classes_are_archived_once_wherever_the_jars_stand(tmp_path: Path) -> No
     class_archive.make_archives(settings, messages.append)
     class_archive.make_archives(settings, messages.append)
     assert messages == ["  archiving Java's classes for quicker starts, once"]
+    # The home of the first stack is gone, and Flink was installed anew.
+    first.unlink()
+    os.utime(later, (1, 1))
     options = class_archive.build_options("client", str(later), settings)
     assert not any("DumpLoadedClassList" in option for option in options)
     # With -Xshare:on Java refuses to run without a fitting archive.
     subprocess.run([*run_java, *options, "-version"], check=True, capture_output=True)
+    longer = class_archive.build_options("sql", str(later), settings, more=str(jar))
+    subprocess.run([*run_java, *longer, "-version"], check=True, capture_output=True)
     other = class_archive.build_options("client", f"{later}:{jar}", settings)
     assert subprocess.run([*run_java, *other, "-version"], capture_output=True).returncode == 1
 
@@ -108,7 +118,20 @@ def test_an_archive_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     messages: list[str] = []
     class_archive.make_archives(settings, messages.append)
     assert messages[1].startswith("! they cannot be archived: ")
-    assert not list((tmp_path / "cache" / "classes").iterdir())
+    assert not list((tmp_path / "cache" / "classes").glob("*.jsa"))
+
+
+def test_an_archive_that_another_process_is_making_is_left_to_it(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache")
+    jar = distribution.find_flink_home() / "bin" / "bash-java-utils.jar"
+    options = class_archive.build_options("client", str(jar), settings)
+    (path,) = [Path(option.partition("=")[2]) for option in options if "SharedArchiveFile" in option]
+    path.parent.mkdir(parents=True)
+    messages: list[str] = []
+    with path.with_suffix(".lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        class_archive.make_archives(settings, messages.append)
+    assert not messages
 
 
 def test_two_that_miss_the_same_jars_fetch_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

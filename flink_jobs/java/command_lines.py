@@ -89,8 +89,9 @@ def _build_java(
     folder, java = distribution.configuration_folder(settings), distribution.find_java_home()
     version = re.search(r'^JAVA_VERSION="(\d+)', (java / "release").read_text(), re.MULTILINE)
     allows_by_default = version is not None and int(version[1]) <= _LAST_WITHOUT_SECURITY_MANAGER
-    jars = (*distribution.library_folder(settings).glob("*.jar"), *more_jars)
+    jars = distribution.library_folder(settings).glob("*.jar")
     jars_flink_last = sorted(jars, key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
+    class_path, more = (":".join(map(str, paths)) for paths in (jars_flink_last, more_jars))
     return [
         str(java / "bin" / "java"),
         *memory,
@@ -100,7 +101,7 @@ def _build_java(
         *_read_option(folder, f"env.java.opts.{part}"),
         f"-Dlog.file={_log_folder(settings) / part}.log",
         f"-Dlog4j.configurationFile={(folder / logging).as_uri()}",
-        *class_archive.build_options(part, ":".join(map(str, jars_flink_last)), settings),
+        *class_archive.build_options(part, class_path, settings, more=more),
     ]
 
 

@@ -8,14 +8,12 @@ of each; a jar that does not match it is refused.
 import fcntl
 import hashlib
 import importlib.util
-import os
 import shutil
 import time
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from streamlearn.errors import StackError
@@ -142,12 +140,8 @@ def _extract_planner(loader: Path, folder: Path) -> None:
     Flink allows that where no job brings a Scala of its own; only so can its classes be archived.
     """
     with zipfile.ZipFile(loader) as archive:
-        entry = archive.getinfo("flink-table-planner.jar")
         path = folder / loader.name.replace(_PLANNER_LOADER, "flink-table-planner")
-        path.write_bytes(archive.read(entry))
-    # An archive of classes holds for jars that have not changed since.
-    time_s = datetime(*entry.date_time, tzinfo=UTC).timestamp()
-    os.utime(path, (time_s, time_s))
+        path.write_bytes(archive.read("flink-table-planner.jar"))
 
 
 def _mend_triton(jar: Path, mended: Path) -> None:
@@ -165,8 +159,6 @@ def _mend_triton(jar: Path, mended: Path) -> None:
                     raise StackError(f"{jar} is not the release of the model provider that is known")
                 data[offset] = after
             copy.writestr(entry, bytes(data))
-    # An archive of classes holds for jars that have not changed since.
-    shutil.copystat(jar, mended)
 
 
 def _read_lock(name: str) -> set[tuple[str, str]]:
