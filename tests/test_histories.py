@@ -75,6 +75,22 @@ def test_they_are_in_the_catalogue_as_they_are_made(client: Broker, own: Pipelin
     assert checked.exit_code == 0, checked.output
 
 
+def test_they_are_tables_of_sql(
+    client: Broker, own: Pipeline, broker: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics = [write(client, own, kind) for kind in ("history", "repair")]
+    scripts: list[str] = []
+    monkeypatch.setattr("flink_jobs.submit.check_configured", lambda settings: None)
+    monkeypatch.setattr(
+        "flink_jobs.sql.client.run_script", lambda settings, script, **options: scripts.append(script)
+    )
+    done = CliRunner().invoke(main, ["sql", "-e", "SELECT 1"], env=broker.environment())
+    assert done.exit_code == 0, done.output
+    for topic in topics:
+        (table,) = (text for text in scripts[0].split(";") if f"CREATE TABLE `{topic}`" in text)
+        assert "`x` ARRAY<DOUBLE>" in table
+
+
 def test_one_that_a_lineage_begins_from_is_kept_until_that_has_ended(
     client: Broker, own: Pipeline, call: Call
 ) -> None:

@@ -127,11 +127,11 @@ def list_jobs() -> None:
 def _load_catalogue(settings: Settings) -> "list[Topic]":
     from flink_jobs.submit import check_configured
     from streamlearn.broker.broker import Broker
-    from streamlearn.warehouse.rules.changes import load_live_catalogue
+    from streamlearn.warehouse.histories import load_whole_catalogue
 
     check_configured(settings)
     with Broker(settings) as broker:
-        return load_live_catalogue(broker)
+        return load_whole_catalogue(broker)
 
 
 commands = [sql]
