@@ -102,6 +102,7 @@ def counting(broker: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
     job = jobs.SqlJob(name, "")
     topics = [
         Topic(f"{name}.in", "producers", "d", COLUMNS),
+        Topic(f"{name}.nothing", "producers", "d", COLUMNS),
         Topic(f"{name}.out", job.job_name, "d", (Column("k", "INT"), Column("n", "BIGINT")), ("k",)),
     ]
     for topic in topics:
@@ -112,7 +113,8 @@ def counting(broker: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
         acceptance,
         "_run_batch",
         lambda settings, job, read, written, bounds: {
-            f"{name}.out": [{"k": 1, "n": bounds[f"{name}.in"][0]}]
+            # A topic of which nothing has been read yet is one without records.
+            f"{name}.out": [{"k": 1, "n": bounds[f"{name}.in"][0] + bounds[f"{name}.nothing"][0]}]
         },
     )
     jobs.keep(broker, job)
