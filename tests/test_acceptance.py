@@ -41,6 +41,19 @@ def test_a_window_later_than_all_that_was_said_is_not_closed_yet() -> None:
     assert (count(report), combine_exit_codes([report])) == ((1, 1, 0, 0), 0)
 
 
+def test_a_row_that_the_records_bring_further_than_anything_that_was_said_is_not_closed_yet() -> None:
+    def count_until(n: int, day: int, k: int = 1) -> Row:
+        return {"window_end": "2010-02-01 00:00:00", "k": k, "n": n, "until": f"2010-01-{day:02} 00:00:00"}
+
+    columns = (Column("window_end", "TIMESTAMP(3)"), Column("k", "INT"), Column("n", "BIGINT"))
+    running = Topic("r", "o", "d", (*columns, Column("until", "TIMESTAMP(3)")), ("window_end", "k"))
+    said = [count_until(2, 5), count_until(3, 6, k=2)]
+    assert count(compare_rows(running, said, [count_until(3, 7), count_until(3, 6, k=2)])) == (1, 1, 0, 0)
+    assert count(compare_rows(running, said, [count_until(3, 6), count_until(3, 6, k=2)])) == (1, 0, 0, 1)
+    assert count(compare_rows(running, said, [*said, count_until(1, 7, k=3)])) == (2, 1, 0, 0)
+    assert count(compare_rows(running, said, [*said, count_until(1, 6, k=3)])) == (2, 0, 0, 1)
+
+
 @pytest.mark.parametrize(
     ("said", "cause"),
     [

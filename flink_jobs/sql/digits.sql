@@ -27,6 +27,8 @@ SELECT
   COUNT(*) AS `digits`,
   COUNT(`actual_y`) AS `labelled`,
   COUNT(*) FILTER (WHERE `is_right`) AS `right`,
+  CAST(CAST(COUNT(*) FILTER (WHERE `is_right`) AS DECIMAL(18, 0)) / NULLIF(COUNT(`actual_y`), 0) AS DECIMAL(5, 4))
+    AS `accuracy`,
   MAX(`behind`) AS `most_behind`
 FROM TABLE(TUMBLE(TABLE detail, DESCRIPTOR(`event_time`), INTERVAL '1' MINUTE))
 GROUP BY `window_start`, `window_end`;
@@ -38,7 +40,8 @@ SELECT
   `window_end`,
   `actual_y`,
   COUNT(*) AS `digits`,
-  COUNT(*) FILTER (WHERE `is_right`) AS `right`
+  COUNT(*) FILTER (WHERE `is_right`) AS `right`,
+  CAST(CAST(COUNT(*) FILTER (WHERE `is_right`) AS DECIMAL(18, 0)) / COUNT(*) AS DECIMAL(5, 4)) AS `accuracy`
 FROM TABLE(HOP(TABLE detail, DESCRIPTOR(`event_time`), INTERVAL '1' MINUTE, INTERVAL '5' MINUTE))
 WHERE `actual_y` IS NOT NULL
 GROUP BY `window_start`, `window_end`, `actual_y`;
@@ -49,9 +52,35 @@ FROM detail
 WHERE `actual_y` IS NOT NULL AND `predict_y` IS NOT NULL
 GROUP BY `actual_y`, `predict_y`;
 
+-- What the learning job could not take, by the hour in which it was set aside.
+CREATE TEMPORARY VIEW refused AS
+SELECT
+  `window_start`,
+  `window_end`,
+  `kind`,
+  COUNT(*) AS `records`,
+  MIN(`reason`) AS `example`
+FROM (
+  SELECT
+    FLOOR(CAST(`event_time` AS TIMESTAMP(3)) TO HOUR) AS `window_start`,
+    TIMESTAMPADD(HOUR, 1, FLOOR(CAST(`event_time` AS TIMESTAMP(3)) TO HOUR)) AS `window_end`,
+    `reason`,
+    CASE
+      WHEN `reason` LIKE 'sent again:%' THEN 'repeated'
+      WHEN `reason` = 'skipped on request' THEN 'skipped'
+      WHEN `reason` LIKE 'a control record%' THEN 'control'
+      WHEN `reason` = 'the value is null' OR `reason` LIKE 'the value of % bytes is over%'
+        OR `reason` LIKE 'JSON is malformed%' OR `reason` LIKE 'Input data was truncated%' THEN 'unreadable'
+      ELSE 'invalid'
+    END AS `kind`
+  FROM `handwritten_digit.dead_letter`
+)
+GROUP BY `window_start`, `window_end`, `kind`;
+
 EXECUTE STATEMENT SET BEGIN
   INSERT INTO `digits.detail` SELECT * FROM detail;
   INSERT INTO `digits.summary.minute` SELECT * FROM by_minute;
   INSERT INTO `digits.summary.class` SELECT * FROM by_class;
   INSERT INTO `digits.summary.confusion` SELECT * FROM confusion;
+  INSERT INTO `digits.summary.refused` SELECT * FROM refused;
 END;

@@ -8,16 +8,23 @@ SET 'table.exec.mini-batch.size' = '5000';
 -- A partition without records holds up no other.
 SET 'table.exec.source.idle-timeout' = '60 s';
 
--- The records that can be taken, by the same limits as the pipeline's record type.
+-- Which records can be taken, by the same limits as the pipeline's record type.
+CREATE TEMPORARY VIEW records AS
+SELECT
+  *,
+  COALESCE(
+    TO_TIMESTAMP(`ts`) IS NOT NULL
+    AND MINUTE(`event_time`) = 0 AND SECOND(`event_time`) = 0
+    AND (`pollution` IS NULL OR `pollution` BETWEEN 0 AND 2000)
+    AND `dew` BETWEEN -60 AND 60 AND `temp` BETWEEN -60 AND 60 AND `press` BETWEEN 850 AND 1100
+    AND `wnd_dir` IN ('NW', 'NE', 'SE', 'cv') AND `wnd_spd` BETWEEN 0 AND 2000
+    AND `snow` BETWEEN 0 AND 1000 AND `rain` BETWEEN 0 AND 1000,
+    FALSE
+  ) AS `is_valid`
+FROM `pm25`;
+
 CREATE TEMPORARY VIEW valid_records AS
-SELECT *
-FROM `pm25`
-WHERE TO_TIMESTAMP(`ts`) IS NOT NULL
-  AND MINUTE(`event_time`) = 0 AND SECOND(`event_time`) = 0
-  AND (`pollution` IS NULL OR `pollution` BETWEEN 0 AND 2000)
-  AND `dew` BETWEEN -60 AND 60 AND `temp` BETWEEN -60 AND 60 AND `press` BETWEEN 850 AND 1100
-  AND `wnd_dir` IN ('NW', 'NE', 'SE', 'cv') AND `wnd_spd` BETWEEN 0 AND 2000
-  AND `snow` BETWEEN 0 AND 1000 AND `rain` BETWEEN 0 AND 1000;
+SELECT * FROM records WHERE `is_valid`;
 
 -- Of an hour that was sent again, the first counts. From here on the time attribute is the hour's last moment.
 CREATE TEMPORARY VIEW hours AS
@@ -120,6 +127,7 @@ WHERE `pollution` IS NOT NULL;
 CREATE TEMPORARY VIEW errors AS
 SELECT
   t.`moment`,
+  t.`hour`,
   f.`horizon`,
   CAST(ABS(f.`forecast` - t.`pollution`) AS DECIMAL(12, 4)) AS `error`,
   CAST(ABS(f.`persistence` - t.`pollution`) AS DECIMAL(12, 4)) AS `persistence_error`
@@ -140,6 +148,74 @@ SELECT
 FROM TABLE(TUMBLE(TABLE errors, DESCRIPTOR(`moment`), INTERVAL '1' DAY))
 GROUP BY `window_start`, `window_end`, `horizon`;
 
+-- The same by hour of day, for each month. A month has no window of Flink's: each error is added as it comes.
+CREATE TEMPORARY VIEW by_hour AS
+SELECT
+  `window_start`,
+  `window_end`,
+  `horizon`,
+  `hour`,
+  COUNT(*) AS `forecasts`,
+  CAST(AVG(`error`) AS DECIMAL(12, 4)) AS `mae_ugm3`,
+  CAST(AVG(`persistence_error`) AS DECIMAL(12, 4)) AS `persistence_mae_ugm3`,
+  MAX(`reached`) AS `until`
+FROM (
+  SELECT
+    FLOOR(`hour` TO MONTH) AS `window_start`,
+    TIMESTAMPADD(MONTH, 1, FLOOR(`hour` TO MONTH)) AS `window_end`,
+    `horizon`,
+    CAST(HOUR(`hour`) AS INT) AS `hour`,
+    `error`,
+    `persistence_error`,
+    `hour` AS `reached`
+  FROM errors
+)
+GROUP BY `window_start`, `window_end`, `horizon`, `hour`;
+
+-- What came of each day, be it late or not: what is missing from the day's hours was late.
+CREATE TEMPORARY VIEW by_records AS
+SELECT
+  `window_start`,
+  `window_end`,
+  COUNT(*) AS `records`,
+  COUNT(*) FILTER (WHERE NOT `is_valid`) AS `invalid`,
+  COUNT(*) FILTER (WHERE `is_valid`) - COUNT(DISTINCT `ts`) FILTER (WHERE `is_valid`) AS `repeated`
+FROM (
+  SELECT
+    FLOOR(CAST(`event_time` AS TIMESTAMP(3)) TO DAY) AS `window_start`,
+    TIMESTAMPADD(DAY, 1, FLOOR(CAST(`event_time` AS TIMESTAMP(3)) TO DAY)) AS `window_end`,
+    `ts`,
+    `is_valid`
+  FROM records
+)
+GROUP BY `window_start`, `window_end`;
+
+-- What the learning job could not take, by the hour in which it was set aside.
+CREATE TEMPORARY VIEW refused AS
+SELECT
+  `window_start`,
+  `window_end`,
+  `kind`,
+  COUNT(*) AS `records`,
+  MIN(`reason`) AS `example`
+FROM (
+  SELECT
+    FLOOR(CAST(`event_time` AS TIMESTAMP(3)) TO HOUR) AS `window_start`,
+    TIMESTAMPADD(HOUR, 1, FLOOR(CAST(`event_time` AS TIMESTAMP(3)) TO HOUR)) AS `window_end`,
+    `reason`,
+    CASE
+      WHEN `reason` LIKE 'its time was answered already or is 0 steps late%' THEN 'repeated'
+      WHEN `reason` LIKE 'its time was answered already%' THEN 'late'
+      WHEN `reason` = 'skipped on request' THEN 'skipped'
+      WHEN `reason` LIKE 'a control record%' THEN 'control'
+      WHEN `reason` = 'the value is null' OR `reason` LIKE 'the value of % bytes is over%'
+        OR `reason` LIKE 'JSON is malformed%' OR `reason` LIKE 'Input data was truncated%' THEN 'unreadable'
+      ELSE 'invalid'
+    END AS `kind`
+  FROM `pm25.dead_letter`
+)
+GROUP BY `window_start`, `window_end`, `kind`;
+
 EXECUTE STATEMENT SET BEGIN
   INSERT INTO `pm25.detail` SELECT
     `event_time`, `pollution`, `dew`, `temp`, `press`, `wnd_dir`, `wind_ms`, `humidity`, `hour`,
@@ -148,4 +224,7 @@ EXECUTE STATEMENT SET BEGIN
   INSERT INTO `pm25.summary.day` SELECT * FROM by_day;
   INSERT INTO `pm25.summary.wind` SELECT * FROM by_wind;
   INSERT INTO `pm25.summary.horizon` SELECT * FROM by_horizon;
+  INSERT INTO `pm25.summary.hour` SELECT * FROM by_hour;
+  INSERT INTO `pm25.summary.records` SELECT * FROM by_records;
+  INSERT INTO `pm25.summary.refused` SELECT * FROM refused;
 END;

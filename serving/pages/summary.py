@@ -73,6 +73,8 @@ def _choose_axis(topic: Topic) -> tuple[str, list[str]]:
     ('window_start', ['horizon'])
     >>> _choose_axis(Topic("a", "b", "c", (), key=("hour", "horizon")))
     ('hour', ['horizon'])
+    >>> _choose_axis(Topic("a", "b", "c", (), key=("window_start", "window_end", "hour"), along="hour"))
+    ('hour', ['window_start'])
     """
-    x = _WINDOW[0] if _WINDOW[0] in topic.key else topic.key[0]
-    return x, [name for name in topic.key if name not in (x, *_WINDOW)]
+    x = topic.along or (_WINDOW[0] if _WINDOW[0] in topic.key else topic.key[0])
+    return x, [name for name in topic.key if name not in (x, _WINDOW[1])]

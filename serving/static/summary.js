@@ -63,6 +63,7 @@ class Card {
       const chosen = select.value;
       select.replaceChildren(...texts.map((text) => new Option(text, text)));
       if (texts.includes(chosen)) select.value = chosen;
+      else if (select.dataset.group === "window_start") select.value = texts.at(-1);
     }
   }
 

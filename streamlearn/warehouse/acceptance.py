@@ -8,6 +8,8 @@ import msgspec
 from streamlearn.warehouse.catalogue import Topic
 
 _ORDERED_BY = ("window_end", "event_time")
+_UNTIL = "until"
+"""The column of a row that is written again as its window fills: the newest time that is counted in it."""
 _SHOWN = 20
 
 Row = Mapping[str, Any]
@@ -73,7 +75,8 @@ def compare_rows(
     """Compare the rows that a stream has said with those that the records give.
 
     A row that the stream lacks is not yet closed if it is about a later time than all that the stream has
-    said: windows are said when they are closed.
+    said: windows are said when they are closed. Nor is a row closed that counts up to a later time, by its
+    column `until`, than any that the stream has said.
 
     Parameters
     ----------
@@ -91,6 +94,7 @@ def compare_rows(
     by_key_said, by_key_given = _index(topic, said), _index(topic, given)
     newest_said = max((row[order] for row in by_key_said.values()), default="") if order else ""
     oldest_given = min((row[order] for row in by_key_given.values()), default="") if order else ""
+    newest_until = max((row[_UNTIL] for row in by_key_said.values() if row.get(_UNTIL)), default="")
     oldest_wanted = ""
     if order and last:
         known_times = {row[order] for row in (*by_key_said.values(), *by_key_given.values())}
@@ -98,17 +102,23 @@ def compare_rows(
     for key in {**by_key_given, **by_key_said}:
         row, other = by_key_said.get(key), by_key_given.get(key)
         known = row or other or {}
+        is_later = row is None and order is not None and known[order] > newest_said
         if order and known[order] < oldest_wanted:
             report.older += 1
         elif not has_all_records and (order is None or known[order] <= oldest_given):
             report.outlived += 1
         elif row == other:
             report.equal += 1
-        elif row is None and order is not None and known[order] > newest_said:
+        elif is_later or _is_open(other, newest_until):
             report.not_closed += 1
         else:
             report.add(_explain(topic, key, row, other))
     return report
+
+
+def _is_open(given: Row | None, newest_until: str) -> bool:
+    """Return whether a row that the records give counts up to a later time than any that was said."""
+    return given is not None and (given.get(_UNTIL) or "") > newest_until
 
 
 def _index(topic: Topic, rows: Sequence[Row]) -> dict[tuple[Any, ...], Row]:

@@ -57,6 +57,8 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By how much a record's time may lie before the newest one's without being late."""
     chart: tuple[str, ...] = ()
     """The columns that the page of summaries draws as curves, all of one unit; the second is a baseline."""
+    along: str = ""
+    """The column along which they are drawn; empty: the window or, without one, the first of the key."""
     layer: str = ""
     """Set from its file."""
     input: str = ""
