@@ -250,6 +250,30 @@ def test_a_crossed_zero_is_seen_without_its_stroke() -> None:
     assert eight[3:5, 3:5].min() > 0
 
 
+STROKE = '<path d="{}" fill="none" stroke="black" stroke-width="8"/>'
+
+
+@pytest.mark.parametrize("inside", ["M85 125L115 75", "M100 98L100 102", "M85 125L142 45"])
+def test_a_zero_is_seen_without_what_stands_inside_it(inside: str) -> None:
+    oval = OVAL.format(rx=55)
+    plain = make_picture(SVG.format(oval))
+    assert np.abs(make_picture(SVG.format(oval + STROKE.format(inside))) - plain).mean() < 1
+    # The ring around a digit is no 0.
+    three = STROKE.format("M80 70L120 70L95 95L120 120L80 135")
+    assert np.abs(make_picture(SVG.format(oval + three)) - plain).mean() > 1
+
+
+def test_a_one_is_seen_without_its_foot_and_a_two_keeps_its_base() -> None:
+    one, two = STROKE.format("M70 50L100 20L100 180"), STROKE.format("M70 50L100 20L130 50L70 180L135 180")
+    foot = STROKE.format("M70 180L130 180")
+    plain = make_picture(SVG.format(one))
+    assert np.abs(make_picture(SVG.format(one + foot)) - plain).mean() < 1
+    assert make_picture(SVG.format(two)).reshape(8, 8)[7, 2:6].min() > 4
+    # A foot on one side only is part of a shape.
+    half = make_picture(SVG.format(one + STROKE.format("M100 180L140 180")))
+    assert np.abs(half - plain).mean() > 1
+
+
 def test_a_narrow_zero_keeps_its_hole_and_a_bare_stroke_stays_slim() -> None:
     narrow = make_picture(SVG.format(OVAL.format(rx=16))).reshape(8, 8)
     assert narrow[3:5, 3:5].max() < 8

@@ -6,6 +6,7 @@ drawing.py   makes a picture of a drawing, by the steps below
 vectors.py   copies what is harmless of a stranger's SVG; styles.py reads its CSS, costs.py bounds the work
 rasters.py   reads a stranger's PNG, JPEG, WebP or GIF
 pages.py     renders any part of either
-ink.py       tells the ink from its ground, whatever their colours; widens slim rings and thin strokes
+ink.py       tells the ink from its ground, whatever their colours; widens thin strokes
+unusual.py   makes shapes that UCI's writers hardly drew like theirs: crossed or slim zeros, ones with a foot
 picture.py   turns the ink into the 8×8 picture that the model knows, by the steps that made UCI's digits
 """

@@ -1,8 +1,8 @@
 """Turns a drawing (SVG, PNG, JPEG, WebP or GIF) into the 8×8 picture that the model knows.
 
-A drawing is looked at as a person would: rendered, its ink told from its ground, cropped to the ink. A 0 that
-is crossed or very narrow, as hardly any of UCI's is, is made like one of those. Then the strokes are widened
-to the pen that UCI's digits were written with, and `picture.py` processes them as UCI's scans were.
+A drawing is looked at as a person would: rendered, its ink told from its ground, cropped to the ink. Shapes
+that UCI's writers hardly drew, such as a crossed 0, are made like theirs. Then the strokes are widened to the
+pen that UCI's digits were written with, and `picture.py` processes them as UCI's scans were.
 """
 
 import numpy as np
@@ -18,12 +18,11 @@ from serving.drawing.ink import (
     find_box,
     find_ground,
     lay_on,
-    remove_slash,
     set_pen,
-    widen_ring,
 )
 from serving.drawing.pages import Page, open_page
 from serving.drawing.picture import choose_size, count_ink
+from serving.drawing.unusual import empty_ring, remove_foot, remove_slash, widen_ring
 from streamlearn.errors import BadDrawing
 
 _PAGE_PX = 256
@@ -50,7 +49,8 @@ def make_picture(data: bytes) -> NDArray[np.float64]:
     BadDrawing
         The bytes are not a drawing, hold no ink, or exceed the limits of size and complexity.
     """
-    wide = set_pen(widen_ring(remove_slash(_find_shape(open_page(data)))), _PEN)
+    shape = _find_shape(open_page(data))
+    wide = set_pen(remove_foot(widen_ring(empty_ring(remove_slash(shape)))), _PEN)
     ink = Image.fromarray(wide[find_box(wide)])
     size = choose_size(*ink.size)
     return count_ink(np.asarray(ink.convert("L").resize(size, Image.Resampling.BOX)) / 255)

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 Pixels = NDArray[np.float64]
 """Colours, shape (height, width, 3), each 0–1."""
@@ -37,27 +35,14 @@ _CARDS = 3
 _BORDERS_PX = (2, 5, 9)
 """How far from a card's edge its own colour is looked for, in pixels of the rendered page."""
 
+_STROKE_PENS = 2.0
+"""The most pens that a single stroke is wide, and a dot is long, where a hand has drawn it."""
+
+_LEAN = 0.15
+"""How far a stroke `/` leans at least: columns a row."""
+
 _SPECK = 0.02
 """A spot smaller than this share of the largest stroke is dirt."""
-
-
-_HOLE = 0.004
-"""A hole smaller than this share of the ink's box is no part of a shape."""
-
-_SIDEWAYS = 0.35
-"""How far the lower hole of a crossed 0 is to the right of the upper one, as a share of how far it is below.
-
-At most 0.17 in UCI's eights and in drawings of them, at least 0.43 in drawings of a crossed 0.
-"""
-
-_WAIST = 0.01
-"""The most ground between two holes, as a share of their hull, where they are those of a ring."""
-
-_SLIM = 0.45
-"""Ink narrower than this share of its height is slim."""
-
-_UNSLIM = 0.6
-"""The width, as a share of the height, that a slim ring is given: about that of UCI's."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +96,7 @@ def find_ground(pixels: Pixels) -> tuple[Ground, Window] | None:
     if not mask.any():
         return None
     card = _search_card(pixels, ground, mask, mask.shape, _CARDS)
-    if card is not None:
+    if card is not None and not _is_zero(mask, card[1]):
         ground, mask = card
     return ground, crop(PAGE, mask.shape, *find_box(mask))
 
@@ -134,77 +119,41 @@ def crop(window: Window, shape: tuple[int, ...], rows: slice, columns: slice) ->
     )
 
 
+def measure_pen(mask: Mask) -> float:
+    """Return how wide the strokes are, in pixels.
+
+    The mean distance of a stroke's pixels from its edge is a quarter of its width.
+    """
+    mask = np.pad(mask, 1)
+    return 4 * float(ndimage.distance_transform_edt(mask)[mask].mean()) - 2
+
+
+def is_stroke(mask: Mask, pen: float, *, dots: bool = False) -> bool:
+    """Tell whether ink is one straight stroke that leans as `/` does; with `dots`, a dot is one, too."""
+    y, x = np.argwhere(mask).T.astype(np.float64)
+    if len(y) < 3:
+        return dots
+    (yy, yx), (_, xx) = np.cov(np.stack([y, x]))
+    spread = np.sqrt((yy - xx) ** 2 + 4 * yx**2)
+    # A stroke as wide as w has a variance of w² / 12 across.
+    width, length = (np.sqrt(max(0.0, 6 * (yy + xx + end))) for end in (-spread, spread))
+    if width > _STROKE_PENS * pen:
+        return False
+    return bool(yx <= -_LEAN * yy or (dots and length <= _STROKE_PENS * pen))
+
+
 def set_pen(mask: Mask, share: float) -> Mask:
     """Widen the strokes to a share of the ink's larger side, as if drawn with a round pen of that width.
 
-    The mean distance of a stroke's pixels from its edge is a quarter of its width. The result is larger than
-    `mask`.
+    The result is larger than `mask`.
     """
+    pen = measure_pen(mask)
     mask = np.pad(mask, 1)
-    pen = 4 * float(ndimage.distance_transform_edt(mask)[mask].mean()) - 2
     radius = (share * max(mask.shape) - pen) / 2
     if radius <= 0:
         return mask
     wide: Mask = ndimage.distance_transform_edt(~np.pad(mask, int(radius) + 1)) <= radius
     return wide
-
-
-def widen_ring(mask: Mask) -> Mask:
-    """Return slim ink with a hole, such as a narrow 0, widened; any other as it is.
-
-    NIST scaled the box of every digit to one width, and its pen went along. A standard pen would fill a
-    narrow hole, and the 0 were a 1. What has no hole is a 1, and stays slim.
-    """
-    height, width = mask.shape
-    if width >= _SLIM * height or not _find_holes(mask):
-        return mask
-    picture = Image.fromarray(mask.astype(np.uint8) * 255)
-    size = round(_UNSLIM * height), height
-    wide: Mask = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)) > 127
-    return wide
-
-
-def remove_slash(mask: Mask) -> Mask:
-    """Return a 0 that is crossed by a stroke `/` without that stroke; any other ink as it is.
-
-    It has a hole at the upper left and one at the lower right, and no waist, where an 8 has one hole above
-    the other. UCI's zeros are not crossed, so to the model two holes are an 8.
-    """
-    holes = sorted(_find_holes(mask), key=lambda hole: -int(hole.sum()))[:2]
-    if len(holes) < 2 or 4 * holes[1].sum() < holes[0].sum():
-        return mask
-    (top, left), (bottom, right) = sorted(tuple(np.argwhere(hole).mean(axis=0)) for hole in holes)
-    inside = _fill_hull(holes[0] | holes[1])
-    waist = inside & ~ndimage.binary_fill_holes(mask)
-    if right - left < _SIDEWAYS * (bottom - top) or waist.sum() > _WAIST * inside.sum():
-        return mask
-    ring = mask & ~inside
-    distance = ndimage.distance_transform_edt(~inside)
-    # The ends of the stroke stand out of the ring, which is twice as thick as its median pixel is far in.
-    bare: Mask = ring & (distance <= 2.5 * float(np.median(distance[ring])) + 1)
-    return bare[find_box(bare)]
-
-
-def _find_holes(mask: Mask) -> list[Mask]:
-    """Return the parts of the ground that ink surrounds, without the smallest."""
-    labels, count = ndimage.label(~np.pad(mask, 1))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    inner = labels[1:-1, 1:-1]
-    return [
-        inner == number
-        for number in range(1, count + 1)
-        if number != labels[0, 0] and sizes[number] >= _HOLE * mask.size
-    ]
-
-
-def _fill_hull(mask: Mask) -> Mask:
-    """Return the convex hull of some pixels."""
-    points = np.argwhere(mask)
-    corners = points[ConvexHull(points).vertices]
-    picture = Image.new("1", mask.shape[::-1])
-    ImageDraw.Draw(picture).polygon([(int(x), int(y)) for y, x in corners], fill=1)
-    hull: Mask = np.asarray(picture, dtype=np.bool_)
-    return hull
 
 
 def _search_card(
@@ -235,6 +184,14 @@ def _search_card(
     return _search_card(pixels, ground, ink, box.shape, cards - 1) or (
         (ground, ink) if _is_written(ink, box) else None
     )
+
+
+def _is_zero(mask: Mask, inner: Mask) -> bool:
+    """Tell whether a shape that seems to be a card, with ink on it, is a ring around a stroke or a dot."""
+    ring = mask & ~inner
+    box = ndimage.binary_fill_holes(ring[find_box(ring)])
+    is_ring = not _is_rectangle(box) and ring.sum() < 2 * box.sum() / 3
+    return bool(is_ring and is_stroke(inner, measure_pen(ring), dots=True))
 
 
 def _fit_card(pixels: Pixels, depth: NDArray[np.float64]) -> tuple[Ground, Mask] | None:
