@@ -387,13 +387,22 @@ def test_a_record_of_ones_own_is_answered(open_page: Open) -> None:
     expect(page.locator("#message")).to_contain_text("<= 2000")
 
 
+BROKEN_CELLS = """() => [...document.querySelectorAll("#rows td, #lineages td:not(.text)")].filter((cell) => {
+  const text = document.createRange();
+  text.selectNodeContents(cell);
+  return new Set([...text.getClientRects()].map(({ top }) => Math.round(top))).size > 1;
+}).map((cell) => cell.textContent)"""
+"""What stands on more than one line in the tables of versions and lineages, without the parameters."""
+
+
 def test_a_version_is_served_and_learned_on_from_on_the_page_of_versions(
     open_page: Open, learned: Stack
 ) -> None:
     settle(learned.settings, "digits")
-    page = open_page("/versions/digits")
+    page = open_page("/versions/digits", viewport={"width": 800, "height": 900})
     message, rows = page.locator("#message"), page.locator("#rows tbody tr")
     expect(page.locator("#lineages tbody tr").first).to_contain_text("units 256")
+    assert page.evaluate(BROKEN_CELLS) == []
     older = rows.nth(1).locator("input")
     version = older.get_attribute("value")
     older.check()
@@ -557,7 +566,7 @@ def test_the_summaries_are_drawn_and_fit_on_a_phone(open_page: Open) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing_serious_in_light_or_dark(open_page: Open, path: str) -> None:
+def test_axe_finds_nothing_but_trifles_in_light_or_dark(open_page: Open, path: str) -> None:
     page = open_page(path, color_scheme="light")
     expect(page.locator("html")).to_have_attribute("data-connection", "open")
     if path == "/":
@@ -573,7 +582,7 @@ def test_axe_finds_nothing_serious_in_light_or_dark(open_page: Open, path: str) 
         serious = [
             (violation["id"], violation["nodes"])
             for violation in violations
-            if violation["impact"] in ("serious", "critical")
+            if violation["impact"] in ("moderate", "serious", "critical")
         ]
         assert not serious, scheme
     assert len(colours) == 2
