@@ -210,10 +210,33 @@ def test_the_quality_of_a_stream_is_made_of_both_topics(
     assert made.kinds is not None
     assert (made.kinds.figure, made.kinds.is_whole) == ("accuracy", True)
     assert [(score.kind, score.count) for score in made.kinds.scores] == [("new", 700)]
-    assert made.shift is not None
-    assert (made.fields, len(made.shift.fields), made.shift.now) == (65, 12, 350)
-    assert sum(made.moved.values()) == 65
-    assert made.shift.left_out == ["ts"]
+    compared = made.since_start
+    assert compared is not None
+    assert (compared.fields, len(compared.shift.fields), compared.shift.now) == (65, 12, 350)
+    assert sum(compared.moved.values()) == 65
+    assert compared.shift.left_out == ["ts"]
+    assert made.since_hour is None, "nothing is an hour old"
+
+
+def test_the_newest_inputs_are_compared_with_the_last_of_an_hour_ago() -> None:
+    rows = take_digits(1600)
+    stood = {0: 600}
+    sample = Sample(digits.pipeline)
+    sample.add(rows[1000:])
+
+    def read(partition: int, end: int, most: int) -> Sequence[Row]:
+        return rows[max(0, end - most) : end]
+
+    sample.look_at_hour_ago(stood, read)
+    assert [row.place for row in sample.hour_ago] == [(0, offset) for offset in range(600)]
+    compared = quality.compare_inputs(sample, sample.hour_ago)
+    assert compared is not None
+    assert (compared.shift.now, compared.shift.then) == (600, 600)
+    # Of an idle stream, the last of an hour ago are the newest.
+    sample.look_at_hour_ago({0: 1600}, read)
+    assert [row.place for row in sample.hour_ago] == [(0, offset) for offset in range(600, 1000)]
+    sample.look_at_hour_ago({}, read)
+    assert quality.compare_inputs(sample, sample.hour_ago) is None
 
 
 def test_a_version_is_calibrated_on_records_that_it_has_not_learned(

@@ -5,6 +5,7 @@ as many records of the input topic as there are answers in the watch, each once.
 """
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +31,9 @@ from streamlearn.settings import Settings
 _log = logging.getLogger(__name__)
 
 _EVERY_S = 5.0
+_HOUR_S = 3600.0
+_HOUR_AGO_EVERY_S = 60.0
+"""How often the records of an hour ago are read anew."""
 _FIRST_WAIT_S = 2.0
 _IDLE_S = 30.0
 _CONNECT_MS = 2000
@@ -71,6 +75,17 @@ class VersionCalibration(msgspec.Struct):
     calibration: Calibration
 
 
+class Comparison(msgspec.Struct):
+    """How the newest inputs differ from older ones."""
+
+    shift: Shift
+    """Of the fields that moved most."""
+    fields: int
+    """How many fields were compared."""
+    moved: dict[str, int]
+    """How many fields moved how much: `little`, `some`, `much`."""
+
+
 class Quality(msgspec.Struct):
     """What was measured; a part is None where there is nothing to measure, or too little."""
 
@@ -80,11 +95,10 @@ class Quality(msgspec.Struct):
     delays: Delays | None = None
     kinds: KindScores | None = None
     calibration: VersionCalibration | None = None
-    shift: Shift | None = None
-    fields: int = 0
-    """How many fields were compared; `shift` has those that moved most."""
-    moved: dict[str, int] = {}
-    """How many fields moved how much: `little`, `some`, `much`."""
+    since_start: Comparison | None = None
+    """The newest inputs against the oldest that Kafka holds."""
+    since_hour: Comparison | None = None
+    """The newest inputs against those of an hour ago."""
     events: list[Event] = []
     """The oldest first."""
 
@@ -98,6 +112,7 @@ class QualityMonitor:
         self._broker: Broker | None = None
         self._tail: Tail | None = None
         self._sample = Sample(watch.pipeline)
+        self._hour_ago_read_s = -math.inf
         self._poller: Poller[Quality] = Poller(
             self._measure,
             Quality(),
@@ -122,6 +137,7 @@ class QualityMonitor:
             self._watch.wait_for("kafka", _FIRST_WAIT_S)
             tail = self._connect()
             self._sample.look(tail, {**self._watch.flow.answered}, self._read_oldest)
+            self._look_at_hour_ago(tail)
             return make_quality(self._watch, self._sample, tail)
         except StreamlearnError as error:
             self._close()
@@ -138,14 +154,31 @@ class QualityMonitor:
             pipeline = self._watch.pipeline
             share = max(1, LOOK_BACK // max(1, len(self._watch.flow.ends)))
             self._sample = Sample(pipeline)
+            self._hour_ago_read_s = -math.inf
             self._tail = Tail(self._broker, {pipeline.topic: share})
         return self._tail
 
+    def _look_at_hour_ago(self, tail: Tail) -> None:
+        if time.monotonic() - self._hour_ago_read_s < _HOUR_AGO_EVERY_S:
+            return
+        (ends,) = tail.find_ends_at(self._watch.pipeline.topic, [time.time() - _HOUR_S])
+        self._sample.look_at_hour_ago(ends, self._read_before)
+        self._hour_ago_read_s = time.monotonic()
+
     def _read_oldest(self, partition: int, end: int, most: int) -> Sequence[Any]:
+        start = self._find_oldest(partition)
+        return self._read(partition, start, min(end, start + most))
+
+    def _read_before(self, partition: int, end: int, most: int) -> Sequence[Any]:
+        return self._read(partition, max(self._find_oldest(partition), end - most), end)
+
+    def _find_oldest(self, partition: int) -> int:
+        assert self._broker is not None
+        return self._broker.oldest(self._watch.pipeline.topic, partition)
+
+    def _read(self, partition: int, start: int, stop: int) -> Sequence[Any]:
         assert self._broker is not None
         topic = self._watch.pipeline.topic
-        start = self._broker.oldest(topic, partition)
-        stop = min(end, start + most)
         return list(self._broker.read(topic, start, stop, partition)) if start < stop else []
 
     def _close(self) -> None:
@@ -163,18 +196,13 @@ class QualityMonitor:
 def make_quality(watch: Watch, sample: Sample, tail: Tail) -> Quality:
     """Measure what was read. Only how far the input reached at some moments is asked of Kafka."""
     answers = watch.flow.list_timed_answers()
-    shift = compare_inputs(sample)
-    levels = [field.level for field in shift.fields] if shift else []
-    if shift is not None:
-        shift.fields = shift.fields[:_MOST_FIELDS]
     return Quality(
         looked=True,
         delays=_measure_delays(watch, sample, answers, tail),
         kinds=score_by_kind(watch, sample, [answer for _, answer in answers]),
         calibration=calibrate(watch, sample),
-        shift=shift,
-        fields=len(levels),
-        moved={level: levels.count(level) for level in ("little", "some", "much")},
+        since_start=compare_inputs(sample, sample.oldest),
+        since_hour=compare_inputs(sample, sample.hour_ago),
         events=list_events(watch, sample),
     )
 
@@ -266,20 +294,26 @@ def _load_version_before(watch: Watch, partition: int, offsets: Sequence[int]) -
         return 0, None  # it has just been thinned out, or Redis is away, which the page says
 
 
-def compare_inputs(sample: Sample) -> Shift | None:
-    """Return how much each field of the newest records differs from the oldest that Kafka holds.
+def compare_inputs(sample: Sample, older: Sequence[SampledRecord]) -> Comparison | None:
+    """Return how much each field of the newest records differs from older ones.
 
     The two samples are of the same size and do not overlap. None where too few records have come for that.
     """
     newest = [*sample.newest]
-    oldest = sample.oldest
     # While few records have come, the two overlap: then each takes its end.
-    both = {row.place for row in newest} | {row.place for row in oldest}
-    size = min(COMPARED, len(both) // 2, len(newest), len(oldest))
+    both = {row.place for row in newest} | {row.place for row in older}
+    size = min(COMPARED, len(both) // 2, len(newest), len(older))
     if size < LEAST:
         return None
     names = [field.encode_name for field in inspect_fields(sample.pipeline.record)]
-    return compare_samples(_decode(oldest[:size]), _decode(newest[-size:]), names)
+    shift = compare_samples(_decode(older[:size]), _decode(newest[-size:]), names)
+    if shift is None:
+        return None
+    levels = [field.level for field in shift.fields]
+    shift.fields = shift.fields[:_MOST_FIELDS]
+    return Comparison(
+        shift, len(levels), {level: levels.count(level) for level in ("little", "some", "much")}
+    )
 
 
 def _decode(rows: Sequence[SampledRecord]) -> list[Row]:

@@ -144,6 +144,12 @@ WORDS = {
         "Of %(n)s fields %(much)s moved much, %(some)s some, %(little)s little: the newest %(now)s records"
         " against the oldest %(then)s."
     ),
+    "shiftHour": _(
+        "Of %(n)s fields %(much)s moved much, %(some)s some, %(little)s little: the newest %(now)s records"
+        " against the last %(then)s of an hour ago."
+    ),
+    "shiftNone": _("Too few records have come yet to compare."),
+    "shiftNoHour": _("Kafka holds too few records that are older than an hour, or none has come since."),
     "shiftMore": _("Shown are the %(n)s fields that moved most."),
     "shiftLeftOut": _("Not compared, since nearly each record has a value of its own: %(names)s."),
     "moved_little": _("little"),

@@ -103,10 +103,13 @@ function describeField({ quantiles, shares }) {
   return quantiles ? quantiles.map(formatValue).join(" · ") : "–";
 }
 
-function showShift({ shift, fields, moved }) {
-  byId("shift-scroll").hidden = !shift;
-  byId("shift-more").hidden = !shift;
-  if (!shift) return;
+function showShift({ since_start: sinceStart, since_hour: sinceHour }) {
+  const isHour = byId("shift-against").value === "hour";
+  const comparison = isHour ? sinceHour : sinceStart;
+  byId("shift-scroll").hidden = !comparison;
+  byId("shift-more").hidden = !comparison;
+  if (!comparison) return setText(byId("shift-words"), say(isHour ? "shiftNoHour" : "shiftNone"));
+  const { shift, fields, moved } = comparison;
   byId("shift").tBodies[0].replaceChildren(...shift.fields.map((field) => {
     const level = document.createElement("span");
     level.textContent = say(LEVELS[field.level]);
@@ -117,7 +120,7 @@ function showShift({ shift, fields, moved }) {
     ]);
   }));
   const values = { n: formatNumber(fields), ...Object.fromEntries(Object.entries(moved).map(([level, count]) => [level, formatNumber(count)])) };
-  setText(byId("shift-words"), say("shift", { ...values, now: formatNumber(shift.now), then: formatNumber(shift.then) }));
+  setText(byId("shift-words"), say(isHour ? "shiftHour" : "shift", { ...values, now: formatNumber(shift.now), then: formatNumber(shift.then) }));
   const more = [
     fields > shift.fields.length ? say("shiftMore", { n: formatNumber(shift.fields.length) }) : "",
     shift.left_out.length ? say("shiftLeftOut", { names: shift.left_out.join(", ") }) : "",
@@ -145,6 +148,7 @@ function showEvents({ events }) {
 /** Ask again and again while the page is looked at; `redraw` draws what else has marks. */
 export function followQuality(display, redraw) {
   shown = display;
+  byId("shift-against").addEventListener("change", () => quality && showShift(quality));
   const ask = async () => {
     try {
       const response = document.hidden ? null : await fetch(content.dataset.quality);

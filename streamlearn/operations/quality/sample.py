@@ -1,4 +1,4 @@
-"""The records of a pipeline's newest answers, and the oldest that its topic holds: a bounded sample.
+"""The records of a pipeline's newest answers, those of an hour ago, and the oldest: a bounded sample.
 
 What they are compared by is kept, so that nothing is read twice.
 """
@@ -50,6 +50,9 @@ class Sample:
         The newest records, the oldest of them first.
     oldest
         The oldest records that Kafka holds, in each partition in order; none of them is later than an answer.
+    hour_ago
+        The last records that stood in the topic an hour ago, in each partition in order; none that is among
+        the newest.
     feedback
         When and where the newest feedback was written: seconds since 1970, and the place.
     """
@@ -60,6 +63,7 @@ class Sample:
         self.origins: deque[Origin] = deque(maxlen=LOOK_BACK)
         self.newest: deque[SampledRecord] = deque(maxlen=COMPARED)
         self.oldest: list[SampledRecord] = []
+        self.hour_ago: list[SampledRecord] = []
         self.feedback: deque[tuple[float, Place]] = deque(maxlen=50)
         self._oldest_keys: list[Origin] = []
 
@@ -91,6 +95,29 @@ class Sample:
             share = -(-COMPARED // len(answered))
             rows = [row for k, offset in sorted(answered.items()) for row in read(k, offset + 1, share)]
             self.oldest, self._oldest_keys = self._take(rows)
+
+    def look_at_hour_ago(
+        self, ends: Mapping[int, int], read: Callable[[int, int, int], Sequence[Any]]
+    ) -> None:
+        """Read the last records that stood in the topic an hour ago.
+
+        Parameters
+        ----------
+        ends
+            The offset after the last of them in each partition.
+        read
+            Returns the last records of a partition before an offset: (partition, offset, how many at most).
+
+        Raises
+        ------
+        BrokerUnavailable
+            Kafka does not answer.
+        """
+        share = -(-COMPARED // max(1, len(ends)))
+        rows = [row for partition, end in sorted(ends.items()) for row in read(partition, end, share)]
+        newest = {sampled.place for sampled in self.newest}
+        taken, _ = self._take([row for row in rows if (row.partition, row.offset) not in newest])
+        self.hour_ago = taken
 
     def add(self, rows: Sequence[Any]) -> None:
         """Add the records of one look."""
