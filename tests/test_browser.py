@@ -352,6 +352,9 @@ def test_records_are_chosen_and_one_is_looked_at(open_page: Open, learned: Stack
     page.get_by_role("button", name="Show", exact=True).click()
     page.get_by_role("link", name=f"{offset:,}", exact=True).click()
     expect(page.locator("pre").first).to_have_text("<b>broken</b>")
+    overview = open_page("/pipelines")
+    overview.locator('[data-pipeline="digits"] .behind a[href*="show=dead"]').click()
+    expect(overview.locator("table.records tbody tr").first).to_contain_text("dead letter")
     expect(page.get_by_text("dead letter").first).to_be_visible()
     page.get_by_role("spinbutton", name="offset").fill("0")
     page.get_by_role("button", name="Look at this record").click()
@@ -425,6 +428,9 @@ def test_a_pipelines_page_shows_its_stream_and_its_parts(open_page: Open, learne
         expect(page.locator(f'[data-part="{part}"]')).to_have_attribute("data-state", "up")
     expect(page.locator('[data-is="unanswered"]')).to_have_text("0")
     expect(page.locator("#curve-words")).to_contain_text("the commonest label")
+    expect(page.locator("#curve-worst")).to_have_text(
+        re.compile(r"^The worst that is shown: [\d.]+%, at .*\d\d:\d\d:\d\d\.$")
+    )
     expect(page.locator("#restores tbody tr").first).to_contain_text(" ago")
     for value in page.locator("#curve .u-value").all():
         expect(value, "the legend tells the newest values").to_have_text(re.compile(r"\d"))
@@ -456,7 +462,7 @@ def test_a_part_of_a_curve_stays_in_view_while_data_comes(open_page: Open, learn
     expect(page.locator("#confusion-words")).to_contain_text("predictions are right")
     reset, words = page.locator("#curve + .reset"), page.locator("#curve-words")
     expect(reset).to_be_hidden()
-    page.locator("#curve-x").select_option("offset")
+    page.locator("#curve-x").select_option("own")
     over = page.locator("#curve .u-over")
     over.scroll_into_view_if_needed()
     box = over.bounding_box()
@@ -472,8 +478,81 @@ def test_a_part_of_a_curve_stays_in_view_while_data_comes(open_page: Open, learn
     expect(reset).to_be_visible()
     reset.click()
     expect(reset).to_be_hidden()
-    page.locator("#range").select_option("60")
     expect(page.locator("#pace-words")).to_contain_text("a second")
+    assert page.troubles == []
+
+
+CURSORS = """() => ["curve", "pace", "delays", "waiting"].map((id) => {
+  const over = document.querySelector(`#${id} .u-over`);
+  const line = over.querySelector(".u-cursor-x");
+  const place = new DOMMatrix(getComputedStyle(line).transform).m41;
+  return line.classList.contains("u-off") ? -1 : place / over.clientWidth;
+})"""
+"""Where the cursor of each curve along time stands, as a share of its width; below 0 where it has none."""
+
+
+def are_cursors_at(page: Any, share: float) -> bool:
+    return all(abs(place - share) < 0.03 for place in page.evaluate(CURSORS))
+
+
+def find_part(page: Any, name: str) -> Any:
+    return page.locator(f'#timeline [data-is="{name}"]')
+
+
+def test_all_curves_show_one_stretch_of_time_with_one_cursor(open_page: Open, learned: Stack) -> None:
+    settle(learned.settings, "digits")
+    page = open_page("/pipelines/digits")
+    for name in ("curve", "pace", "delays", "waiting", "history"):
+        expect(page.locator(f"#{name} canvas")).to_be_visible()
+    page.locator("#pace").scroll_into_view_if_needed()
+    box = page.locator("#pace .u-over").bounding_box()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 50)
+    wait_until(lambda: are_cursors_at(page, 0.6), 30, "a cursor in each curve")
+    moment = find_part(page, "moment")
+    page.mouse.move(0, 0)
+    wait_until(lambda: max(page.evaluate(CURSORS)) < 0, 30, "no cursor in any curve")
+    expect(moment).to_have_attribute("aria-valuetext", re.compile("^the newest; .*the model .*records per"))
+    moment.focus()
+    page.keyboard.press("PageDown")
+    page.keyboard.press("PageDown")
+    wait_until(lambda: are_cursors_at(page, 0.8), 30, "a cursor in each curve, moved by a key")
+    expect(moment).to_have_attribute("aria-valuetext", re.compile(r"^.*\d\d:\d\d:\d\d; "))
+    words, before = find_part(page, "words"), find_part(page, "words").text_content()
+    page.get_by_role("button", name="Closer").click()
+    expect(words).not_to_have_text(str(before))
+    resets = page.locator(".reset:visible")
+    expect(resets).to_have_count(5)
+    expect(page.locator("#timeline input:checked")).to_have_count(0)
+    moment.focus()
+    page.keyboard.press("Escape")
+    wait_until(lambda: max(page.evaluate(CURSORS)) < 0, 30, "no cursor in any curve")
+    page.locator("#timeline label", has_text="all").click()
+    expect(resets).to_have_count(0)
+    box = page.locator("#waiting .u-over").bounding_box()
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 50, steps=4)
+    page.mouse.up()
+    expect(resets).to_have_count(5)
+    resets.first.click()
+    expect(resets).to_have_count(0)
+    expect(page.locator('#timeline input[value=""]')).to_be_checked()
+    assert page.troubles == []
+
+
+def test_a_finger_moves_the_cursor_of_all_curves(open_page: Open, learned: Stack) -> None:
+    settle(learned.settings, "digits")
+    page = open_page("/pipelines/digits", viewport=PHONE, has_touch=True, is_mobile=True)
+    for name in ("curve", "pace", "delays", "waiting"):
+        expect(page.locator(f"#{name} canvas")).to_be_visible()
+    page.locator("#waiting").scroll_into_view_if_needed()
+    box = page.locator("#waiting .u-over").bounding_box()
+    touches = page.context.new_cdp_session(page)
+    for kind, share in (("touchStart", 0.3), ("touchMove", 0.5), ("touchMove", 0.7)):
+        point = {"x": box["x"] + share * box["width"], "y": box["y"] + 50}
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    wait_until(lambda: are_cursors_at(page, 0.7), 30, "a cursor in each curve")
     assert page.troubles == []
 
 

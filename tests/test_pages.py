@@ -19,6 +19,7 @@ from serving.pages import overview, records, views, watch
 from serving.pages.feed import Feed
 from serving.pages.language import LOCALES
 from serving.pages.watch import Watch
+from streamlearn.learning import curves
 from streamlearn.learning.learner import (
     LatestForecast,
     Learner,
@@ -481,6 +482,30 @@ def test_a_curve_along_time_tells_when_each_answer_was_written() -> None:
     without = views.make_label_curve(answers, load("digits"))
     assert without is not None
     assert without.times is None
+
+
+def test_the_curve_of_a_forecast_tells_when_each_answer_was_written() -> None:
+    learning = load("pm25").learning
+    assert learning.series is not None
+    answers = [
+        {
+            "offset": n,
+            "ts": f"2010-01-{1 + hour // 24:02d} {hour % 24:02d}:00:00",
+            "pollution": 50.0 + n,
+            "forecast": {"1": 52.0},
+        }
+        for n, hour in enumerate(hour for hour in range(120) if hour != 100)
+    ]
+    times = [1000.0 + n for n in range(119)]
+    series = views.select_newest_run(answers, load("pm25"), learning.series)
+    assert series is not None
+    errors = views._make_errors(
+        series, *curves.compute_residuals(series, learning.series.horizons), learning.series.horizons
+    )
+    curve = views._make_shortest_horizon_curve(errors, series, times)
+    hours = [step - int(series.steps[0]) for step in curve.x]
+    # The hour that is missing was passed when the one before it was answered.
+    assert curve.times == [1000.0 + (hour - (hour >= 100)) for hour in hours]
 
 
 def test_the_pace_counts_each_answer_once_and_shows_when_none_come() -> None:

@@ -74,7 +74,7 @@ class Curve(msgspec.Struct):
     values: Values
     baseline_values: Values
     times: list[float] | None = None
-    """When each of these answers was written, in seconds since 1970; None of forecasts."""
+    """When each of these answers was written, in seconds since 1970."""
     horizon: int | None = None
     """Of a forecast, how many steps ahead."""
 
@@ -176,8 +176,11 @@ def make_message(watch: Watch) -> Message:
     rate = flow.rate(time.time())
     times = list(flow.times)
     # Others may have come since the times were read.
-    answers, key = select_one_series(list(flow.answers)[: len(times) or None], pipeline)
-    curve = make_label_curve(answers, pipeline, times)
+    all_answers = list(flow.answers)[: len(times) or None]
+    answers, key = select_one_series(all_answers, pipeline)
+    shown = {id(answer) for answer in answers}
+    written = [time_s for time_s, answer in zip(times, all_answers, strict=False) if id(answer) in shown]
+    curve = make_label_curve(answers, pipeline, written)
     outlook = errors = None
     spec = pipeline.learning.series
     series = None if spec is None else select_newest_run(answers, pipeline, spec)
@@ -186,7 +189,7 @@ def make_message(watch: Watch) -> Message:
         outlook = _make_outlook(series, residuals, spec, answers[-1], pipeline.display)
         outlook.ts = outlook.ts if key is None else f"{key}, {outlook.ts}"
         errors = _make_errors(series, residuals, persistence, spec.horizons)
-        curve = _make_shortest_horizon_curve(errors)
+        curve = _make_shortest_horizon_curve(errors, series, written)
     return Message(
         pipeline=pipeline.name,
         parts=[Part(name, name in watch.polled, watch.troubles.get(name, "")) for name in PARTS],
@@ -343,8 +346,11 @@ def _make_errors(
     return Errors(WEEK, series.steps[rows].tolist(), horizon_curves)
 
 
-def _make_shortest_horizon_curve(errors: Errors) -> Curve:
-    shortest = errors.horizons[0]
+def _make_shortest_horizon_curve(errors: Errors, series: curves.Series, written: Sequence[float]) -> Curve:
+    shortest, times = errors.horizons[0], None
+    if series.positions is not None and len(written):
+        rows = np.array(errors.x) - series.steps[0]
+        times = [round(written[position], 1) for position in series.positions[rows]]
     return Curve(
         "rmse",
         "persistence",
@@ -352,7 +358,8 @@ def _make_shortest_horizon_curve(errors: Errors) -> Curve:
         errors.x,
         shortest.values,
         shortest.persistence,
-        horizon=shortest.horizon,
+        times,
+        shortest.horizon,
     )
 
 

@@ -12,7 +12,10 @@ def _(text: str) -> str:
 WORDS = {
     "lost": _("The server does not answer; trying again …"),
     "noModel": _("No model has been learned yet; waiting for the first …"),
-    "served": _("Version %(version)s is served, written %(age)s ago; %(samples)s records scored."),
+    "served": _(
+        "Version %(version)s is served, the newest that can be read, written %(age)s ago; %(samples)s records"
+        " scored."
+    ),
     "pinned": _(
         "Version %(version)s is served because it is pinned; learning goes on. %(samples)s records scored."
     ),
@@ -77,6 +80,8 @@ WORDS = {
     "noPast": _("No forecast %(ahead)s ahead can be compared with what came yet."),
     "range": _("The shaded range is made to hold the true value of 8 in 10 forecasts like these."),
     "curve": _("Latest: %(value)s; %(baseline)s: %(baseline_value)s; over the last %(window)s."),
+    "worst": _("The worst that is shown: %(value)s, at %(place)s."),
+    "worstAt": _("The worst that is shown: %(value)s, at %(label)s %(place)s."),
     "whole": _("Now: %(value)s, over %(window)s."),
     "wholeWithBaseline": _("Now: %(value)s; %(baseline)s: %(baseline_value)s; over %(window)s."),
     "lag": _("lag (%(unit)s); above 0 the driver leads"),
@@ -108,6 +113,8 @@ WORDS = {
     "tokenKept": _("The token is used until you close this tab; choose again."),
     "resetZoom": _("Show all again"),
     "zoomHint": _("Drag over a part to see it larger."),
+    "stretch": _("%(from)s to %(to)s. What is looked at, the newest 5,000 answers, begins %(age)s ago."),
+    "newest": _("the newest"),
     "label": _("label"),
     "recall": _("recall"),
     "confused": _(

@@ -5,6 +5,7 @@ import { formatNumber, language, say } from "./live.js";
 const HEIGHT = 300;
 const FONT = "12px Inter, system-ui, sans-serif";
 const DIGIT_PX = 7.5;
+const LEAST_DRAG_PX = 5;
 const charts = new Set();
 
 export function getColour(name) {
@@ -28,7 +29,7 @@ const makeLocalFormat = (options) => {
   return (s) => format.format(new Date(s * 1000));
 };
 const formatClock = makeLocalFormat({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const formatLocalMoment = makeLocalFormat({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const formatLocalMoment = makeLocalFormat({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const formatHour = makeDateFormat({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const formatDay = makeDateFormat({ day: "numeric", month: "short" });
 const formatMonth = makeDateFormat({ month: "short", year: "numeric" });
@@ -42,12 +43,15 @@ function formatTimes(ticks, step) {
 /**
  * A chart inside an element. `describe()` returns uPlot's `series`, and perhaps `x` (`{time, local, label}`), `y`
  * (`{label, share, least, digits}`), `bands`, `hooks`, and `rest`, which finds the value that the legend tells by itself.
+ * With a `timeline` it shows the stretch that this says, and has its cursor.
  */
 export class Chart {
-  constructor(place, describe) {
+  constructor(place, describe, timeline = null) {
     this.place = place;
     this.describe = describe;
+    this.timeline = timeline;
     this.data = null;
+    this.times = null;
     this.plot = null;
     this.isZoomed = false;
     this.reset = document.createElement("button");
@@ -55,19 +59,89 @@ export class Chart {
     this.reset.className = "reset";
     this.reset.hidden = true;
     this.reset.textContent = say("resetZoom");
-    this.reset.addEventListener("click", () => this.showAll());
+    this.reset.addEventListener("click", () => (timeline ? timeline.choose(null) : this.showAll()));
     place.after(this.reset);
     place.title = say("zoomHint");
     charts.add(this);
+    timeline?.charts.add(this);
     new ResizeObserver(() => this.resize()).observe(place);
   }
 
-  show(data) {
+  /** Show other data. With a timeline, `times` are the moments of its points, in seconds since 1970, ascending. */
+  show(data, times = null) {
     this.data = data;
+    this.times = times;
     if (this.plot && this.drawn === this.describeAxes()) this.plot.setData(data, !this.isZoomed);
     else this.draw();
     // Data that is not scaled anew is not drawn anew either.
     if (this.isZoomed) this.plot?.redraw();
+    this.timeline?.arrange();
+  }
+
+  /** Whether x itself is the time. */
+  get isAlongTime() {
+    return this.times !== null && this.times === this.data[0];
+  }
+
+  findX(time) {
+    return this.isAlongTime ? time : interpolate(this.times, this.data[0], time);
+  }
+
+  /** Return the time at a place of the page, or of the plot. */
+  findTime(left) {
+    const x = this.plot.posToVal(left, "x");
+    return this.isAlongTime ? x : interpolate(this.data[0], this.times, x);
+  }
+
+  /** Show a stretch of time; a chart whose x is not the time shows all of its own where that is the whole. */
+  showStretch(stretch, isWhole) {
+    if (!this.plot || !this.times?.length || !stretch) return;
+    const xs = this.data[0];
+    let [min, max] = [this.findX(stretch.min), this.findX(stretch.max)];
+    if (isWhole && !this.isAlongTime) [min, max] = [xs[0], xs[xs.length - 1]];
+    if (!(min < max)) {
+      // Nothing of it is in the stretch: show what is next to it.
+      const at = Math.max(0, xs.findLastIndex((x) => x <= min));
+      [min, max] = [xs[Math.max(0, at - 1)], xs[Math.min(xs.length - 1, at + 1)]];
+    }
+    this.isZoomed = !isWhole;
+    this.reset.hidden = !this.timeline.zoomed;
+    if (min < max) this.plot.setScale("x", { min, max });
+  }
+
+  /** Put the cursor at a moment, without being pointed at; take it away for null. */
+  placeCursor(moment) {
+    if (!this.plot || !this.times?.length) return;
+    const left = moment === null ? -10 : this.plot.valToPos(this.findX(moment), "x");
+    const isInside = left >= 0 && left <= this.plot.over.clientWidth;
+    this.plot.setCursor(isInside ? { left, top: 0 } : { left: -10, top: -10 });
+  }
+
+  /** Name the first line's value as the legend tells it; empty where it has none. */
+  describeCursor() {
+    const value = this.plot?.legend.values[1]?._;
+    return value && value !== "–" ? `${this.plot.series[1].label} ${value}` : "";
+  }
+
+  /** Let the mouse and a finger move the cursor of all charts. */
+  listen(plot) {
+    const point = ({ clientX }) => this.timeline.point(this.findTime(clientX - plot.over.getBoundingClientRect().left), this);
+    plot.over.addEventListener("mousemove", (event) => this.times && point(event));
+    plot.over.addEventListener("mouseleave", () => this.timeline.point(null));
+    for (const kind of ["pointerdown", "pointermove"]) {
+      plot.over.addEventListener(kind, (event) => {
+        if (event.pointerType === "mouse" || !this.times) return;
+        point(event);
+        this.placeCursor(this.timeline.moment);
+      });
+    }
+  }
+
+  /** Show the dragged part in all charts. */
+  takeDrag(plot) {
+    const { left, width } = plot.select;
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (width >= LEAST_DRAG_PX && this.times) this.timeline.zoom(this.findTime(left), this.findTime(left + width));
   }
 
   /** Keep the part that is looked at while data comes, until somebody wants all of it again. */
@@ -95,6 +169,7 @@ export class Chart {
     this.plot?.destroy();
     this.isZoomed = false;
     this.reset.hidden = true;
+    const shared = this.timeline;
     const { series, x = {}, y = {}, bands = [], hooks = {}, rest = findNewest } = this.describe();
     // While nobody points at a value, the legend tells the one that matters.
     const showRest = (plot) => {
@@ -110,11 +185,16 @@ export class Chart {
     this.plot = new window.uPlot({
       width: this.width(), height: HEIGHT, bands, series,
       hooks: {
-        ...hooks, ready: [showRest], setCursor: [showRest], setData: [showRest],
-        setScale: [(plot, scale) => scale === "x" && this.noteZoom(plot)],
+        ...hooks, ready: shared ? [showRest, (plot) => this.listen(plot)] : [showRest], setCursor: [showRest], setData: [showRest],
+        ...(shared
+          ? { setSelect: [(plot) => this.takeDrag(plot)], draw: [...(hooks.draw ?? []), () => shared.follow(this)] }
+          : { setScale: [(plot, scale) => scale === "x" && this.noteZoom(plot)] }),
       },
       tzDate: (s) => window.uPlot.tzDate(new Date(s * 1e3), "Etc/UTC"),
-      cursor: { points: { size: 7 } },
+      cursor: {
+        points: { size: 7 },
+        ...(shared ? { y: false, drag: { setScale: false, x: true }, bind: { dblclick: () => () => shared.choose(null) } } : {}),
+      },
       scales: {
         x: { time: Boolean(x.time) },
         y: { range: (_, low, high) => padRange(low, high, y) },
@@ -138,6 +218,14 @@ export class Chart {
 /** Return how wide the widest of some short texts is, in pixels. */
 function measure(texts) {
   return DIGIT_PX * Math.max(...texts.map((text) => String(text ?? "").length));
+}
+
+/** Return the value of `to` where `from`, which ascends, has the given one; beyond its ends, the value there. */
+function interpolate(from, to, value) {
+  const at = from.findIndex((other) => other >= value);
+  if (at <= 0) return at ? to[to.length - 1] : to[0];
+  const share = (value - from[at - 1]) / (from[at] - from[at - 1]);
+  return to[at - 1] + share * (to[at] - to[at - 1]);
 }
 
 const isKnown = (value) => value !== null && value !== undefined;
@@ -205,4 +293,7 @@ export function makeLine(label, { baseline = false, ...more } = {}) {
 }
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-dark.addEventListener("change", () => charts.forEach((chart) => chart.draw()));
+dark.addEventListener("change", () => charts.forEach((chart) => {
+  chart.draw();
+  chart.timeline?.arrange();
+}));

@@ -1,9 +1,10 @@
 // How one pipeline fares: figures, curves, versions, dead letters, restarts, and the health of the parts.
 
-import { Chart, drawMarks, makeLine } from "./charts.js";
+import { Chart, drawMarks, formatLocalMoment, formatMoment, makeLine } from "./charts.js";
 import { fillBar, follow, formatAge, formatNumber, formatPercent, isPolled, say, setText, translate } from "./live.js";
 import { followQuality, listMarks } from "./quality.js";
 import { fillMatrix } from "./matrix.js";
+import { timeline } from "./timeline.js";
 
 const content = document.getElementById("content");
 const shown = JSON.parse(document.getElementById("shown").textContent);
@@ -13,7 +14,6 @@ let curve = null;
 let figures = {};
 let newest = null;
 const along = byId("curve-x");
-const range = byId("range");
 
 function showRows(table, rows) {
   const body = byId(table).tBodies[0];
@@ -76,7 +76,7 @@ function showParts(message) {
   byId("job").href = content.dataset.flink + (message.job_id ? `/#/job/running/${message.job_id}/overview` : "");
 }
 
-const isAlongTime = () => Boolean(curve.times) && along?.value !== "offset";
+const isAlongTime = () => Boolean(curve.times) && along.value === "time";
 const makeCurveX = () => {
   if (isAlongTime()) return { time: true, local: true };
   return shown.step_s ? { time: true } : { label: say(shown.value ? "step" : "offset") };
@@ -84,9 +84,9 @@ const makeCurveX = () => {
 
 const recent = new Chart(byId("curve"), () => ({
   x: makeCurveX(), y: makeAxis(curve.figure, curve.horizon),
-  hooks: { drawClear: [drawMarks(() => (isAlongTime() ? listMarks("time_s") : shown.value ? [] : listMarks("offset")))] },
+  hooks: { draw: [showWorst], drawClear: [drawMarks(() => (isAlongTime() ? listMarks("time_s") : shown.value ? [] : listMarks("offset")))] },
   series: [{}, makeLine(say("model")), makeLine(translate(curve.baseline), { baseline: true })],
-}));
+}), timeline);
 
 const history = new Chart(byId("history"), () => ({
   x: { label: say("version") }, y: makeAxis(figures.kind, figures.horizon), hooks: { drawClear: [drawMarks(() => listMarks("offset"))] },
@@ -94,20 +94,18 @@ const history = new Chart(byId("history"), () => ({
     {}, makeLine(say("model"), { points: { show: true, size: 6 } }),
     ...(figures.baseline ? [makeLine(translate(figures.baselineTitle), { baseline: true })] : []),
   ],
-}));
+}), timeline);
 
 const pace = new Chart(byId("pace"), () => ({
   x: { time: true, local: true }, y: { least: 0, label: say("perSecond") }, hooks: { drawClear: [drawMarks(() => listMarks("time_s"))] },
   series: [{}, makeLine(say("perSecond"))],
-}));
+}), timeline);
 
 function showPace() {
   if (!newest?.pace) return;
   const { times, rates } = newest.pace;
-  const since = range.value ? times[times.length - 1] - Number(range.value) : -Infinity;
-  const from = Math.max(0, times.findIndex((time) => time >= since));
-  pace.show([times.slice(from), rates.slice(from)]);
-  setText(byId("pace-words"), say("pace", { rate: formatNumber(newest.rate, 1), most: formatNumber(Math.max(...rates.slice(from)), 1) }));
+  pace.show([times, rates], times);
+  setText(byId("pace-words"), say("pace", { rate: formatNumber(newest.rate, 1), most: formatNumber(Math.max(...rates), 1) }));
 }
 
 function showConfusion(confusion) {
@@ -140,13 +138,27 @@ function showCurve(latest) {
   curve = latest;
   const steps = shown.step_s ? curve.x.map((step) => step * shown.step_s) : curve.x;
   const x = isAlongTime() ? curve.times : steps;
-  recent.show([x, curve.values, curve.baseline_values]);
+  recent.show([x, curve.values, curve.baseline_values], curve.times);
   const last = (list) => formatFigure(curve.figure, list[list.length - 1]);
   const stepsText = shown.step_unit ? `${formatNumber(curve.window)} ${shown.step_unit}` : say("steps", { n: formatNumber(curve.window) });
   setText(byId("curve-words"), beginWithHorizon(curve.horizon, say("curve", {
     value: last(curve.values), baseline: translate(curve.baseline), baseline_value: last(curve.baseline_values),
     window: curve.horizon ? stepsText : say("records", { n: formatNumber(curve.window) }),
   })));
+}
+
+/** Say when the figure was worst, within the stretch that is shown. */
+function showWorst() {
+  if (!curve || !recent.plot) return;
+  const { min, max } = recent.plot.scales.x;
+  const [xs, values] = recent.data;
+  const sign = curve.figure === "accuracy" ? -1 : 1;
+  const shownAt = [...xs.keys()].filter((i) => xs[i] >= min && xs[i] <= max && values[i] !== null);
+  const worst = shownAt.reduce((best, i) => (best === null || sign * values[i] > sign * values[best] ? i : best), null);
+  if (worst === null) return setText(byId("curve-worst"), "");
+  const { time, local, label } = makeCurveX();
+  const format = time ? (local ? formatLocalMoment : formatMoment) : formatNumber;
+  setText(byId("curve-worst"), say(time ? "worst" : "worstAt", { value: formatFigure(curve.figure, values[worst]), label, place: format(xs[worst]) }));
 }
 
 /** Choose a score's main figure and its baseline: the shortest horizon's, where there are several. */
@@ -165,7 +177,7 @@ function showHistory(message) {
   const { main, kind, baseline, baselineTitle } = figures;
   const data = [scored.map(({ version }) => version), scored.map(({ score }) => score[main])];
   if (baseline) data.push(scored.map(({ score }) => score[baseline]));
-  history.show(data);
+  history.show(data, scored.map(({ written_s: written }) => written));
   const { score, samples } = scored[scored.length - 1];
   setText(byId("history-words"), beginWithHorizon(figures.horizon, say(baseline ? "wholeWithBaseline" : "whole", {
     value: formatFigure(kind, score[main]), baseline: translate(baselineTitle),
@@ -281,8 +293,7 @@ function showRestores(restores) {
   ]));
 }
 
-along?.addEventListener("change", () => showCurve(curve));
-range.addEventListener("change", showPace);
+along.addEventListener("change", () => showCurve(curve));
 
 followQuality(shown, () => [recent, history, pace].forEach((chart) => chart.plot?.redraw()));
 follow((message) => {

@@ -2,6 +2,7 @@
 
 import { Chart, drawMarks, makeLine } from "./charts.js";
 import { fillBar, formatAge, formatNumber, formatPercent, language, say, setText } from "./live.js";
+import { timeline } from "./timeline.js";
 
 const EVERY_MS = 5000;
 const EVENTS = 20;
@@ -32,11 +33,11 @@ const markTimes = { drawClear: [drawMarks(() => listMarks("time_s"))] };
 const delays = new Chart(byId("delays"), () => ({
   x: { time: true, local: true }, y: { least: 0, label: say("secondsAxis"), digits: 2 }, hooks: markTimes,
   series: [{}, makeLine(say("median")), makeLine(say("slow"), { baseline: true })],
-}));
+}), timeline);
 const waiting = new Chart(byId("waiting"), () => ({
   x: { time: true, local: true }, y: { least: 0, label: say("waitingAxis"), digits: 0 }, hooks: markTimes,
   series: [{}, makeLine(say("waitingAxis"))],
-}));
+}), timeline);
 
 function makeRow(cells) {
   const row = document.createElement("tr");
@@ -51,10 +52,10 @@ function makeRow(cells) {
 
 function showDelays({ delays: measured }) {
   if (!measured) return;
-  delays.show([measured.times, measured.median_s, measured.slow_s]);
+  delays.show([measured.times, measured.median_s, measured.slow_s], measured.times);
   const [median, slow] = measured.overall_s.map(formatSeconds);
   setText(byId("delays-words"), say("delays", { n: formatNumber(measured.count), median, slow }));
-  waiting.show([measured.times, measured.waiting]);
+  waiting.show([measured.times, measured.waiting], measured.times);
   const known = measured.waiting.filter((count) => count !== null);
   if (known.length) setText(byId("waiting-words"), say("waiting", { now: formatNumber(known[known.length - 1]), most: formatNumber(Math.max(...known)) }));
 }

@@ -27,6 +27,8 @@ class Series:
     """Shape (n,), in the value's own unit."""
     forecasts: Floats
     """Shape (n, h): row i was forecast at step i, for each horizon."""
+    positions: NDArray[np.int64] | None = None
+    """Shape (n,): where the answer of each step, or of the last one before it, stands among those given."""
 
 
 def choose_key(keys: Iterable[Any]) -> Any:
@@ -76,12 +78,14 @@ def collect_series(
     steps = np.arange(run[0][0], run[-1][0] + 1)
     values = np.full(len(steps), np.nan)
     forecasts = np.full((len(steps), len(horizons)), np.nan)
-    for at, answer in run:
+    positions = np.zeros(len(steps), dtype=np.int64)
+    for position, (at, answer) in enumerate(run, start=begin):
         row = at - run[0][0]
+        positions[row] = position
         values[row] = _nan_if_none(answer.get(value))
         by_horizon = answer.get("forecast") or {}
         forecasts[row] = [_nan_if_none(by_horizon.get(str(horizon))) for horizon in horizons]
-    return Series(steps, values, forecasts)
+    return Series(steps, values, forecasts, np.maximum.accumulate(positions))
 
 
 def _nan_if_none(value: float | None) -> float:
