@@ -56,7 +56,7 @@ export class Chart {
     this.isZoomed = false;
     this.reset = document.createElement("button");
     this.reset.type = "button";
-    this.reset.className = "reset";
+    this.reset.className = "reset quiet";
     this.reset.hidden = true;
     this.reset.textContent = say("resetZoom");
     this.reset.addEventListener("click", () => (timeline ? timeline.choose(null) : this.showAll()));
