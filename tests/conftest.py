@@ -222,9 +222,8 @@ def make_app(store: Store, redis_url: str, tmp_path: Path) -> Iterator[Callable[
     for app in apps:
         for cache in app.extensions["models"].values():
             cache.stop()
-        app.extensions["jobs"].stop()
-        app.extensions["arrivals"].stop()
-        app.extensions["lineages"].stop()
+        for part in ("jobs", "backlogs", "arrivals", "lineages", "live", "summarized"):
+            app.extensions[part].stop()
         # Its lines belong to this test's log, not to the next one's.
         app.extensions["telemetry"].write()
 
