@@ -336,7 +336,7 @@ def test_records_of_a_real_topic_are_measured(make_app: MakeApp, broker: Setting
     assert kinds["new"]["count"] + kinds["repeated"]["count"] == 1000, "the first 200 came before a model"
     assert kinds["repeated"]["count"] >= 600
     assert kinds["repeated"]["value"] > kinds["new"]["value"]
-    assert measured["shift"]["now"] == 600
+    assert measured["since_start"]["shift"]["now"] == 600
 
 
 def test_a_tail_stops_where_it_is_told_and_finds_the_past_ends(broker: Settings) -> None:
