@@ -528,6 +528,7 @@ def test_all_curves_show_one_stretch_of_time_with_one_cursor(open_page: Open, le
     wait_until(lambda: max(page.evaluate(CURSORS)) < 0, 30, "no cursor in any curve")
     page.locator("#timeline label", has_text="all").click()
     expect(resets).to_have_count(0)
+    page.locator("#waiting").scroll_into_view_if_needed()
     box = page.locator("#waiting .u-over").bounding_box()
     page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 50)
     page.mouse.down()
