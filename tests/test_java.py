@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,25 @@ def test_classes_are_archived_once_wherever_the_jars_stand(tmp_path: Path) -> No
     subprocess.run([*run_java, *longer, "-version"], check=True, capture_output=True)
     other = class_archive.build_options("client", f"{later}:{jar}", settings)
     assert subprocess.run([*run_java, *other, "-version"], capture_output=True).returncode == 1
+
+
+@pytest.mark.parametrize("change", ["the jar is gone", "the jar is another", "the cache is another"])
+def test_lists_for_other_jars_or_another_cache_are_dropped(tmp_path: Path, change: str) -> None:
+    """As where a newer version of the project starts in the home of an older one."""
+    settings = Settings(home=tmp_path / "home", cache=tmp_path / "cache")
+    jar = tmp_path / "some.jar"
+    jar.write_bytes(b"jar")
+    class_archive.build_options("client", str(jar), settings)
+    (noted,) = (settings.home / "classes").iterdir()
+    if change == "the jar is gone":
+        jar.unlink()
+    elif change == "the jar is another":
+        jar.write_bytes(b"another")
+    else:
+        settings = replace(settings, cache=tmp_path / "other")
+    messages: list[str] = []
+    class_archive.make_archives(settings, messages.append)
+    assert (messages, noted.exists()) == ([], False)
 
 
 def test_an_archive_that_cannot_be_made_is_told(tmp_path: Path) -> None:

@@ -54,12 +54,23 @@ def make_archives(settings: Settings, echo: Callable[[str], None]) -> None:
     """
     for noted in (settings.home.absolute() / "classes").glob(f"*/{_CLASS_PATH}"):
         class_path = noted.read_text()
+        if not _is_current(noted.parent, class_path, settings):
+            shutil.rmtree(noted.parent)
+            continue
         archive = _archive_file(class_path, settings)
         archive.parent.mkdir(parents=True, exist_ok=True)
         with _try_to_lock(archive.with_suffix(".lock")) as is_mine:
             if is_mine and not archive.exists():
                 echo("  archiving Java's classes for quicker starts, once")
                 _make(class_path, settings, echo)
+
+
+def _is_current(folder: Path, class_path: str, settings: Settings) -> bool:
+    """Whether a folder of lists is for the jars that there are, and for this cache."""
+    try:
+        return folder == _list_folder(class_path, settings)
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -120,6 +131,8 @@ def _make(class_path: str, settings: Settings, echo: Callable[[str], None]) -> N
             new.replace(archive)
     except subprocess.TimeoutExpired:
         echo(f"! they were not archived within {_TIMEOUT_S} s")
+    except OSError as error:
+        echo(f"! they cannot be archived: {error}")
     finally:
         new.unlink(missing_ok=True)
 
