@@ -269,6 +269,18 @@ def test_a_finger_draws_on_a_phone_and_nothing_is_wider_than_it(open_page: Open)
         assert phone.troubles == []
 
 
+def test_a_trouble_with_a_long_address_is_no_wider_than_a_phone(open_page: Open) -> None:
+    page = open_page("/", viewport=PHONE, is_mobile=True)
+    expect(page.locator("html")).to_have_attribute("data-connection", "open")
+    page.evaluate("""() => {
+      const trouble = document.createElement("p");
+      trouble.textContent = `http://localhost:8081/jobs/${"0123456789abcdef".repeat(4)} does not answer`;
+      document.getElementById("troubles").hidden = false;
+      document.getElementById("troubles").append(trouble);
+    }""")
+    assert page.evaluate(TOO_WIDE) == []
+
+
 def test_the_forecast_moves_while_hours_arrive(open_page: Open, learned: Stack, pm25_csv: str) -> None:
     page = open_page("/forecast/pm25")
     words = page.locator("#outlook-words")
