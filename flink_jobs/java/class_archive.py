@@ -36,7 +36,8 @@ def build_options(process: str, class_path: str, settings: Settings, *, more: st
 
     `more` is added to the end of the class path: classes from there are not in the archive, all others are.
     """
-    archive, folder = _archive_file(class_path, settings), _list_folder(class_path, settings)
+    key = _make_key(class_path, settings)
+    archive, folder = _archive_file(key, settings), _lists_folder(settings) / key
     whole = f"{class_path}:{more}" if more else class_path
     options = ["-classpath", whole, f"-XX:SharedArchiveFile={archive}", "-Xlog:disable"]
     if not archive.exists():
@@ -52,23 +53,23 @@ def make_archives(settings: Settings, echo: Callable[[str], None]) -> None:
 
     One that cannot be made is told, and missed by nothing. One that another process is making is left to it.
     """
-    for noted in (settings.home.absolute() / "classes").glob(f"*/{_CLASS_PATH}"):
-        class_path = noted.read_text()
-        if not _is_current(noted.parent, class_path, settings):
-            shutil.rmtree(noted.parent)
+    for noted in _lists_folder(settings).glob(f"*/{_CLASS_PATH}"):
+        folder, class_path = noted.parent, noted.read_text()
+        if not _is_current(folder, class_path, settings):
+            shutil.rmtree(folder)
             continue
-        archive = _archive_file(class_path, settings)
+        archive = _archive_file(folder.name, settings)
         archive.parent.mkdir(parents=True, exist_ok=True)
         with _try_to_lock(archive.with_suffix(".lock")) as is_mine:
             if is_mine and not archive.exists():
                 echo("  archiving Java's classes for quicker starts, once")
-                _make(class_path, settings, echo)
+                _make(archive, folder, class_path, echo)
 
 
 def _is_current(folder: Path, class_path: str, settings: Settings) -> bool:
     """Whether a folder of lists is for the jars that there are, and for this cache."""
     try:
-        return folder == _list_folder(class_path, settings)
+        return folder.name == _make_key(class_path, settings)
     except FileNotFoundError:
         return False
 
@@ -105,8 +106,8 @@ def _copy_jars(class_path: str, folder: Path) -> Iterator[str]:
             os.utime(copy, (0, 0))
 
 
-def _make(class_path: str, settings: Settings, echo: Callable[[str], None]) -> None:
-    archive, folder = _archive_file(class_path, settings), _list_folder(class_path, settings)
+def _make(archive: Path, folder: Path, class_path: str, echo: Callable[[str], None]) -> None:
+    """Make an archive of the classes in the lists of a folder."""
     lists = [path.read_text(errors="replace") for path in sorted(folder.glob(f"*{_LIST}"))]
     names = dict.fromkeys(name for noted in lists for name in _read_names(noted))
     (folder / "names").write_text("\n".join(names) + "\n")
@@ -150,18 +151,18 @@ def _read_names(noted: str) -> Iterator[str]:
             yield line.split(" id: ")[0]
 
 
-def _archive_file(class_path: str, settings: Settings) -> Path:
-    """Return where the archive is for this Java and these jars, wherever they stand."""
-    return _archive_folder(settings) / f"{_make_key(class_path, settings)}.jsa"
+def _archive_file(key: str, settings: Settings) -> Path:
+    """Return where the archive with a key of `_make_key` is."""
+    return _archive_folder(settings) / f"{key}.jsa"
 
 
 def _archive_folder(settings: Settings) -> Path:
     return settings.cache.resolve() / "classes"
 
 
-def _list_folder(class_path: str, settings: Settings) -> Path:
-    """Return where the processes of a class path write what they load."""
-    return settings.home.absolute() / "classes" / _make_key(class_path, settings)
+def _lists_folder(settings: Settings) -> Path:
+    """Return where the processes of each class path, in a folder named by its key, write what they load."""
+    return settings.home.absolute() / "classes"
 
 
 def _make_key(class_path: str, settings: Settings) -> str:

@@ -4,6 +4,7 @@ Each function returns ink of its shape changed, and any other ink as it is.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 from scipy.spatial import ConvexHull
@@ -71,8 +72,8 @@ def remove_slash(mask: Mask) -> Mask:
     The 0 has a hole at the upper left and one at the lower right, and no waist, where an 8 has one hole above
     the other. UCI's zeros are not crossed, so to the model two holes are an 8.
     """
-    holes = sorted(_find_holes(mask), key=lambda hole: -int(hole.sum()))[:2]
-    if len(holes) < 2 or 4 * holes[1].sum() < holes[0].sum():
+    holes = _find_large_holes(mask)
+    if len(holes) < 2:
         return mask
     (top, left), (bottom, right) = sorted(tuple(np.argwhere(hole).mean(axis=0)) for hole in holes)
     inside = _fill_hull(holes[0] | holes[1])
@@ -91,12 +92,12 @@ def empty_ring(mask: Mask) -> Mask:
     pen = measure_pen(mask)
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if count == 2:
-        ring: Mask = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+        ring = _find_largest(labels)
         inner = mask & ~ring
         if is_stroke(inner, pen, dots=True) and not (inner & ~_fill_hull(ring)).any():
             return ring
-    holes = sorted(_find_holes(mask), key=lambda hole: -int(hole.sum()))
-    if not holes or (len(holes) > 1 and 4 * holes[1].sum() >= holes[0].sum()):
+    holes = _find_large_holes(mask)
+    if len(holes) != 1:
         return mask
     # A hole that a stroke reaches into is not convex, as a ring's is.
     inside = _fill_hull(holes[0])
@@ -104,7 +105,7 @@ def empty_ring(mask: Mask) -> Mask:
     if not count:
         return mask
     depth = ndimage.distance_transform_edt(inside)
-    largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    largest = _find_largest(labels)
     if depth[largest].max() < _REACH * depth.max() or not is_stroke(largest, pen):
         return mask
     return mask & ~inside
@@ -160,6 +161,18 @@ def _find_holes(mask: Mask) -> list[Mask]:
         for number in range(1, count + 1)
         if number != labels[0, 0] and sizes[number] >= _HOLE * mask.size
     ]
+
+
+def _find_large_holes(mask: Mask) -> list[Mask]:
+    """Return the largest hole and, where it is at least a quarter of that, the next one."""
+    holes = sorted(_find_holes(mask), key=lambda hole: -int(hole.sum()))[:2]
+    return [hole for hole in holes if 4 * hole.sum() >= holes[0].sum()]
+
+
+def _find_largest(labels: NDArray[np.int32]) -> Mask:
+    """Return the part that has the most pixels; 0 labels none."""
+    part: Mask = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    return part
 
 
 def _fill_hull(mask: Mask) -> Mask:

@@ -60,10 +60,9 @@ class RecursiveLeastSquares(RowRegressor):
 
     def learn_one(self, x: NDArray[np.float64], target: float) -> None:
         """Learn one row of shape (n_features,), after `begin`; a row that is not finite is left out."""
-        learned = learn_row(self.coef_, self.covariance_, x, target, self.forgetting)
+        learned = learn_row(self.coef_, self.covariance_, x, target, self.ridge, self.forgetting)
         if learned is not None:
-            self.coef_, covariance = learned
-            self.covariance_ = covariance if np.minimum.reduce(covariance.diagonal()) > 0 else self._prior()
+            self.coef_, self.covariance_ = learned
 
     def reselect(self, kept: Sequence[int | None]) -> None:
         """Change the features: the new feature i is the present feature `kept[i]`, or one never seen if None.
@@ -109,7 +108,12 @@ class RecursiveLeastSquares(RowRegressor):
 
     def _prior(self) -> NDArray[np.float64]:
         """Return the P of a model that has learned no row."""
-        return np.eye(self.n_features_in_) / self.ridge
+        return make_prior(self.n_features_in_, self.ridge)
+
+
+def make_prior(size: int, ridge: float) -> NDArray[np.float64]:
+    """Return the P of a model of so many coefficients that has learned no row."""
+    return np.eye(size) / ridge
 
 
 def learn_row(
@@ -117,7 +121,8 @@ def learn_row(
     covariance: NDArray[np.float64],
     x: NDArray[np.float64],
     target: float,
-    forgetting: float,
+    ridge: float,
+    forgetting: float = 1.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return new w, shape (n,), and P, (n, n), after a row x of shape (n,); None where it is not finite."""
     gain = covariance @ x
@@ -130,4 +135,6 @@ def learn_row(
     np.subtract(covariance, outer, out=outer)
     if forgetting != 1:
         outer /= forgetting
-    return coefficients + gain * ((target - float(x @ coefficients)) / scale), outer
+    is_positive = np.minimum.reduce(outer.diagonal()) > 0
+    learned = coefficients + gain * ((target - float(x @ coefficients)) / scale)
+    return learned, outer if is_positive else make_prior(len(x), ridge)

@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlearn.estimators.least_squares import learn_row
+from streamlearn.estimators.least_squares import learn_row, make_prior
 from streamlearn.estimators.random_feature_softmax import RandomFeatureSoftmax, draw_features
 from streamlearn.estimators.row_regressor import RowRegressor
 
@@ -137,7 +137,7 @@ class PartlyLinearLeastSquares(RowRegressor):
 
     def begin(self) -> None:
         """Set the coefficients to zero, and P to the inverse of the ridge."""
-        self.covariance_ = self._prior()
+        self.covariance_ = make_prior(self.n_features_in_ + 1 + self.units, self.ridge)
         self.coef_ = np.zeros(len(self.covariance_))
 
     def predict_one(self, x: NDArray[np.float64]) -> float:
@@ -146,25 +146,14 @@ class PartlyLinearLeastSquares(RowRegressor):
 
     def learn_one(self, x: NDArray[np.float64], target: float) -> None:
         """Learn one row of shape (n_features,), after `begin`; a row that is not finite is left out."""
-        learned = learn_row(self.coef_, self.covariance_, self._expand(x), target, 1.0)
+        learned = learn_row(self.coef_, self.covariance_, self._expand(x), target, self.ridge)
         if learned is None:
             return
-        self.coef_, covariance = learned
-        variances = covariance.diagonal()
-        if np.minimum.reduce(variances) <= 0:
-            covariance = self._prior()
-        else:
-            drifting = slice(len(x) + 1)
-            grown = np.minimum(variances[drifting] + self.drift, 1 / self.ridge)
-            places = range(len(x) + 1)
-            covariance[places, places] = np.maximum(variances[drifting], grown)
-        self.covariance_ = covariance
+        self.coef_, self.covariance_ = learned
+        variances = np.einsum("ii->i", self.covariance_)[: len(x) + 1]  # a view: what is written stands in P
+        np.maximum(variances, np.minimum(variances + self.drift, 1 / self.ridge), out=variances)
 
     def _expand(self, x: Floats) -> Floats:
         """Return input, constant and random features of a row of shape (n_features,)."""
         drawn = draw_features(x[None], self.units, self.width * math.sqrt(len(x)), self.seed)
         return np.concatenate((x, (1.0,), self.feature_scale * drawn[0]))
-
-    def _prior(self) -> Floats:
-        """Return the P of a model that has learned no row."""
-        return np.eye(self.n_features_in_ + 1 + self.units) / self.ridge

@@ -92,9 +92,8 @@ class Sample:
         seen = tail.look({topic: {partition: offset + 1 for partition, offset in answered.items()}})
         self.add(seen.records[topic])
         if not self.oldest and answered:
-            share = -(-COMPARED // len(answered))
-            rows = [row for k, offset in sorted(answered.items()) for row in read(k, offset + 1, share)]
-            self.oldest, self._oldest_keys = self._take(rows)
+            ends = {partition: offset + 1 for partition, offset in answered.items()}
+            self.oldest, self._oldest_keys = self._take(_read_shares(ends, read))
 
     def look_at_hour_ago(
         self, ends: Mapping[int, int], read: Callable[[int, int, int], Sequence[Any]]
@@ -113,11 +112,9 @@ class Sample:
         BrokerUnavailable
             Kafka does not answer.
         """
-        share = -(-COMPARED // max(1, len(ends)))
-        rows = [row for partition, end in sorted(ends.items()) for row in read(partition, end, share)]
         newest = {sampled.place for sampled in self.newest}
-        taken, _ = self._take([row for row in rows if (row.partition, row.offset) not in newest])
-        self.hour_ago = taken
+        rows = [row for row in _read_shares(ends, read) if (row.partition, row.offset) not in newest]
+        self.hour_ago, _ = self._take(rows)
 
     def add(self, rows: Sequence[Any]) -> None:
         """Add the records of one look."""
@@ -179,3 +176,9 @@ class Sample:
         if features is None or len(features) != len(taken):
             return [hash(sampled.value) for sampled in taken]
         return [hash(row.tobytes()) for row in features]
+
+
+def _read_shares(ends: Mapping[int, int], read: Callable[[int, int, int], Sequence[Any]]) -> list[Any]:
+    """Return records of each partition before an offset, together about as many as are compared."""
+    share = -(-COMPARED // max(1, len(ends)))
+    return [row for partition, end in sorted(ends.items()) for row in read(partition, end, share)]
