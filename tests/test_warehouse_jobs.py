@@ -326,10 +326,13 @@ def check_minutes_and_classes(batch: dict[str, list[dict[str, Any]]], answers: l
     # Each digit is in five windows.
     classes = batch["digits.summary.class"]
     counts = Counter(answer["actual_y"] for answer in labelled)
-    by_class = Counter[int]()
+    by_class, by_window = Counter[int](), Counter[str]()
     for row in classes:
         by_class[row["actual_y"]] += row["digits"]
-        assert_same(row, {"accuracy": row["right"] / row["digits"]})
+        by_window[row["window_start"]] += row["digits"]
+    for row in classes:
+        share = row["digits"] / by_window[row["window_start"]]
+        assert_same(row, {"accuracy": row["right"] / row["digits"], "share": share})
     assert by_class == {label: 5 * count for label, count in counts.items()}
     for row in minutes:
         assert_same(row, {"accuracy": row["right"] / row["labelled"] if row["labelled"] else None})

@@ -34,17 +34,33 @@ FROM TABLE(TUMBLE(TABLE detail, DESCRIPTOR(`event_time`), INTERVAL '1' MINUTE))
 GROUP BY `window_start`, `window_end`;
 
 -- The last five minutes, each minute anew.
-CREATE TEMPORARY VIEW by_class AS
+CREATE TEMPORARY VIEW class_counts AS
 SELECT
   `window_start`,
   `window_end`,
   `actual_y`,
   COUNT(*) AS `digits`,
-  COUNT(*) FILTER (WHERE `is_right`) AS `right`,
-  CAST(CAST(COUNT(*) FILTER (WHERE `is_right`) AS DECIMAL(18, 0)) / COUNT(*) AS DECIMAL(5, 4)) AS `accuracy`
+  COUNT(*) FILTER (WHERE `is_right`) AS `right`
 FROM TABLE(HOP(TABLE detail, DESCRIPTOR(`event_time`), INTERVAL '1' MINUTE, INTERVAL '5' MINUTE))
 WHERE `actual_y` IS NOT NULL
 GROUP BY `window_start`, `window_end`, `actual_y`;
+
+CREATE TEMPORARY VIEW window_counts AS
+SELECT `window_start`, `window_end`, SUM(`digits`) AS `digits`
+FROM class_counts
+GROUP BY `window_start`, `window_end`;
+
+CREATE TEMPORARY VIEW by_class AS
+SELECT
+  c.`window_start`,
+  c.`window_end`,
+  c.`actual_y`,
+  c.`digits`,
+  c.`right`,
+  CAST(CAST(c.`right` AS DECIMAL(18, 0)) / c.`digits` AS DECIMAL(5, 4)) AS `accuracy`,
+  CAST(CAST(c.`digits` AS DECIMAL(18, 0)) / w.`digits` AS DECIMAL(5, 4)) AS `share`
+FROM class_counts AS c
+JOIN window_counts AS w ON c.`window_start` = w.`window_start` AND c.`window_end` = w.`window_end`;
 
 CREATE TEMPORARY VIEW confusion AS
 SELECT `actual_y`, `predict_y`, COUNT(*) AS `digits`
