@@ -209,7 +209,7 @@ def kill_before_the_commit(flow: Flow) -> bool:
 def roll_back(flow: Flow) -> None:
     kept = json.loads(flow.trial.streamlearn("models list --json").stdout)
     target = kept[len(kept) // 2]
-    process = flow.trial.streamlearn("models rollback", str(target["version"]))
+    process = flow.trial.streamlearn("models rollback", str(target["version"]), "--wait", str(PATIENCE_S))
     assert f"is version {target['version']} again" in process.stdout
     flow.wait_for_answers()
     kept = json.loads(flow.trial.streamlearn("models list --json").stdout)

@@ -19,7 +19,7 @@ from streamlearn.broker.register import LineageRegister, group_id
 from streamlearn.broker.topics import LINEAGES
 from streamlearn.errors import LineageError, SnapshotRefused, UnknownVersion
 from streamlearn.learning.learner import predict_then_learn
-from streamlearn.operations import model_versions
+from streamlearn.operations import lineage_changes, model_versions
 from streamlearn.operations.verification import collect
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
@@ -190,6 +190,29 @@ def test_a_version_that_a_restart_may_roll_back_is_not_compared(broker: Settings
             send(broker, pipeline.prediction_topic, 1, make_answer(1, offset, lineage.id))
         assert list(store.versions(pipeline.name, lineage.id, 1)) == [1, 2, 4, 5]
         assert list(collect(client, pipeline, lineage, 1).snapshots) == [1, 2]
+
+
+def test_a_version_that_a_restart_may_drop_is_not_gone_on_from(broker: Settings, pipeline: Pipeline) -> None:
+    with Broker(broker) as client, Store.of(broker) as store:
+        lineage = LineageRegister(client, pipeline).claim()
+        learner = pipeline.new_learner()
+        learner.version = 2
+        data = snapshot.dumps(learner, pipeline, lineage.id, broker.checkpoint_key)
+        writer = store.admit(pipeline.name, lineage.id, lineage.epoch).take_partition(1, alone=False)
+        writer.save(2, data, VersionInfo(snapshot.digest(data), 2, {}, 0))
+        send(broker, pipeline.topic, 1, *[b"a record"] * 3)
+        send(broker, pipeline.prediction_topic, 1, make_answer(1, 0, lineage.id))
+
+        def go_on_from(version: int) -> list[str]:
+            return list(lineage_changes.roll_back(broker, pipeline, version, 1, wait_s=0.5))
+
+        with pytest.raises(LineageError, match=r"version 4 is not there yet: .* ends at offset 3"):
+            go_on_from(4)
+        with pytest.raises(LineageError, match="the answers before version 2 are not committed"):
+            go_on_from(2)
+        assert KafkaStream(client, pipeline, 1).end() == 3
+        send(broker, pipeline.prediction_topic, 1, make_answer(1, 1, lineage.id))
+        assert go_on_from(2)[0] == "the order to go on from version 2 is at offset 3 of partition 1"
 
 
 def test_a_version_of_several_partitions_is_pinned_exported_and_imported(

@@ -8,7 +8,7 @@ from streamlearn.broker.broker import Broker
 from streamlearn.broker.kafka_stream import KafkaStream
 from streamlearn.broker.register import LineageRegister
 from streamlearn.engine.recovery import Recovery
-from streamlearn.errors import LineageError, NoModel
+from streamlearn.errors import LineageError, NoModel, StackError
 from streamlearn.lags.lag_sets import LagSet, format_lags
 from streamlearn.learning.learner import Learner
 from streamlearn.operations.lag_choice import require_lags
@@ -18,6 +18,7 @@ from streamlearn.storage import snapshot
 from streamlearn.storage.store import Store
 from streamlearn.stream import control
 from streamlearn.stream.lineage import Lineage
+from streamlearn.waiting import wait_until
 
 
 class _StoredSnapshots:
@@ -59,7 +60,8 @@ def roll_back(
     Raises
     ------
     LineageError
-        There is no such version, partition or no open lineage, or the job refused.
+        There is no such version, partition or no open lineage, the answers before the version are not
+        committed within `wait_s` seconds, or the job refused.
     BadSetting
         There is no key to sign with.
     """
@@ -67,6 +69,9 @@ def roll_back(
         lineage = _open_lineage(broker, pipeline)
         partition = _choose_partition(lineage, partition)
         order = control.sign(control.Rollback(lineage.id, version), settings.checkpoint_key)
+        if not _is_committed(broker, pipeline, lineage, version, partition):
+            yield f"waiting for the answers before version {version} to be committed"
+            _wait_until_committed(broker, pipeline, lineage, version, partition, wait_s)
         _check_version_exists(broker, pipeline, lineage, version, partition)
         offset = broker.send(pipeline.topic, order, partition=partition)
         where = _describe_partition(lineage, partition)
@@ -174,12 +179,35 @@ def _describe_wait(wait_s: float) -> str:
     return f"no answer within {wait_s:.0f} s: it will be obeyed when the job gets there"
 
 
+def _is_committed(broker: Broker, pipeline: Pipeline, lineage: Lineage, version: int, partition: int) -> bool:
+    """Whether every record that a version has learned has a committed answer, so that no restart drops it."""
+    unanswered = LineageRegister(broker, pipeline).first_unanswered(lineage, partition)
+    return broker.is_hole(pipeline.topic, unanswered, version, partition)
+
+
+def _wait_until_committed(
+    broker: Broker, pipeline: Pipeline, lineage: Lineage, version: int, partition: int, wait_s: float
+) -> None:
+    end = KafkaStream(broker, pipeline, partition).end()
+    if version > end:
+        raise LineageError(f"version {version} is not there yet: {pipeline.topic} ends at offset {end}")
+    try:
+        wait_until(
+            lambda: _is_committed(broker, pipeline, lineage, version, partition),
+            wait_s,
+            "answers to be committed",
+        )
+    except StackError as error:
+        raise LineageError(
+            f"the answers before version {version} are not committed, so a restart of the job may drop it:"
+            f" `streamlearn status` tells whether the job of {pipeline.name} goes on; try again then"
+        ) from error
+
+
 def _check_version_exists(
     broker: Broker, pipeline: Pipeline, lineage: Lineage, version: int, partition: int
 ) -> None:
     settings, stream = broker.settings, KafkaStream(broker, pipeline, partition)
-    if version > (end := stream.end()):
-        raise LineageError(f"version {version} is not there yet: {pipeline.topic} ends at offset {end}")
     with Store.of(settings) as store:
         recovery = Recovery(
             pipeline,
