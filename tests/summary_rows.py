@@ -26,6 +26,17 @@ CONFUSION = [
     for p in {y, (y * 3) % 10}
 ]
 CONFUSION_KEY = ("actual_y", "predict_y")
+REFUSED = [
+    {
+        "window_start": "2010-01-01 04:00:00",
+        "window_end": "2010-01-01 05:00:00",
+        "kind": kind,
+        "records": count,
+        "example": f"it is {kind}",
+    }
+    for kind, count in (("invalid", 2), ("unreadable", 1))
+]
+REFUSED_KEY = ("window_start", "window_end", "kind")
 
 
 def make_rows(rows: Iterable[dict[str, Any]], key: Sequence[str], start: int) -> dict[bytes, SummaryRow]:
@@ -49,16 +60,16 @@ def put_rows(
 
 def put_missing_rows(settings: Settings) -> None:
     """Write rows of the summaries that the pages' tests look at, unless a SQL job has written some."""
-    store = SummaryStore(settings)
-    counts = {
-        name: store.count_rows(name, [summary])[summary]
-        for name, summary in (("pm25", "day"), ("digits", "confusion"))
-    }
-    store.close()
-    if not counts["pm25"]:
-        put_rows(settings, "pm25", "day", DAYS, DAY_KEY)
-    if not counts["digits"]:
-        put_rows(settings, "digits", "confusion", CONFUSION, CONFUSION_KEY)
+    for pipeline, name, rows, key in (
+        ("pm25", "day", DAYS, DAY_KEY),
+        ("digits", "confusion", CONFUSION, CONFUSION_KEY),
+        ("digits", "refused", REFUSED, REFUSED_KEY),
+    ):
+        store = SummaryStore(settings)
+        count = store.count_rows(pipeline, [name])[name]
+        store.close()
+        if not count:
+            put_rows(settings, pipeline, name, rows, key)
 
 
 def encode(value: Any) -> bytes:

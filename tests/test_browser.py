@@ -1,8 +1,10 @@
 """The pages in a real Chromium, with the real stack behind them."""
 
+import json
 import re
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -496,6 +498,65 @@ def test_a_part_of_a_curve_stays_in_view_while_data_comes(open_page: Open, learn
     assert page.troubles == []
 
 
+def make_message(url: str, **changes: Any) -> dict[str, Any]:
+    """Return the newest message to the digits' page, with other contents."""
+    with urllib.request.urlopen(f"{url}/live/digits", timeout=60) as stream:
+        line = next(line for line in stream if line.startswith(b"data: "))
+    message: dict[str, Any] = json.loads(line.removeprefix(b"data: "))
+    return {**message, **changes}
+
+
+@pytest.fixture
+def show_message(browser: Any, learned: Stack) -> Iterator[Callable[[dict[str, Any]], Any]]:
+    """Open the digits' page with one message in place of those that come."""
+    page = browser.new_page()
+
+    def show(message: dict[str, Any]) -> Any:
+        body = f"retry: 60000\n\ndata: {json.dumps(message)}\n\n"
+        page.route("**/live/digits", lambda route: route.fulfill(content_type="text/event-stream", body=body))
+        page.route("**/live/digits/quality", lambda route: route.fulfill(status=503))
+        page.goto(learned.url + "/pipelines/digits")
+        return page
+
+    yield show
+    page.close()
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_nothing_is_said_to_be_missing_before_it_was_read(
+    show_message: Callable[..., Any], learned: Stack, is_read: bool
+) -> None:
+    nothing = {"curve": None, "pace": None, "versions": [], "dead_letters": [], "dead_letter_count": 0}
+    message = make_message(learned.url, **nothing)
+    message["parts"] = [{**part, "polled": is_read, "trouble": ""} for part in message["parts"]]
+    page = show_message(message)
+    expect(page.locator("#served")).to_contain_text("Version")
+    being_read = "It is being read …"
+    expect(page.locator("#curve-words")).to_have_text("Nothing to show yet." if is_read else being_read)
+    expect(page.locator('[data-is="dead_letters"]')).to_have_text("0" if is_read else "–")
+    letters = "None lately: every record could be read." if is_read else being_read
+    expect(page.locator("#no-letters")).to_have_text(letters)
+    for name in ("#delays-words", "#shift-words", "#no-events"):
+        expect(page.locator(name)).to_have_text(being_read)
+
+
+def test_a_fall_of_the_score_is_told_with_its_end(show_message: Callable[..., Any], learned: Stack) -> None:
+    message = make_message(learned.url)
+    values = [*[0.99] * 40, *[0.4] * 10, *[0.98] * 20]
+    seconds = range(len(values))
+    message["curve"] |= {
+        "x": [10 * second for second in seconds],
+        "times": [message["curve"]["times"][-1] + second for second in seconds],
+        "values": values,
+        "baseline_values": [0.1] * len(values),
+    }
+    page = show_message(message)
+    page.locator("#curve-x").select_option("own")
+    expect(page.locator("#curve-worst")).to_have_text(
+        "The worst that is shown: 40.0%, at offset 400. It was worse than 69.5% from offset 400 until 500."
+    )
+
+
 CURSORS = """() => ["curve", "pace", "delays", "waiting"].map((id) => {
   const over = document.querySelector(`#${id} .u-over`);
   const line = over.querySelector(".u-cursor-x");
@@ -656,6 +717,20 @@ def test_the_summaries_are_drawn_and_fit_on_a_phone(open_page: Open) -> None:
     page.get_by_role("link", name="digits", exact=True).click()
     expect(page.locator("table.matrix td.right").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert page.troubles == []
+
+
+def test_the_table_of_a_summary_follows_the_choice_above_it(open_page: Open) -> None:
+    page = open_page("/summary/digits")
+    card = page.locator('[data-summary="refused"]')
+    kinds = card.locator("select option")
+    expect(card.locator("canvas")).to_be_visible()
+    expect(kinds.nth(1)).to_be_attached()
+    for kind in kinds.all_text_contents():
+        card.locator("select").select_option(kind)
+        of_kind = card.locator(".scroll tbody tr", has=page.get_by_role("cell", name=kind, exact=True))
+        expect(card.locator(".scroll tbody tr")).to_have_count(of_kind.count())
+        expect(of_kind.first).to_be_visible()
     assert page.troubles == []
 
 

@@ -159,6 +159,12 @@ STATES: dict[str, tuple[Facts, str, str]] = {
         "wait",
         "running, version 120 is pinned: what is learned since is not served, 10/s, nothing waiting",
     ),
+    "pinned while others are scored": (
+        replace(WELL, serving=Serving("120", pinned=True)),
+        "wait",
+        "running, version 120 is pinned: later ones, whose score this is, are not served, 10/s, 95.0 % right"
+        " lately, nothing waiting",
+    ),
     "refused": (
         replace(WELL, serving_trouble="version 900 of digits is refused: no signature", score=None),
         "wait",

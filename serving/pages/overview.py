@@ -167,7 +167,8 @@ def _format_dead_letters(watch: Watch, facts: Facts) -> str:
 
 
 def summarize(lines: list[Line]) -> dict[str, Any]:
-    """Return how many of the pipelines are well, and the worst level."""
+    """Return how many of the pipelines are well, how many nobody has looked at yet, and the worst level."""
     levels = [line.verdict.level for line in lines]
     worst = next((level for level in ("down", "wait") if level in levels), "up")
-    return {"count": len(lines), "well": levels.count("up"), "worst": worst}
+    unknown = sum(line.verdict.clauses[0].name == "looking" for line in lines)
+    return {"count": len(lines), "well": levels.count("up"), "unknown": unknown, "worst": worst}

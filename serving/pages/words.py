@@ -68,6 +68,7 @@ WORDS = {
     "time": _("time"),
     "fromStart": _("the start of the lineage"),
     "nothingToShow": _("Nothing to show yet."),
+    "reading": _("It is being read …"),
     "outlook": _("Measured at %(ts)s: %(value)s. Forecast for %(ahead)s later: %(forecast)s."),
     "pastHigh": _(
         "%(ahead)s ahead, half of the last %(n)s forecasts were off by at most %(half)s. The worst, for"
@@ -82,6 +83,9 @@ WORDS = {
     "curve": _("Latest: %(value)s; %(baseline)s: %(baseline_value)s; over the last %(window)s."),
     "worst": _("The worst that is shown: %(value)s, at %(place)s."),
     "worstAt": _("The worst that is shown: %(value)s, at %(label)s %(place)s."),
+    "fell": _("It was worse than %(halfway)s from %(label)s%(from)s until %(until)s."),
+    "fellSince": _("It is worse than %(halfway)s since %(label)s%(from)s."),
+    "isServed": _("%(version)s, served"),
     "whole": _("Now: %(value)s, over %(window)s."),
     "wholeWithBaseline": _("Now: %(value)s; %(baseline)s: %(baseline_value)s; over %(window)s."),
     "lag": _("lag (%(unit)s); above 0 the driver leads"),
@@ -155,6 +159,8 @@ WORDS = {
         "Of %(n)s fields %(much)s moved much, %(some)s some, %(little)s little: the newest %(now)s records"
         " against the last %(then)s of an hour ago."
     ),
+    "noLetters": _("None lately: every record could be read."),
+    "noEvents": _("Nothing lately: no restart, roll-back, pin, feedback or change of a setting."),
     "shiftNone": _("Too few records have come yet to compare."),
     "shiftNoHour": _("Kafka holds too few records that are older than an hour, or none has come since."),
     "shiftMore": _("Shown are the %(n)s fields that moved most."),

@@ -196,7 +196,7 @@ export class Chart {
         ...(shared ? { y: false, drag: { setScale: false, x: true }, bind: { dblclick: () => () => shared.choose(null) } } : {}),
       },
       scales: {
-        x: { time: Boolean(x.time) },
+        x: { time: Boolean(x.time), range: (_, low, high) => widenPoint(low, high, x) },
         y: { range: (_, low, high) => padRange(low, high, y) },
       },
       axes: [
@@ -245,6 +245,13 @@ function countDigits(step) {
   let digits = 0;
   while (digits < 6 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits += 1;
   return digits;
+}
+
+/** Return the range of x; around a single point, some room. */
+function widenPoint(low, high, { time = false, local = false }) {
+  if (low === null || low !== high) return [low, high];
+  const room = local ? 30 : time ? DAY_S / 2 : 1;
+  return [low - room, high + room];
 }
 
 function padRange(low, high, { least = null, share = false }) {

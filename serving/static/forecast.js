@@ -1,7 +1,7 @@
 // The last week, the forecast from its end, past forecasts over what came, and their error beside persistence's.
 
 import { Chart, formatMoment, getColour, makeLine } from "./charts.js";
-import { follow, formatNumber, say, setText } from "./live.js";
+import { endReading, follow, formatNumber, isRead, say, setText } from "./live.js";
 
 const shown = JSON.parse(document.getElementById("shown").textContent);
 const byId = (id) => document.getElementById(id);
@@ -114,4 +114,5 @@ follow((newest) => {
   showTable(newest);
   showPast();
   showErrors();
+  if (isRead(newest)) endReading();
 });

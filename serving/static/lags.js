@@ -1,7 +1,7 @@
 // Which drivers lead the value, by how many steps: fetched again whenever another version is served.
 
 import { Chart, findLargest, getColour, makeLine } from "./charts.js";
-import { follow, formatNumber, say, setText } from "./live.js";
+import { endReading, follow, formatNumber, isPolled, say, setText } from "./live.js";
 
 const shown = JSON.parse(document.getElementById("shown").textContent);
 const byId = (id) => document.getElementById(id);
@@ -61,7 +61,7 @@ function showTable() {
 async function fetchLags() {
   fetchedAt = Date.now();
   const response = await fetch(byId("content").dataset.lags);
-  if (!response.ok) return;
+  if (!response.ok) return endReading();
   lags = await response.json();
   showTable();
   showDriver();
@@ -70,6 +70,8 @@ async function fetchLags() {
 }
 
 byId("driver-choice").addEventListener("change", showDriver);
-follow(({ model }) => {
+follow((message) => {
+  const { model } = message;
+  if (!model && isPolled(message, "redis")) endReading();
   if (model && model.version !== lags?.model_version && Date.now() - fetchedAt >= FETCH_EVERY_MS) fetchLags().catch(() => {});
 });

@@ -41,9 +41,21 @@ export function setText(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
 
+/** Say that there is nothing to show, where captions of this source still say that it is being read. */
+export function endReading(source = "live") {
+  for (const caption of document.querySelectorAll(`[data-source="${source}"]`)) {
+    if (caption.textContent === say("reading")) setText(caption, say("nothingToShow"));
+  }
+}
+
 /** Return whether a part has been polled since somebody watches. */
 export function isPolled(message, name) {
   return message.parts.find((part) => part.name === name).polled;
+}
+
+/** Return whether Kafka has been read since somebody watches. */
+export function isRead(message) {
+  return message.parts.some(({ name, polled, trouble }) => name === "kafka" && polled && !trouble);
 }
 
 /** Fill a bar to the share that `value` is of `most`. */

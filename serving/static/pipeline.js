@@ -1,7 +1,7 @@
 // How one pipeline fares: figures, curves, versions, dead letters, restarts, and the health of the parts.
 
 import { Chart, drawMarks, formatLocalMoment, formatMoment, makeLine } from "./charts.js";
-import { fillBar, follow, formatAge, formatNumber, formatPercent, isPolled, say, setText, translate } from "./live.js";
+import { endReading, fillBar, follow, formatAge, formatNumber, formatPercent, isPolled, isRead, say, setText, translate } from "./live.js";
 import { followQuality, listMarks } from "./quality.js";
 import { fillMatrix } from "./matrix.js";
 import { timeline } from "./timeline.js";
@@ -55,7 +55,8 @@ function showTiles(message) {
   showTile("unanswered", formatNumber(message.unanswered));
   showTile("version", formatNumber(message.model?.version));
   showTile("age", message.model ? say("ago", { time: formatAge(message.model.written_s) }) : "–");
-  showTile("dead_letters", formatNumber(message.dead_letter_count) + (message.more_dead_letters ? "+" : ""));
+  const letters = formatNumber(message.dead_letter_count) + (message.more_dead_letters ? "+" : "");
+  showTile("dead_letters", message.dead_letter_count || isRead(message) ? letters : "–");
   showTile("restarts", formatNumber(message.restarts));
   showTile("rolled_back", formatNumber(message.rolled_back));
 }
@@ -158,7 +159,23 @@ function showWorst() {
   if (worst === null) return setText(byId("curve-worst"), "");
   const { time, local, label } = makeCurveX();
   const format = time ? (local ? formatLocalMoment : formatMoment) : formatNumber;
-  setText(byId("curve-worst"), say(time ? "worst" : "worstAt", { value: formatFigure(curve.figure, values[worst]), label, place: format(xs[worst]) }));
+  const sentence = say(time ? "worst" : "worstAt", { value: formatFigure(curve.figure, values[worst]), label, place: format(xs[worst]) });
+  const fall = findFall(shownAt, values, worst, sign);
+  if (!fall) return setText(byId("curve-worst"), sentence);
+  const [from, until] = [fall.first, fall.last].map((i) => (i === null ? "" : format(xs[i])));
+  const halfway = formatFigure(curve.figure, fall.halfway);
+  setText(byId("curve-worst"), `${sentence} ${say(until ? "fell" : "fellSince", { halfway, from, until, label: time ? "" : `${label} ` })}`);
+}
+
+/** Return where a figure was on the worse side of half-way between its median and its worst, if that is far off. */
+function findFall(shownAt, values, worst, sign) {
+  const sorted = shownAt.map((i) => values[i]).sort((a, b) => a - b);
+  const median = sorted[Math.floor((sorted.length - 1) / 2)];
+  if (Math.abs(values[worst] - median) < (curve.figure === "accuracy" ? 0.1 : Math.abs(median))) return null;
+  const halfway = (median + values[worst]) / 2;
+  const isWell = (i) => sign * values[i] <= sign * halfway;
+  const before = shownAt.findLast((i) => i < worst && isWell(i)) ?? -1;
+  return { halfway, first: shownAt.find((i) => i > before), last: shownAt.find((i) => i > worst && isWell(i)) ?? null };
 }
 
 /** Choose a score's main figure and its baseline: the shortest horizon's, where there are several. */
@@ -199,9 +216,10 @@ function showVersions(message) {
   const kind = figures.kind ? makeAxis(figures.kind, figures.horizon).label : say("score");
   setText(byId("versions").tHead.rows[0].cells[3], kind);
   const newestFirst = message.versions.slice().reverse();
-  const sparse = newestFirst.filter((_, i) => i < 3 || Number.isInteger(Math.log2(i)));
+  const isServed = ({ version }) => version === message.model?.version;
+  const sparse = newestFirst.filter((kept, i) => i < 3 || Number.isInteger(Math.log2(i)) || isServed(kept));
   showRows("versions", sparse.map((kept, i) => [
-    formatNumber(kept.version), say("ago", { time: formatAge(kept.written_s) }), formatNumber(kept.samples),
+    isServed(kept) ? say("isServed", { version: formatNumber(kept.version) }) : formatNumber(kept.version), say("ago", { time: formatAge(kept.written_s) }), formatNumber(kept.samples),
     formatFigure(figures.kind, kept.score[figures.main]),
     i + 1 < sparse.length ? formatFigure(figures.kind, scoreBetween(sparse[i + 1], kept)) : "–",
   ]));
@@ -279,8 +297,10 @@ function linkRecord(offset, partition) {
   return link;
 }
 
-function showDeadLetters(letters) {
+function showDeadLetters(message) {
+  const letters = message.dead_letters;
   byId("no-letters").hidden = letters.length > 0;
+  setText(byId("no-letters"), say(isRead(message) ? "noLetters" : "reading"));
   byId("letters-scroll").hidden = !letters.length;
   showRows("letters", letters.map(([offset, reason, partition]) => [linkRecord(offset, partition), reason]));
 }
@@ -309,6 +329,7 @@ follow((message) => {
   showVersions(message);
   showPins(message);
   showLabels(message.model);
-  showDeadLetters(message.dead_letters);
+  showDeadLetters(message);
   showRestores(message.restores);
+  if (isRead(message)) endReading();
 });

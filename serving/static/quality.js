@@ -1,7 +1,7 @@
 // How good stream and answers are lately, and what happened: asked of the server every few seconds.
 
 import { Chart, drawMarks, makeLine } from "./charts.js";
-import { fillBar, formatAge, formatNumber, formatPercent, language, say, setText } from "./live.js";
+import { endReading, fillBar, formatAge, formatNumber, formatPercent, language, say, setText } from "./live.js";
 import { timeline } from "./timeline.js";
 
 const EVERY_MS = 5000;
@@ -136,6 +136,7 @@ function describeEvent({ kind, version }) {
 
 function showEvents({ events }) {
   byId("no-events").hidden = events.length > 0;
+  setText(byId("no-events"), say("noEvents"));
   byId("events-scroll").hidden = !events.length;
   const newest = events.slice(-EVENTS).reverse();
   byId("events").tBodies[0].replaceChildren(...newest.map((event) => {
@@ -149,14 +150,17 @@ function showEvents({ events }) {
 /** Ask again and again while the page is looked at; `redraw` draws what else has marks. */
 export function followQuality(display, redraw) {
   shown = display;
-  byId("shift-against").addEventListener("change", () => quality && showShift(quality));
+  byId("shift-against").addEventListener("change", () => quality?.looked && showShift(quality));
   const ask = async () => {
     try {
       const response = document.hidden ? null : await fetch(content.dataset.quality);
       if (response?.ok) {
         quality = await response.json();
-        [showDelays, showKinds, showCalibration, showShift, showEvents].forEach((show) => show(quality));
-        redraw();
+        if (quality.looked) {
+          [showDelays, showKinds, showCalibration, showShift, showEvents].forEach((show) => show(quality));
+          endReading("quality");
+          redraw();
+        }
       }
     } catch {
       // The stream of messages tells that the server does not answer.

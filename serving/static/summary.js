@@ -21,6 +21,8 @@ class Card {
   constructor(described) {
     Object.assign(this, described);
     this.section = document.querySelector(`[data-summary="${CSS.escape(this.name)}"]`);
+    // The chart's legend is a table as well.
+    this.table = this.section.querySelector(".scroll table");
     this.selects = [...this.section.querySelectorAll("[data-group]")];
     this.rows = [];
     this.drawn = [];
@@ -81,7 +83,7 @@ class Card {
     this.drawn = this.rows.filter((row) => this.selects.every((select) => String(row[select.dataset.group]) === select.value));
     const newest = this.isAlongTime() ? this.drawn.slice(-NEWEST).reverse() : this.drawn;
     const digits = Object.fromEntries(this.columns.map(({ name }) => [name, makeDigits(name, this.rows)]));
-    this.section.querySelector("tbody").replaceChildren(...newest.map((row) => {
+    this.table.tBodies[0].replaceChildren(...newest.map((row) => {
       const line = document.createElement("tr");
       line.append(...this.columns.map(({ name, unit }) => {
         const cell = document.createElement("td");
@@ -98,7 +100,7 @@ class Card {
     const classes = [...new Set(this.rows.flatMap((row) => [row[truth], row[prediction]]))].sort((a, b) => (a > b) - (a < b));
     const counts = classes.map(() => classes.map(() => 0));
     for (const row of this.rows) counts[classes.indexOf(row[truth])][classes.indexOf(row[prediction])] = row[count];
-    fillMatrix(this.section.querySelector("table"), classes.map(String), counts);
+    fillMatrix(this.table, classes.map(String), counts);
   }
 }
 

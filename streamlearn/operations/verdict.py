@@ -50,6 +50,7 @@ TEXTS = {
     "worse": "worse lately than %(baseline)s (%(value)s)",
     "set_aside": "%(count)s of the newest %(of)s records set aside: %(reason)s",
     "pinned": "version %(version)s is pinned: what is learned since is not served",
+    "pinned_unlike_scored": "version %(version)s is pinned: later ones, whose score this is, are not served",
     "restarted": "restarted a moment ago: %(reason)s",
     "not_served": "the newest version is not served: %(reason)s",
     "no_model": "no model to serve yet",
@@ -325,7 +326,8 @@ def _find_remarks(facts: Facts) -> list[Clause]:
     elif facts.serving is None:
         remarks.append(Clause("no_model"))
     elif facts.serving.pinned:
-        remarks.append(Clause("pinned", {"version": facts.serving.version}))
+        name = "pinned" if score is None else "pinned_unlike_scored"
+        remarks.append(Clause(name, {"version": facts.serving.version}))
     if score is not None and score.is_worse_than_baseline:
         value = format_score(score.figure, score.baseline_value, facts.unit)
         remarks.append(Clause("worse", {"baseline": Clause(score.baseline), "value": value}))
