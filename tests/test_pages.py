@@ -3,7 +3,8 @@
 import json
 import re
 from html.parser import HTMLParser
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -29,6 +30,7 @@ from streamlearn.learning.learner import (
     predict_then_learn,
 )
 from streamlearn.operations import verdict
+from streamlearn.operations.verdict import Facts, Serving
 from streamlearn.pipelines import pm25
 from streamlearn.pipelines.base import Pipeline
 from streamlearn.pipelines.display import Display
@@ -218,6 +220,15 @@ def test_the_overview_tells_what_is_away_and_shows_what_is_known(client: FlaskCl
     assert "Kafka，Flink 没有响应" in read_lines(client, "zh").replace("Kafka, Flink", "Kafka，Flink")
     assert "<html" not in lines
     assert "<html" in client.get("/pipelines").text
+
+
+def test_what_nobody_has_looked_at_is_not_counted_as_unwell() -> None:
+    looking, well = (
+        verdict.judge(Facts("digits", looked=False)),
+        verdict.judge(Facts("pm25", records=1, unanswered=0, serving=Serving("1"))),
+    )
+    lines = [cast("overview.Line", SimpleNamespace(verdict=each)) for each in (looking, well)]
+    assert overview.summarize(lines) == {"count": 2, "well": 1, "unknown": 1, "worst": "wait"}
 
 
 def test_a_pinned_version_is_told_on_the_overview(client: FlaskClient, store: Store) -> None:

@@ -50,6 +50,7 @@ def test_the_served_version_is_in_the_table_though_it_is_pinned_and_old(
     pinned = [text for name, text in read_rows(client) if name == "256"]
     assert len(pinned) == 1
     assert "served, pinned" in pinned[0]
+    assert "the newest, not served" in dict(read_rows(client))["512"]
 
 
 def test_what_was_served_of_several_partitions_is_named_at_each_moment() -> None:
