@@ -165,6 +165,35 @@ def test_answers_without_ranges_get_them_by_the_same_rule(dust_answers: sources.
     np.testing.assert_allclose(repeated, given, rtol=1e-9)
 
 
+def test_coverage_by_quarter_and_level_is_that_of_a_plain_loop(dust_answers: sources.AnsweredRecords) -> None:
+    forecasts = arrange_forecasts(dust_answers)
+    column, horizon, share = 1, 3, "80"
+    record_at = {hour_number(record): record for record in dust_answers.records}
+    inside: dict[str, list[bool]] = defaultdict(list)
+    for record, answer in zip(dust_answers.records, dust_answers.answers, strict=True):
+        target, ranges = record_at.get(hour_number(record) + horizon), answer["ranges"][str(horizon)]
+        if ranges is None or record.pollution is None or target is None or target.pollution is None:
+            continue
+        forecast, (low, high) = answer["forecast"][str(horizon)], ranges[share]
+        level = "below 35" if forecast < 35 else "35 to 115" if forecast < 115 else "115 to 250"
+        quarter = f"2012 Q{1 if target.ts < '2012-04' else 2}"
+        for name in (quarter, f"{level if forecast < 250 else '250 and more'} µg/m³"):
+            inside[name].append(low <= target.pollution <= high)
+    groups = [*calibration.group_by_quarter(forecasts), *calibration.group_by_level(forecasts)]
+    assert {group.name for group in groups} == set(inside)
+    assert len(inside) >= 4
+    for group in groups:
+        assert group.counts[column] == len(inside[group.name]) > 0
+        assert group.shares[1, column] == pytest.approx(np.mean(inside[group.name]))
+
+
+def test_there_are_no_quarters_without_dates_and_no_levels_where_all_forecasts_are_alike() -> None:
+    forecasts = build_forecasts(np.arange(200.0), np.zeros((200, 2)))
+    assert [group.name for group in calibration.group_by_quarter(forecasts)] == ["1970 Q1"]
+    undated = replace(forecasts, display=replace(forecasts.display, step_s=0), times=forecasts.steps)
+    assert calibration.group_by_quarter(undated) == calibration.group_by_level(forecasts) == []
+
+
 def test_a_data_set_that_is_replayed_is_reported_from_its_newest_start(dust: Pipeline) -> None:
     twice = answer_data_set(dust, passes=2)
     forecasts = arrange_forecasts(twice)

@@ -32,6 +32,16 @@ def format_percent(share: float, digits: int = 1) -> str:
     return f"{format_number(100 * share, digits)}\u00a0%"
 
 
+def format_percents(low: float, high: float, digits: int = 1) -> str:
+    r"""Format the lowest and the highest of several shares, 0–1, in percent; one where they are equal.
+
+    >>> format_percents(0.498, 0.512), format_percents(0.5, 0.5)
+    ('49.8 to 51.2\xa0%', '50.0\xa0%')
+    """
+    lowest, highest = format_number(100 * low, digits), format_percent(high, digits)
+    return highest if highest.startswith(f"{lowest}\u00a0") else f"{lowest} to {highest}"
+
+
 def compare_in_words(error: float, baseline: float, name: str = "persistence") -> str:
     r"""Return by how much an error is below or above that of a baseline, which `name` names.
 

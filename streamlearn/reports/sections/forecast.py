@@ -9,7 +9,13 @@ from streamlearn.learning import curves
 from streamlearn.learning.curves import Floats
 from streamlearn.reports import breakdowns
 from streamlearn.reports.breakdowns import Group, skill
-from streamlearn.reports.calibration import coverage, intervals
+from streamlearn.reports.calibration import (
+    CoverageGroup,
+    coverage,
+    group_by_level,
+    group_by_quarter,
+    intervals,
+)
 from streamlearn.reports.figures import forecast
 from streamlearn.reports.forecasts import Forecasts
 from streamlearn.reports.page import Figure, Section, Table
@@ -19,6 +25,7 @@ from streamlearn.reports.wording import (
     format_measure,
     format_number,
     format_percent,
+    format_percents,
 )
 
 _WINDOW_DAYS = 30
@@ -213,8 +220,34 @@ def _build_calibration_section(forecasts: Forecasts) -> Section:
         "An interval is the forecast plus quantiles of the errors that forecasts at the same level had, moved"
         " by each truth, as on the forecast page. It uses only what was known when the forecast was made."
     )
-    table = Table("Share of true values inside the interval", head, rows, wide=True)
-    return Section("How far to trust an interval", text, figures, [table])
+    tables = [
+        Table("Share of true values inside the interval", head, rows, wide=True),
+        *_build_coverage_table(forecasts, group_by_quarter(forecasts), "quarter of the year"),
+        *_build_coverage_table(forecasts, group_by_level(forecasts), "level of the forecast"),
+    ]
+    return Section("How far to trust an interval", text, figures, tables)
+
+
+def _build_coverage_table(forecasts: Forecasts, groups: list[CoverageGroup], kind: str) -> Iterator[Table]:
+    if not groups:
+        return
+    promised = (f"{format_percent(nominal, 0)} promised" for nominal in forecasts.ranges.shares)
+    rows = [
+        (
+            group.name,
+            *(format_percents(float(np.nanmin(row)), float(np.nanmax(row))) for row in group.shares),
+            " to ".join(
+                format_count(int(count)) for count in sorted({group.counts.min(), group.counts.max()})
+            ),
+        )
+        for group in groups
+    ]
+    yield Table(
+        f"The same by {kind}: the horizons with the smallest and the largest share",
+        ("", *promised, "scored"),
+        rows,
+        wide=True,
+    )
 
 
 def _build_worst_day_figures(forecasts: Forecasts) -> Iterator[Figure]:
