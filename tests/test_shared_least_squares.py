@@ -1,23 +1,93 @@
 """Least squares of several outputs, random features, and shares of experts: their contracts and formulas."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from flats import FLATS
+from hours import FIRST, hour, learned
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from streamlearn.engine.check import check
 from streamlearn.estimators.expert_weights import ExpertWeights
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
 from streamlearn.estimators.random_feature_mixture import RandomFeatureMixture
 from streamlearn.estimators.random_features import RandomFeatures
 from streamlearn.estimators.shared_least_squares import SharedLeastSquares
+from streamlearn.estimators.standardized import Standardized
 
 
 @parametrize_with_checks([SharedLeastSquares(), RandomFeatureMixture()])
 @pytest.mark.filterwarnings("ignore")
 def test_they_keep_scikit_learns_contract(estimator, check) -> None:  # type: ignore[no-untyped-def]
     check(estimator)
+
+
+LINEAR = {"units": 0, "width": 1.0, "scale": 1.0, "seed": 0, "inputs": (0, 1), "gate": None}
+"""An expert without random features."""
+
+
+@pytest.mark.parametrize(
+    ("estimator", "parameters"),
+    [
+        (SharedLeastSquares, {"ridge": 2.0}),
+        (RandomFeatureMixture, {}),
+        (RandomFeatureMixture, {"experts": [LINEAR], "ridge": 2.0}),
+        (Standardized, {"estimator": "SharedLeastSquares"}),
+        (Standardized, {"estimator": "RandomFeatureMixture"}),
+    ],
+)
+def test_a_pipeline_of_numbers_learns_with_each(estimator: Any, parameters: dict[str, Any]) -> None:
+    """`streamlearn check` finds nothing: results repeat, and a snapshot goes on exactly."""
+    learning: Any = FLATS.learning
+    learning = replace(learning, estimator=estimator)
+    flats = replace(FLATS, learning=learning, parameters=parameters, reference="")
+    random = np.random.default_rng(8)
+    values = [
+        msgspec.json.encode(
+            {
+                "area": area,
+                "rooms": 1 + n % 4,
+                "street": "s" * (n % 9),
+                "balcony": n % 3 == 0,
+                "rent": 12 * area,
+            }
+        )
+        for n, area in enumerate(random.uniform(20, 150, size=300).round(1).tolist())
+    ]
+    findings = list(check(flats, values))
+    assert findings
+    assert [finding for finding in findings if not finding.passed] == []
+
+
+def test_a_forecast_of_all_horizons_may_be_least_squares_alone() -> None:
+    first: Any = FIRST.learning
+    parameters = {"experts": [LINEAR], "ridge": 10.0}
+    joint = replace(
+        FIRST,
+        learning=replace(first, estimator=RandomFeatureMixture, joint=True),
+        parameters=parameters,
+        earlier=(),
+    )
+    records = [hour(n, float(100 + 40 * np.sin(n / 5) + n % 3)) for n in range(400)]
+    learner, forecasts = learned(records, joint)
+    _, separate = learned(records, FIRST)
+    assert learner.is_finite()
+    ours, theirs = (
+        np.array([list(row.values()) for row in made[200:]], dtype=float) for made in (forecasts, separate)
+    )
+    # A row counts from its hour on, not from its label on, so the two differ a little.
+    np.testing.assert_allclose(ours, theirs, atol=2.0)
+
+
+def test_experts_without_random_features_are_least_squares() -> None:
+    x, y = make_data()
+    plain = SharedLeastSquares(ridge=2.0).partial_fit(x, y)
+    mixture = RandomFeatureMixture([LINEAR], ridge=2.0).partial_fit(x, y)
+    np.testing.assert_array_equal(mixture.predict(x), plain.predict(x))
 
 
 def make_data(rows: int = 300, columns: int = 6) -> tuple[np.ndarray, np.ndarray]:

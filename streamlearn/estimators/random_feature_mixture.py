@@ -61,8 +61,8 @@ class RandomFeatureMixture(MultiOutputMixin, RegressorMixin, BaseEstimator):  # 
     experts
         What each expert draws: a mapping of `units`, `width`, `scale` and `seed` (see `RandomFeatures`),
         `inputs`, the first column of the context that its features are of and the one after the last, and
-        `gate`, the column of the context that they are multiplied by, or None. None: one expert of 50 units,
-        of all columns of the context.
+        `gate`, the column of the context that they are multiplied by, or None. An expert of 0 units is least
+        squares alone. None: one expert of 50 units, of all columns of the context.
     context
         How many of a row's last numbers are seen by random features alone. None: none are, and random
         features are of all numbers.

@@ -22,7 +22,7 @@ class RandomFeatures:
     inputs
         How many inputs there are.
     units
-        How many features are drawn.
+        How many features are drawn; 0: none, which leaves what they would stand beside.
     width
         ℓ: inputs that differ by much less look alike.
     scale
@@ -38,7 +38,7 @@ class RandomFeatures:
         random = np.random.default_rng(seed)
         self.frequencies: Floats = random.normal(size=(inputs, units)) / width
         self.phases: Floats = random.uniform(0, 2 * math.pi, units)
-        self.amplitude = scale * math.sqrt(2 / units)
+        self.amplitude = scale * math.sqrt(2 / units) if units else 0.0
 
     def expand(self, z: Floats) -> Floats:
         """Return the features of inputs of shape (inputs,), shape (units,)."""

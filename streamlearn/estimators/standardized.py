@@ -18,8 +18,10 @@ from sklearn.utils.metaestimators import available_if
 from streamlearn.estimators.either_task import EitherTask
 from streamlearn.estimators.least_squares import RecursiveLeastSquares
 from streamlearn.estimators.partly_linear import PartlyLinearLeastSquares, PartlyLinearSoftmax
+from streamlearn.estimators.random_feature_mixture import RandomFeatureMixture
 from streamlearn.estimators.random_feature_softmax import RandomFeatureSoftmax
 from streamlearn.estimators.river_model import River
+from streamlearn.estimators.shared_least_squares import SharedLeastSquares
 
 Floats = NDArray[np.float64]
 
@@ -30,11 +32,13 @@ INNER: dict[str, type] = {
         PartlyLinearLeastSquares,
         PartlyLinearSoftmax,
         Perceptron,
+        RandomFeatureMixture,
         RandomFeatureSoftmax,
         RecursiveLeastSquares,
         River,
         SGDClassifier,
         SGDRegressor,
+        SharedLeastSquares,
     )
 }
 """The estimators that may stand inside, by name: all learn from a stream and are stored without pickle."""
