@@ -4,10 +4,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hours import PM25, decode, hour, learned, series
 
+from streamlearn.engine.answering import Answering
 from streamlearn.estimators import RandomFeatureMixture
 from streamlearn.lags.lag_sets import parse_lags
 from streamlearn.lags.windows import empty_window, push
@@ -15,6 +17,7 @@ from streamlearn.learning.learner import predict_then_learn
 from streamlearn.pipelines import pm25_features
 from streamlearn.pipelines.pm25 import FIRST_LAGS, LAGS, SERIES, reading
 from streamlearn.storage import snapshot
+from streamlearn.stream.ports import Input
 
 FEWER = parse_lags("pollution=0-2,5 dew=0,3 wnd_spd=0", SERIES)
 OTHER = parse_lags("pollution=0-2,5,7 dew=0-3 wnd_spd=0-4", SERIES)
@@ -161,3 +164,70 @@ def test_a_sensor_that_is_stuck_for_a_day_is_followed_and_forgotten() -> None:
     assert learner.is_finite()
     errors = [abs(a["6"] - b["6"]) for a, b in zip(forecasts[460:], calm[460:], strict=True)]
     assert max(errors) < 60.0
+
+
+def at(place: int, **change: Any) -> Any:
+    """Return what changes the fields of one hour."""
+    return lambda hours: [*hours[:place], {**hours[place], **change}, *hours[place + 1 :]]
+
+
+ODD_HOURS: dict[str, tuple[Any, int, str]] = {
+    "5,000": (at(200, pollution=5000), 1, "<= 2000"),
+    "-1": (at(200, pollution=-1), 1, ">= 0"),
+    "summer time ends: an hour twice": (lambda hours: [*hours[:201], *hours[200:]], 1, "answered already"),
+    "summer time begins: an hour less": (lambda hours: hours[:200] + hours[201:], 0, ""),
+    "ten hours again": (lambda hours: hours[:200] + hours[190:], 10, "time runs forward"),
+    "no rows for five days": (lambda hours: hours[:200] + hours[320:], 0, ""),
+    "no readings for five days": (
+        lambda hours: [
+            {**hour, "pollution": None} if 200 <= n < 320 else hour for n, hour in enumerate(hours)
+        ],
+        0,
+        "",
+    ),
+    "every other row": (lambda hours: hours[:200] + hours[200:320:2] + hours[320:], 0, ""),
+    "zeros for five days": (
+        lambda hours: [{**hour, "pollution": 0} if 200 <= n < 320 else hour for n, hour in enumerate(hours)],
+        0,
+        "",
+    ),
+    "weather at its limits": (
+        at(200, dew=60, temp=-60, press=850, wnd_spd=2000, snow=1000, rain=1000),
+        0,
+        "",
+    ),
+}
+"""What is done to complete hours; how many are dead letters then, and why."""
+
+
+@pytest.mark.parametrize("case", ODD_HOURS)
+def test_odd_hours_are_refused_or_learned_and_those_after_them_are_forecast(case: str) -> None:
+    change, refused, reason = ODD_HOURS[case]
+    hours = change(complete(450))
+    answering = Answering(PM25, "odd", "", raise_no_version)
+    learner, outputs = PM25.new_learner(), []
+    for offset, record in enumerate(hours):
+        learner, answers = answering.answer(learner, [Input(0, offset, msgspec.json.encode(record))])
+        outputs += answers
+    assert len(outputs) == len(hours)
+    dead = [msgspec.json.decode(o.value)["reason"] for o in outputs if o.topic == PM25.dead_letter_topic]
+    assert len(dead) == refused
+    assert all(reason in letter for letter in dead)
+    assert learner.is_finite()
+    last = msgspec.json.decode(outputs[-1].value)
+    _, calm = learned(complete(450))
+    np.testing.assert_allclose(list(last["forecast"].values()), list(calm[-1].values()), atol=60.0)
+    for ranges in last["ranges"].values():
+        assert 0 <= ranges["95"][0] <= ranges["80"][0] <= ranges["50"][0]
+        assert ranges["50"][1] <= ranges["80"][1] <= ranges["95"][1] < 1000
+
+
+def raise_no_version(version: int) -> Any:
+    raise AssertionError(version)
+
+
+def test_in_the_first_hours_a_horizon_is_forecast_once_one_of_its_labels_has_come() -> None:
+    _, forecasts = learned(complete(40))
+    first = {name: [row[name] is not None for row in forecasts].index(True) for name in forecasts[0]}
+    # The label of the first hour comes a horizon later; the next hour is forecast with it.
+    assert first == {name: int(name) + 1 for name in first}
