@@ -52,10 +52,16 @@ def test_a_future_that_is_scrambled_changes_no_forecast(pm25_csv: str) -> None:
     scrambled = [dict(record) for record in records]
     for record, other in zip(scrambled[400:], random.permutation(400).tolist(), strict=False):
         record |= {name: value for name, value in records[other].items() if name != "ts"}
-    _, before = learned(records)
-    _, after = learned(scrambled)
+    before, after = answer_all(records), answer_all(scrambled)
     assert before[:400] == after[:400]
+    assert all(answer["ranges"]["24"] for answer in before[300:400])
     assert before[400:] != after[400:]
+
+
+def answer_all(records: list[dict[str, Any]]) -> list[Any]:
+    """Return the answers, with their ranges, of a learner that learns the records one by one."""
+    learner = PM25.new_learner()
+    return [predict_then_learn(learner, [record], n + 1)[0] for n, record in enumerate(decode(records))]
 
 
 def test_labels_that_are_missing_teach_nothing() -> None:
