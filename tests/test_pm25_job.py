@@ -13,7 +13,11 @@ import pytest
 from hours import START, hour
 from stacks import Stack, Topics, open_topics, read_metrics, running_trial
 
+from streamlearn.engine.offline import run_offline
+from streamlearn.learning import curves
 from streamlearn.learning.learner import predict_then_learn
+from streamlearn.reports import sources
+from streamlearn.reports.forecasts import arrange_forecasts
 from streamlearn.waiting import wait_until
 
 COUNT = 1500
@@ -49,16 +53,38 @@ def test_hours_are_forecast_as_a_plain_loop_would(topics: Topics) -> None:
 
 
 @pytest.mark.release
-def test_five_years_are_forecast_as_a_plain_loop_would(stack: Stack, pm25_csv: str) -> None:
+def test_five_years_have_the_answers_and_the_table_of_an_offline_pass(stack: Stack, pm25_csv: str) -> None:
+    """That an offline pass is a plain loop is shown in test_pm25_years."""
     assert pm25_csv
     with running_trial(stack, "copies:years") as trial, open_topics(trial) as topics:
         trial.replay(FIVE_YEARS)
         topics.settle()
         assert topics.dead.values == []
-        check_forecasts(topics, FIVE_YEARS)
+        answers = topics.predictions.json()
+        wait_until(
+            lambda: read_metrics(trial.settings, "years: learn").get("model_version") == FIVE_YEARS,
+            60,
+            "the metrics of the newest version",
+        )
         metrics = read_metrics(trial.settings, "years: learn")
-    for horizon in plain_mixture.HORIZONS:
-        assert 0 < metrics[f"h{horizon}_rmse_x1000"] < metrics[f"h{horizon}_persistence_rmse_x1000"]
+        answered = sources.read_live(
+            trial.settings, trial.pipeline, last=None, show_progress=lambda at, end: None
+        )
+        trial.verify()
+    expected: list[dict[str, Any]] = []
+    for chunk in run_offline(trial.pipeline):
+        expected += [json.loads(output.value) for output in chunk.outputs]
+    assert len(answers) == len(expected) == FIVE_YEARS
+    for answer, offline in zip(answers, expected, strict=True):
+        assert answer | {"lineage": ""} == offline | {"lineage": ""}
+    gauges = {name: round(value) for name, value in chunk.learner.score.gauges().items()}
+    assert {f"h{horizon}_rmse_x1000" for horizon in plain_mixture.HORIZONS} <= set(gauges)
+    assert {name: metrics[name] for name in gauges} == gauges
+    # The table of README.md: the years after the first.
+    forecasts = arrange_forecasts(answered, skip=8760)
+    rmse, persistence_rmse = curves.rmse(forecasts.residuals), curves.rmse(forecasts.persistence_residuals)
+    np.testing.assert_allclose(rmse, [21.36, 38.65, 52.69, 67.87, 80.53], atol=0.006)
+    np.testing.assert_allclose(persistence_rmse, [23.45, 45.17, 64.53, 85.08, 100.70], atol=0.006)
 
 
 def test_the_errors_are_shown_beside_those_of_persistence(topics: Topics) -> None:
