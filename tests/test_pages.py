@@ -13,6 +13,8 @@ from babel.messages.pofile import read_po
 from flask.testing import FlaskClient
 from flats import FLATS, Flat
 from helpers import MakeApp, put, serve
+from hours import decode
+from hours import series as make_series
 from stacks import ROOT, free_port
 from summary_rows import DAY_KEY, DAYS, put_rows
 
@@ -517,6 +519,26 @@ def test_the_curve_of_a_forecast_tells_when_each_answer_was_written() -> None:
     hours = [step - int(series.steps[0]) for step in curve.x]
     # The hour that is missing was passed when the one before it was answered.
     assert curve.times == [1000.0 + (hour - (hour >= 100)) for hour in hours]
+
+
+def test_a_forecast_is_shown_with_the_range_of_its_answer_or_by_the_same_rule() -> None:
+    pipeline, learner = load("pm25"), load("pm25").new_learner()
+    spec = pipeline.learning.series
+    assert spec is not None
+    answers = []
+    for number, record in enumerate(decode(make_series(300))):
+        [answer] = predict_then_learn(learner, [record], number + 1)
+        answers.append({"offset": number, "ts": record.ts, "pollution": record.pollution, **answer})
+    bare = [{name: part for name, part in answer.items() if name != "ranges"} for answer in answers]
+    for shown in (answers, bare):
+        run = views.select_newest_run(shown, pipeline, spec)
+        assert run is not None
+        residuals, _ = curves.compute_residuals(run, spec.horizons)
+        outlook = views._make_outlook(run, residuals, spec, shown[-1], pipeline.display)
+        ranges = [answers[-1]["ranges"][str(horizon)]["80"] for horizon in spec.horizons]
+        assert [outlook.low, outlook.high] == [
+            [round(end, 2) for end in ends] for ends in zip(*ranges, strict=True)
+        ]
 
 
 def test_the_pace_counts_each_answer_once_and_shows_when_none_come() -> None:
