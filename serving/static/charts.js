@@ -196,7 +196,7 @@ export class Chart {
         ...(shared ? { y: false, drag: { setScale: false, x: true }, bind: { dblclick: () => () => shared.choose(null) } } : {}),
       },
       scales: {
-        x: { time: Boolean(x.time), range: (_, low, high) => widenPoint(low, high, x) },
+        x: { time: Boolean(x.time), range: (plot, low, high) => (plot.data[0].length === 1 ? widenPoint(low, x) : [low, high]) },
         y: { range: (_, low, high) => padRange(low, high, y) },
       },
       axes: [
@@ -247,11 +247,10 @@ function countDigits(step) {
   return digits;
 }
 
-/** Return the range of x; around a single point, some room. */
-function widenPoint(low, high, { time = false, local = false }) {
-  if (low === null || low !== high) return [low, high];
+/** Return the range of x around a single point; of a time, uPlot would show the thousand days after it. */
+function widenPoint(point, { time = false, local = false }) {
   const room = local ? 30 : time ? DAY_S / 2 : 1;
-  return [low - room, high + room];
+  return [point - room, point + room];
 }
 
 function padRange(low, high, { least = null, share = false }) {
