@@ -282,6 +282,42 @@ def test_a_narrow_zero_keeps_its_hole_and_a_bare_stroke_stays_slim() -> None:
     assert make_picture(JSIGNATURE).reshape(8, 8)[:, :2].sum() == 0
 
 
+LEANING = '<g transform="translate({} 0) skewX({})">{}</g>'
+
+
+@pytest.mark.parametrize("lean", [-25, 25])
+@pytest.mark.parametrize("upright", [(100, 80), (60, 40, 140, 40)], ids=["a 0", "an 8"])
+def test_a_slim_ring_that_leans_is_widened_as_if_it_stood_upright(
+    upright: tuple[int, ...], lean: int
+) -> None:
+    rings = "".join(
+        f'<ellipse cx="100" cy="{y}" rx="18" ry="{ry}" fill="none" stroke="black" stroke-width="6"/>'
+        for y, ry in zip(upright[::2], upright[1::2], strict=True)
+    )
+    leaning = make_picture(SVG.format(LEANING.format(-100 * np.tan(np.radians(lean)), lean, rings)))
+    assert np.abs(leaning - make_picture(SVG.format(rings))).mean() < 1
+
+
+def test_a_slim_4_without_a_hole_is_widened_and_a_slim_1_with_a_flag_is_not() -> None:
+    four = "M{} 20L{} 110L{} 110M{} 20L100 180"
+    slim = make_picture(SVG.format(STROKE.format(four.format(76, 74, 118, 104))))
+    wide = make_picture(SVG.format(STROKE.format(four.format(52, 48, 136, 108))))
+    assert np.abs(slim - wide).mean() < 1.5
+    flagged = make_picture(SVG.format(STROKE.format("M76 50L100 20L100 180"))).reshape(8, 8)
+    assert flagged[:, :2].sum() == 0
+
+
+@pytest.mark.parametrize("inside", ["M50 150L150 50", "M85 125L142 45"])
+def test_a_zero_that_is_left_open_by_a_little_is_seen_without_its_stroke(inside: str) -> None:
+    def draw(gap: int) -> str:
+        return STROKE.format(f"M{100 - gap / 2} 20A55 80 0 1 0 {100 + gap / 2} 20")
+
+    plain = make_picture(SVG.format(OVAL.format(rx=55)))
+    assert np.abs(make_picture(SVG.format(draw(9) + STROKE.format(inside))) - plain).mean() < 1
+    # What is open by far is no ring.
+    assert np.abs(make_picture(SVG.format(draw(60) + STROKE.format(inside))) - plain).mean() > 1
+
+
 def test_drawings_have_as_much_ink_as_uci_pictures(pictures: Pictures) -> None:
     ink = [picture.sum() for _, picture in pictures]
     # UCI's 1,797 have 313 on average, and 98 in 100 of them 251–397.

@@ -7,6 +7,6 @@ vectors.py   copies what is harmless of a stranger's SVG; styles.py reads its CS
 rasters.py   reads a stranger's PNG, JPEG, WebP or GIF
 pages.py     renders any part of either
 ink.py       tells the ink from its ground, whatever their colours; widens thin strokes
-unusual.py   makes shapes that UCI's writers hardly drew like theirs: crossed or slim zeros, ones with a foot
+unusual.py   makes shapes that UCI's writers hardly drew like theirs: crossed zeros, slim digits, footed ones
 picture.py   turns the ink into the 8×8 picture that the model knows, by the steps that made UCI's digits
 """

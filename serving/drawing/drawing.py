@@ -22,7 +22,7 @@ from serving.drawing.ink import (
 )
 from serving.drawing.pages import Page, open_page
 from serving.drawing.picture import choose_size, count_ink
-from serving.drawing.unusual import empty_ring, remove_foot, remove_slash, widen_ring
+from serving.drawing.unusual import clear_zero, remove_foot, widen_slim
 from streamlearn.errors import BadDrawing
 
 _PAGE_PX = 256
@@ -50,7 +50,7 @@ def make_picture(data: bytes) -> NDArray[np.float64]:
         The bytes are not a drawing, hold no ink, or exceed the limits of size and complexity.
     """
     shape = _find_shape(open_page(data))
-    wide = set_pen(remove_foot(widen_ring(empty_ring(remove_slash(shape)))), _PEN)
+    wide = set_pen(remove_foot(widen_slim(clear_zero(shape))), _PEN)
     ink = Image.fromarray(wide[find_box(wide)])
     size = choose_size(*ink.size)
     return count_ink(np.asarray(ink.convert("L").resize(size, Image.Resampling.BOX)) / 255)

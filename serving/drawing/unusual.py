@@ -29,6 +29,18 @@ _SLIM = 0.45
 _UNSLIM = 0.6
 """The width, as a share of the height, that a slim ring is given: about that of UCI's."""
 
+_DOUBLED = 0.45
+"""The share of rows with strokes beside each other from which slim ink without a hole is no bare stroke."""
+
+_RING = 1 / 3
+"""How far from the top and the bottom the holes of a 0 or an 8 are at most, as a share of the height."""
+
+_LEANING = 0.15
+"""How far a 0 or an 8 leans at least before it is straightened: columns a row."""
+
+_GAP = 0.06
+"""The widest gap in a ring, as a share of the ink's larger side; the standard pen closes wider ones."""
+
 _REACH = 0.5
 """How deep a stroke that touches the ring reaches into its hole at least, as a share of how deep that is."""
 
@@ -51,14 +63,34 @@ _STEEP = 0.45
 """The most that a stem leans: columns a row."""
 
 
-def widen_ring(mask: Mask) -> Mask:
-    """Widen slim ink with a hole, such as a narrow 0.
+def clear_zero(mask: Mask) -> Mask:
+    """Remove a stroke `/` that crosses a 0 or stands inside it, and a dot.
+
+    A hand often leaves the ring open by a little, which the standard pen closes: here it is closed to look.
+    """
+    cleared = _empty_ring(_remove_slash(mask))
+    if cleared is not mask:
+        return cleared
+    closed = _close_gaps(mask)
+    cleared = _empty_ring(_remove_slash(closed))
+    return cleared if cleared is not closed and _is_ring(closed) else mask
+
+
+def widen_slim(mask: Mask) -> Mask:
+    """Widen slim ink that is no bare stroke, such as a narrow 0, 4, 8 or 9.
 
     NIST scaled the box of every digit to one width, and its pen went along. A standard pen would fill a
-    narrow hole, and the 0 were a 1. What has no hole is a 1, and stays slim.
+    narrow hole, and the 0 were a 1. A 0 or an 8 that leans is slim if it is so when it stands upright: a lean
+    widens its box.
     """
-    height, width = mask.shape
-    if width >= _SLIM * height or not _find_holes(mask):
+    height = len(mask)
+    if not _find_holes(mask) and _measure_doubled(mask) < _DOUBLED:
+        return mask
+    if _is_ring(mask) or _is_ring(_close_gaps(mask)):
+        upright = _straighten(mask)
+        mask = upright if upright.shape[1] < _SLIM * height else mask
+    width = mask.shape[1]
+    if width >= _SLIM * height:
         return mask
     picture = Image.fromarray(mask.astype(np.uint8) * 255)
     size = round(_UNSLIM * height), height
@@ -66,7 +98,7 @@ def widen_ring(mask: Mask) -> Mask:
     return wide
 
 
-def remove_slash(mask: Mask) -> Mask:
+def _remove_slash(mask: Mask) -> Mask:
     """Remove the stroke `/` that crosses a 0.
 
     The 0 has a hole at the upper left and one at the lower right, and no waist, where an 8 has one hole above
@@ -87,7 +119,7 @@ def remove_slash(mask: Mask) -> Mask:
     return bare[find_box(bare)]
 
 
-def empty_ring(mask: Mask) -> Mask:
+def _empty_ring(mask: Mask) -> Mask:
     """Remove a stroke `/` or a dot inside a 0 that does not touch the ring, or only with one end."""
     pen = measure_pen(mask)
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
@@ -149,6 +181,46 @@ def _fit_stem(mask: Mask, pen: float) -> tuple[float, float, float] | None:
     if abs(lean) > _STEEP or bend > 0.03 * height:
         return None
     return float(start), float(lean), float(np.median(widths))
+
+
+def _close_gaps(mask: Mask) -> Mask:
+    """Fill what a disc cannot enter that is `_GAP` of the larger side wide."""
+    radius = _GAP / 2 * max(mask.shape)
+    margin = int(radius) + 2
+    padded = np.pad(mask, margin)
+    wide = ndimage.distance_transform_edt(~padded) <= radius
+    closed: Mask = padded | (ndimage.distance_transform_edt(wide) > radius)
+    return closed[margin:-margin, margin:-margin]
+
+
+def _measure_doubled(mask: Mask) -> float:
+    """Return the share of rows in which strokes stand beside each other."""
+    begins = np.diff(np.pad(mask, ((0, 0), (1, 0))).astype(np.int8), axis=1) == 1
+    return float((begins.sum(axis=1) > 1).mean())
+
+
+def _is_ring(mask: Mask) -> bool:
+    """Tell whether there are holes from near the top to near the bottom, as in a 0 or an 8."""
+    holes = _find_holes(mask)
+    if not holes:
+        return False
+    rows, _ = find_box(np.logical_or.reduce(holes))
+    return bool(max(rows.start, len(mask) - rows.stop) <= _RING * len(mask))
+
+
+def _straighten(mask: Mask) -> Mask:
+    """Shift rows sideways until the ink does not lean; a hand's own unevenness is no lean."""
+    height = len(mask)
+    y, x = np.argwhere(mask).T
+    lean = float(np.polyfit(y, x, 1)[0])
+    if abs(lean) < _LEANING:
+        return mask
+    beside = round(abs(lean) * height / 2) + 1
+    picture = Image.fromarray(np.pad(mask, ((0, 0), (beside, beside))).astype(np.uint8) * 255)
+    shift = (1, lean, -lean * height / 2, 0, 1, 0)
+    sheared = picture.transform(picture.size, Image.Transform.AFFINE, shift, Image.Resampling.BILINEAR)
+    upright: Mask = np.asarray(sheared) > 127
+    return upright[find_box(upright)]
 
 
 def _find_holes(mask: Mask) -> list[Mask]:
