@@ -40,7 +40,7 @@ QUESTIONS = {
     "recovery": Question("recovery:recover", 6, 2.5),
     "idle": Question("resources:idle", 4.5, 1.5),
     "learn": Question("learn:main", 9, 3),
-    "scaling": Question("scaling:main", 8, 2.5),
+    "scaling": Question("scaling:main", 13, 2.5),
     "verify": Question("verifying:main", 9, 2),
     "memory": Question("resources:memory", 5, 1.5),
     "partitions": Question("studies.partitions:main", 3, 1, is_study=True),
