@@ -86,9 +86,9 @@ def widen_slim(mask: Mask) -> Mask:
     height = len(mask)
     if not _find_holes(mask) and _measure_doubled(mask) < _DOUBLED:
         return mask
-    if _is_ring(mask) or _is_ring(_close_gaps(mask)):
-        upright = _straighten(mask)
-        mask = upright if upright.shape[1] < _SLIM * height else mask
+    upright = _straighten(mask)
+    if upright.shape[1] < _SLIM * height and (_is_ring(mask) or _is_ring(_close_gaps(mask))):
+        mask = upright
     width = mask.shape[1]
     if width >= _SLIM * height:
         return mask

@@ -224,11 +224,12 @@ class LineageRegister:
 
     def is_answered(self, lineage: Lineage, ends: Sequence[int]) -> bool:
         """Return whether every record of a lineage below the end of its partition has a committed answer."""
-        topic = self._pipeline.topic
-        return all(
-            self._broker.is_hole(topic, self.first_unanswered(lineage, partition), end, partition)
-            for partition, end in enumerate(ends)
-        )
+        return all(self.is_answered_below(lineage, end, partition) for partition, end in enumerate(ends))
+
+    def is_answered_below(self, lineage: Lineage, offset: int, partition: int = 0) -> bool:
+        """Return whether every record of a partition below an offset has a committed answer of a lineage."""
+        unanswered = self.first_unanswered(lineage, partition)
+        return self._broker.is_hole(self._pipeline.topic, unanswered, offset, partition)
 
     def _check_can_continue(self, last: Lineage, *, accept_edits: bool) -> None:
         """Make sure that a learner can go on: nothing that it is fixed to has changed."""

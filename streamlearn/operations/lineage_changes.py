@@ -1,6 +1,7 @@
 """Change a lineage while it learns, by control records in its input topic: an earlier version, other lags."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -69,9 +70,13 @@ def roll_back(
         lineage = _open_lineage(broker, pipeline)
         partition = _choose_partition(lineage, partition)
         order = control.sign(control.Rollback(lineage.id, version), settings.checkpoint_key)
-        if not _is_committed(broker, pipeline, lineage, version, partition):
+        is_committed = partial(
+            LineageRegister(broker, pipeline).is_answered_below, lineage, version, partition
+        )
+        if not is_committed():
+            _check_version_may_come(broker, pipeline, version, partition)
             yield f"waiting for the answers before version {version} to be committed"
-            _wait_until_committed(broker, pipeline, lineage, version, partition, wait_s)
+            _wait_until_committed(is_committed, pipeline, version, wait_s)
         _check_version_exists(broker, pipeline, lineage, version, partition)
         offset = broker.send(pipeline.topic, order, partition=partition)
         where = _describe_partition(lineage, partition)
@@ -179,24 +184,18 @@ def _describe_wait(wait_s: float) -> str:
     return f"no answer within {wait_s:.0f} s: it will be obeyed when the job gets there"
 
 
-def _is_committed(broker: Broker, pipeline: Pipeline, lineage: Lineage, version: int, partition: int) -> bool:
-    """Whether every record that a version has learned has a committed answer, so that no restart drops it."""
-    unanswered = LineageRegister(broker, pipeline).first_unanswered(lineage, partition)
-    return broker.is_hole(pipeline.topic, unanswered, version, partition)
-
-
-def _wait_until_committed(
-    broker: Broker, pipeline: Pipeline, lineage: Lineage, version: int, partition: int, wait_s: float
-) -> None:
+def _check_version_may_come(broker: Broker, pipeline: Pipeline, version: int, partition: int) -> None:
     end = KafkaStream(broker, pipeline, partition).end()
     if version > end:
         raise LineageError(f"version {version} is not there yet: {pipeline.topic} ends at offset {end}")
+
+
+def _wait_until_committed(
+    is_committed: Callable[[], bool], pipeline: Pipeline, version: int, wait_s: float
+) -> None:
+    """Wait until no restart of the job drops a version any more."""
     try:
-        wait_until(
-            lambda: _is_committed(broker, pipeline, lineage, version, partition),
-            wait_s,
-            "answers to be committed",
-        )
+        wait_until(is_committed, wait_s, "answers to be committed")
     except StackError as error:
         raise LineageError(
             f"the answers before version {version} are not committed, so a restart of the job may drop it:"
