@@ -2,14 +2,15 @@
 
 Starts a stack of its own. In every round all contenders answer the same records, one after the other:
 
-streamlearn   the job of the pipeline `digits`: exactly once, a snapshot after each call, the server beside it
-pass_through  the same job with a pandas function that returns what it is given
-copy          the same job without Python: INSERT INTO … SELECT
-river         River's one-vs-rest logistic regression, record by record, with kafka-python
-sklearn       scikit-learn's SGDClassifier in chunks of 256, with kafka-python
-row_by_row    a job that calls predict and partial_fit for each row, as tutorials do
-estimator     bare predict and partial_fit in chunks of 256, on arrays that are there already
-json          bare msgspec: decode each record and encode it again
+streamlearn     the job of the pipeline `digits`: exactly once, snapshots, the server beside it
+pass_through    the same job with a pandas function that returns what it is given
+copy            the same job without Python: INSERT INTO … SELECT
+river           River's one-vs-rest logistic regression, record by record, with kafka-python
+sklearn         scikit-learn's SGDClassifier in chunks of 256, with kafka-python
+sklearn_crc32c  the same with crc32c, which computes kafka-python's checksums in C, if it is installed
+row_by_row      a job that calls predict and partial_fit for each row, as tutorials do
+estimator       bare predict and partial_fit in chunks of 256, on arrays that are there already
+json            bare msgspec: decode each record and encode it again
 
 The floor is pass_through, estimator and json of the same round together. CPU time is that of all processes
 of the stack, or of the program and the broker, so it holds on a busy machine, too. A job is measured from a
@@ -65,7 +66,14 @@ from streamlearn.stream.records import MAX_RECORD_BYTES, encode
 from streamlearn.waiting import wait_until
 
 JOBS = ("pass_through", "copy", "row_by_row")
-SHARES = {"river": 0.02, "sklearn": 0.1, "row_by_row": 0.01, "estimator": 0.02, "json": 0.02}
+SHARES = {
+    "river": 0.02,
+    "sklearn": 0.1,
+    "sklearn_crc32c": 0.1,
+    "row_by_row": 0.01,
+    "estimator": 0.02,
+    "json": 0.02,
+}
 """The share of the records that a slow contender gets, or one whose cost does not depend on their number."""
 
 _LEAST = 10_000
