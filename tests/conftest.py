@@ -147,9 +147,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Settings]:
-    """Kafka and Redis without Flink and server; each test takes topics of its own."""
-    settings = free_settings(tmp_path_factory.mktemp("broker"), redis=redis_url)
+def broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, redis_url: str
+) -> Iterator[Settings]:
+    """Kafka and Redis; each test takes topics of its own.
+
+    Where tests of the stack run as well, it is the stack's Kafka: a second one would idle beside it.
+    """
+    home = tmp_path_factory.mktemp("broker")
+    if any("stack" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        kafka = request.getfixturevalue("stack").settings.kafka
+        yield free_settings(home, redis=redis_url, kafka=kafka)
+        return
+    settings = free_settings(home, redis=redis_url)
     with running_broker(settings):
         yield settings
 

@@ -35,10 +35,7 @@ from streamlearn.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 
-FLINK_PROPERTIES = """\
-heartbeat.interval: 500
-heartbeat.timeout: 6000
-"""
+FLINK_PROPERTIES = "heartbeat.timeout: 6000\n"
 """Options of Flink with which a test need not wait long until a dead part is noticed."""
 
 
@@ -237,18 +234,14 @@ def open_topics(trial: Trial) -> Iterator[Topics]:
 
 @contextmanager
 def running_trial(stack: Stack, reference: str, **more: Any) -> Iterator[Trial]:
-    """Keep the job of a pipeline of one's own running on a stack, from nothing; then end its lineage.
+    """Run the job of a pipeline of one's own on a stack, from nothing; then end its lineage.
 
-    `more` are settings of its own.
+    The stack's submitter keeps it running. `more` are settings of its own.
     """
     settings = replace(stack.settings, pipelines=reference, **more)
     trial = Trial(Stack(settings, python_path=str(ROOT / "tests")), load(reference))
     trial.streamlearn("reset", "--force", check=False)
-    # By hand first: what keeps a job running leaves one alone that has been cancelled by hand.
     trial.streamlearn("train")
-    command = [sys.executable, "-m", "streamlearn", "train", "--pipeline", reference, "--keep"]
-    with (settings.home / "log" / f"submit-{trial.pipeline.name}.log").open("ab") as log:
-        keeper = subprocess.Popen(command, env=trial.stack.environment(), stdout=log, stderr=log)
     try:
         wait_until(
             lambda: health.is_job_running(settings, trial.pipeline.name),
@@ -258,9 +251,21 @@ def running_trial(stack: Stack, reference: str, **more: Any) -> Iterator[Trial]:
         )
         yield trial
     finally:
+        trial.streamlearn("reset", "--force", check=False)
+
+
+@contextmanager
+def keeping(trial: Trial) -> Iterator[None]:
+    """Keep a trial's job running where the stack's submitter is stopped."""
+    settings = trial.settings
+    command = [sys.executable, "-m", "streamlearn", "train", "--pipeline", trial.pipeline.reference, "--keep"]
+    with (settings.home / "log" / f"submit-{trial.pipeline.name}.log").open("ab") as log:
+        keeper = subprocess.Popen(command, env=trial.stack.environment(), stdout=log, stderr=log)
+    try:
+        yield
+    finally:
         keeper.kill()
         keeper.wait()
-        trial.streamlearn("reset", "--force", check=False)
 
 
 def read_metrics(settings: Settings, job: str) -> dict[str, float]:

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import redis
 from reading import Topic, drop_records, send
-from stacks import ROOT, Server, Stack, Trial, running_trial
+from stacks import ROOT, Server, Stack, Trial, keeping, running_trial
 
 from flink_jobs.checkpoints import checkpoint_folder
 from streamlearn.broker.broker import Broker
@@ -322,7 +322,11 @@ def flow(stack: Stack, tmp_path: Path) -> Iterator[Flow]:
     for name in BUILT_IN:
         for job in flink_api.live_jobs(stack.settings, job_name(name)):
             flink_api.cancel(stack.settings, job)
-    with running_trial(stack, "copies:survivor") as trial, trial.running_server(tmp_path) as server:
+    with (
+        running_trial(stack, "copies:survivor") as trial,
+        keeping(trial),
+        trial.running_server(tmp_path) as server,
+    ):
         yield Flow(trial, server)
     for name in BUILT_IN:
         stack.streamlearn("train", name)
