@@ -26,7 +26,7 @@ from serving.app import create_app
 from streamlearn.datasets import pm25
 from streamlearn.engine.worker import Worker
 from streamlearn.errors import DataUnavailable
-from streamlearn.learning.process import pin_blas_threads
+from streamlearn.learning import process
 from streamlearn.local.services import find_redis_server
 from streamlearn.pipelines import digits
 from streamlearn.pipelines.base import Pipeline
@@ -40,9 +40,11 @@ os.environ["PYTHONPATH"] = str(Path(__file__).parent)
 # As every process that learns: threads of several test processes would wait for each other, spinning, which
 # takes ten times the CPU; and they may add in another order.
 os.environ.update(ONE_BLAS_THREAD)
-pin_blas_threads()
+process.pin_blas_threads()
 # Here a JVM runs for minutes, and starts often: to compile its code twice costs more than it brings.
 os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# Commands run in this process, which goes on: each would collect all garbage, and then leave it to nobody.
+process.relieve_collector = lambda: None
 
 TIERS = ("unit", "broker", "stack", "browser", "release")
 
@@ -113,17 +115,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
             terminalreporter.write_line(f"{report.nodeid}: {reason}")
-
-
-@pytest.fixture(autouse=True)
-def collector() -> Iterator[None]:
-    """Undo what commands in this process have told the garbage collector: clients leave it their sockets."""
-    threshold = gc.get_threshold()
-    yield
-    if gc.get_threshold() != threshold:
-        gc.set_threshold(*threshold)
-        gc.unfreeze()
-        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A local stack, a broker alone and a server, as tests start them: on free ports, in folders of their own."""
 
+import itertools
 import json
 import os
 import re
@@ -39,10 +40,31 @@ FLINK_PROPERTIES = "heartbeat.timeout: 6000\n"
 """Options of Flink with which a test need not wait long until a dead part is noticed."""
 
 
+_PORTS_A_PROCESS = 3000
+
+
+def _list_ports() -> Iterator[int]:
+    """Yield the ports of this process of the tests, over and over; another run's begin elsewhere."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 10_000 + worker * _PORTS_A_PROCESS
+    for number in itertools.count(os.getpid()):
+        yield first + number % _PORTS_A_PROCESS
+
+
+_ports = _list_ports()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on.
+
+    It stays free until it is listened on: no other process of the tests is given it, and the system gives it
+    to no connection, since those have ports above 32,767.
+    """
+    for port in _ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 def free_settings(home: Path, **more: object) -> Settings:
