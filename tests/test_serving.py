@@ -3,6 +3,8 @@
 import base64
 import io
 import threading
+import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,8 +14,13 @@ from helpers import MakeApp, serve, version, write
 from PIL import Image, ImageDraw
 from redis.connection import AbstractConnection
 
+from serving.state.model_cache import ModelCache
+from streamlearn.learning.learner import Learner
+from streamlearn.pipelines import digits
+from streamlearn.storage import snapshot
 from streamlearn.storage.store import Store
 from streamlearn.storage.versions import VersionInfo
+from streamlearn.waiting import wait_until
 
 ZERO = '<ellipse cx="100" cy="100" rx="40" ry="70" fill="none" stroke="black" stroke-width="8"/>'
 DRAWING = base64.b64encode(SVG.format(ZERO).encode()).decode()
@@ -44,6 +51,46 @@ def test_a_model_without_training_is_not_served(client: FlaskClient, store: Stor
     for cache in client.application.extensions["models"].values():
         cache.refresh()
     assert client.get("/v2/health/ready").status_code == 503
+
+
+def test_versions_of_a_model_that_nobody_asks_follow_at_leisure(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is asked: then the newest is served at once."""
+    loaded: list[float] = []
+    loads = snapshot.loads
+
+    def note_and_load(*arguments: Any) -> Learner:
+        loaded.append(time.monotonic())
+        return loads(*arguments)
+
+    monkeypatch.setattr(snapshot, "loads", note_and_load)
+    writer = write(store, 1)
+    cache = ModelCache(store, digits.pipeline, 0.02)
+    newest = 1
+
+    def write_another() -> None:
+        nonlocal newest
+        newest += 1
+        write(store, newest, writer)
+
+    def is_loaded_again() -> bool:
+        write_another()
+        return len(loaded) >= 4
+
+    wait_until(is_loaded_again, 60, "the fourth load")
+    assert min(after - before for before, after in pairwise(loaded)) >= 0.5
+    write_another()
+    wait_until(lambda: cache.current().head.version == newest, 60, "the newest version", every_s=0.01)
+    loaded.clear()
+
+    def is_followed() -> bool:
+        write_another()
+        cache.current()
+        return any(after - before < 0.5 for before, after in pairwise(loaded))
+
+    wait_until(is_followed, 60, "one version to be loaded soon after another", every_s=0.01)
+    cache.stop()
 
 
 @pytest.mark.parametrize("prefix", ["", "data:image/svg+xml;base64,", "image/svg+xml;base64,"])

@@ -1,6 +1,7 @@
 """Keeps each pipeline's model in memory and replaces it as a whole when Redis announces another version.
 
-An announcement can be lost, so Redis is also polled. While Redis is away, the model in memory stays.
+An announcement can be lost, so Redis is also polled. While Redis is away, the model in memory stays. To load
+every version of a model that nobody asks would keep a core busy for nothing, so those follow at leisure.
 
 A request takes the current `Served` and works with that one object, so its version and its parameters always
 belong together. The served version may also go back: after a restart, versions whose predictions were never
@@ -37,6 +38,12 @@ _LEAST_PAUSE_S = 0.1
 _PAUSES_A_LOAD = 4
 """Loading takes at most a quarter of the time."""
 
+_ASKED_S = 2.0
+"""For how long a question counts: meanwhile the newest version is loaded as soon as it is there."""
+
+_UNASKED_PAUSE_S = 0.75
+"""Seconds between the starts of two loads of a model that nobody asks: no first answer is a second old."""
+
 _MAX_OTHERS = 8
 """How many versions beside the served one stay in memory."""
 
@@ -70,6 +77,10 @@ class ModelCache:
         """By partition, the newest version where it cannot be read, and why: it is not loaded again."""
         self._trouble = ""
         self._stopped = threading.Event()
+        self._asked = threading.Event()
+        self._asked_s = -_ASKED_S
+        self._waiting = 0
+        """How many requests wait for a version."""
         self._refreshing = threading.Lock()
         self._refreshed = threading.Event()
         self._swapped = threading.Condition()
@@ -85,6 +96,8 @@ class ModelCache:
         NoModel
             Nothing has been learned yet, or nothing could be read since the server started.
         """
+        self._asked_s = time.monotonic()
+        self._asked.set()
         if self._served is None:
             raise NoModel(f"no model of {self.pipeline.name} has been learned yet; try again in a moment")
         return self._served
@@ -178,7 +191,12 @@ class ModelCache:
             return served if served.head.has_learned(offset, partition) else None
 
         with self._swapped:
-            self._swapped.wait_for(lambda: find() or self._stopped.is_set(), timeout_s)
+            self._waiting += 1
+            self._asked.set()
+            try:
+                self._swapped.wait_for(lambda: find() or self._stopped.is_set(), timeout_s)
+            finally:
+                self._waiting -= 1
             return find()
 
     @property
@@ -199,6 +217,7 @@ class ModelCache:
     def stop(self) -> None:
         """Stop following Redis; the model in memory stays."""
         self._stopped.set()
+        self._asked.set()
         with self._swapped:
             self._swapped.notify_all()
 
@@ -341,14 +360,24 @@ class ModelCache:
             except Exception:
                 _log.exception("the newest version of %s cannot be loaded", self.pipeline.name)
             self._refreshed.set()
-            # While records stream in, a version follows on the other in milliseconds; and those of many
-            # partitions take their time to load, in which no request is answered.
-            pause_s = max(_LEAST_PAUSE_S, _PAUSES_A_LOAD * (time.monotonic() - started))
-            self._stopped.wait(max(0.0, started + pause_s - time.monotonic()))
+            self._pause(started)
             try:
                 self._store.wait_for_head(self.pipeline.name, self._poll_s)
             except StoreUnavailable:
                 self._stopped.wait(self._poll_s)
+
+    def _pause(self, started: float) -> None:
+        """Wait before the next load, after one that started then; a question ends the wait of the unasked.
+
+        While records stream in, a version follows on the other in milliseconds; and those of many partitions
+        take their time to load, in which no request is answered.
+        """
+        pause_s = max(_LEAST_PAUSE_S, _PAUSES_A_LOAD * (time.monotonic() - started))
+        self._stopped.wait(max(0.0, started + pause_s - time.monotonic()))
+        self._asked.clear()
+        is_asked = self._waiting or time.monotonic() - self._asked_s <= _ASKED_S
+        if not is_asked and not self._stopped.is_set():
+            self._asked.wait(max(0.0, started + _UNASKED_PAUSE_S - time.monotonic()))
 
 
 def _make_head(lineage: str, version: int, info: VersionInfo) -> Head:
