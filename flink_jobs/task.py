@@ -78,7 +78,7 @@ class LearningTask:
 
     def answer(self, partition: Any, offset: Any, value: Any) -> pd.DataFrame:
         """Answer a batch of rows, one output row for each."""
-        rows = [Input(int(p), int(o), v) for p, o, v in zip(partition, offset, value, strict=True)]
+        rows = list(map(Input, partition.tolist(), offset.tolist(), value.tolist()))
         self._pace.wait_for_turn(len(rows))
         answers = self._partitions.answer(rows)
         self._metrics.observe()
