@@ -1,5 +1,7 @@
 """The store against a real Redis."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pytest
 
 from streamlearn.errors import Fenced, StoreUnavailable
@@ -179,3 +181,16 @@ def test_an_absent_redis_is_named_and_waited_for() -> None:
     assert retry(third_time, 10) == "here"
     with pytest.raises(StoreUnavailable):
         retry(store.ping, 0)
+
+
+def test_heads_that_were_announced_meanwhile_are_told_once(store: Store) -> None:
+    """A server that looks seldom would else hear of old ones for ever longer."""
+    store.wait_for_head("digits", 0)
+    writer = store.admit("digits", "aaaa", 1)
+    save(writer, *range(1, 6))
+    with ThreadPoolExecutor() as executor:
+        executor.submit(store.wait_for_head, "digits", 60).result(30)
+        waiting = executor.submit(store.wait_for_head, "digits", 60)
+        assert not wait([waiting], timeout=0.5).done
+        save(writer, 6)
+        waiting.result(30)

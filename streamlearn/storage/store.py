@@ -173,6 +173,8 @@ class Store:
     def wait_for_head(self, pipeline: str, timeout_s: float) -> None:
         """Return when a new head of any partition is announced, or after `timeout_s` seconds at the latest.
 
+        All that were announced since the last call count as one.
+
         Raises
         ------
         StoreUnavailable
@@ -183,7 +185,11 @@ class Store:
                 if pipeline not in self._subscriptions:
                     self._subscriptions[pipeline] = self._redis.pubsub(ignore_subscribe_messages=True)
                     self._subscriptions[pipeline].psubscribe(f"{PREFIX}{_escape(pipeline)}:*head")
-                self._subscriptions[pipeline].get_message(timeout=timeout_s)
+                heads = self._subscriptions[pipeline]
+                heads.get_message(timeout=timeout_s)
+                # Whoever asks seldom would else be told of old heads, for longer and longer.
+                while heads.get_message(timeout=0):
+                    pass
             except FAILURES:
                 self._subscriptions.pop(pipeline).close()
                 raise
