@@ -187,7 +187,8 @@ def _answers(url: str) -> bool:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to work in; modules that are imported from it are forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    # Not by `syspath_prepend`, which forgets all that the importer knows: another thread may be importing.
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     known = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - known:

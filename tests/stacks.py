@@ -36,7 +36,10 @@ from streamlearn.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 
-FLINK_PROPERTIES = "heartbeat.timeout: 6000\n"
+FLINK_PROPERTIES = """\
+heartbeat.interval: 500
+heartbeat.timeout: 6000
+"""
 """Options of Flink with which a test need not wait long until a dead part is noticed."""
 
 

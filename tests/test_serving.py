@@ -14,6 +14,7 @@ from helpers import MakeApp, serve, version, write
 from PIL import Image, ImageDraw
 from redis.connection import AbstractConnection
 
+from serving.state import model_cache
 from serving.state.model_cache import ModelCache
 from streamlearn.learning.learner import Learner
 from streamlearn.pipelines import digits
@@ -57,6 +58,7 @@ def test_versions_of_a_model_that_nobody_asks_follow_at_leisure(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until it is asked: then the newest is served at once."""
+    monkeypatch.setattr(model_cache, "_asked_s", [0.0])  # other tests have asked
     loaded: list[float] = []
     loads = snapshot.loads
 

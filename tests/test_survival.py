@@ -71,7 +71,8 @@ class Flow:
 
     def kill(self, *parts: str) -> None:
         for part in parts:
-            assert chaos.kill(self.settings, part), f"{part} was not running"
+            # The fault before may still be being healed.
+            wait_until(lambda part=part: chaos.kill(self.settings, part), PATIENCE_S, f"{part} to be killed")
 
     def wait_for_answers(self, more: int = 300) -> None:
         """Wait until so many more answers are committed than were ever seen."""

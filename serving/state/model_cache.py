@@ -12,8 +12,10 @@ kind of learning says. Its version names those that it is made of, so it can be 
 """
 
 import logging
+import mmap
 import threading
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +42,10 @@ _PAUSES_A_LOAD = 4
 
 _ASKED_S = 2.0
 """For how long a question counts: meanwhile the newest version is loaded as soon as it is there."""
+
+_asked_s = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
+"""When models were asked last, by the monotonic clock. The server's processes are forked from one that has
+imported this, so they share it: who asks twice may be answered by another process the second time."""
 
 _UNASKED_PAUSE_S = 0.75
 """Seconds between the starts of two loads of a model that nobody asks: no first answer is a second old."""
@@ -77,10 +83,8 @@ class ModelCache:
         """By partition, the newest version where it cannot be read, and why: it is not loaded again."""
         self._trouble = ""
         self._stopped = threading.Event()
-        self._asked = threading.Event()
-        self._asked_s = -_ASKED_S
-        self._waiting = 0
-        """How many requests wait for a version."""
+        # Models that share a place count as asked together.
+        self._asked_place = zlib.crc32(pipeline.name.encode()) % len(_asked_s)
         self._refreshing = threading.Lock()
         self._refreshed = threading.Event()
         self._swapped = threading.Condition()
@@ -96,8 +100,7 @@ class ModelCache:
         NoModel
             Nothing has been learned yet, or nothing could be read since the server started.
         """
-        self._asked_s = time.monotonic()
-        self._asked.set()
+        self._note_question()
         if self._served is None:
             raise NoModel(f"no model of {self.pipeline.name} has been learned yet; try again in a moment")
         return self._served
@@ -190,14 +193,15 @@ class ModelCache:
                 return None
             return served if served.head.has_learned(offset, partition) else None
 
+        deadline = time.monotonic() + timeout_s
         with self._swapped:
-            self._waiting += 1
-            self._asked.set()
-            try:
-                self._swapped.wait_for(lambda: find() or self._stopped.is_set(), timeout_s)
-            finally:
-                self._waiting -= 1
-            return find()
+            while True:
+                self._note_question()
+                left_s = deadline - time.monotonic()
+                if self._swapped.wait_for(
+                    lambda: find() or self._stopped.is_set(), min(left_s, _ASKED_S / 2)
+                ) or (left_s <= 0):
+                    return find()
 
     @property
     def lineage(self) -> str:
@@ -217,7 +221,6 @@ class ModelCache:
     def stop(self) -> None:
         """Stop following Redis; the model in memory stays."""
         self._stopped.set()
-        self._asked.set()
         with self._swapped:
             self._swapped.notify_all()
 
@@ -374,10 +377,16 @@ class ModelCache:
         """
         pause_s = max(_LEAST_PAUSE_S, _PAUSES_A_LOAD * (time.monotonic() - started))
         self._stopped.wait(max(0.0, started + pause_s - time.monotonic()))
-        self._asked.clear()
-        is_asked = self._waiting or time.monotonic() - self._asked_s <= _ASKED_S
-        if not is_asked and not self._stopped.is_set():
-            self._asked.wait(max(0.0, started + _UNASKED_PAUSE_S - time.monotonic()))
+        while not self._stopped.is_set() and not self._is_asked():
+            if time.monotonic() >= started + _UNASKED_PAUSE_S:
+                return
+            self._stopped.wait(_LEAST_PAUSE_S)
+
+    def _note_question(self) -> None:
+        _asked_s[self._asked_place] = time.monotonic()
+
+    def _is_asked(self) -> bool:
+        return time.monotonic() - _asked_s[self._asked_place] < _ASKED_S
 
 
 def _make_head(lineage: str, version: int, info: VersionInfo) -> Head:

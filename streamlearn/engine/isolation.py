@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 Attempt = Callable[[Learner, Sequence[Any]], list[Result]]
 """Predicts and learns records of one chunk, and moves the learner on; returns a result for each record."""
 
-_COPY_EVERY_ROWS = 2048
+_COPY_EVERY_ROWS = 1024
 """At most this many records are relearned after a failure; copying a learner costs about as much as learning
 a few."""
 
