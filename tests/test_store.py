@@ -187,10 +187,12 @@ def test_heads_that_were_announced_meanwhile_are_told_once(store: Store) -> None
     """A server that looks seldom would else hear of old ones for ever longer."""
     store.wait_for_head("digits", 0)
     writer = store.admit("digits", "aaaa", 1)
-    save(writer, *range(1, 6))
+    save(writer, *range(1, 101))
+    told = 0
     with ThreadPoolExecutor() as executor:
-        executor.submit(store.wait_for_head, "digits", 60).result(30)
-        waiting = executor.submit(store.wait_for_head, "digits", 60)
-        assert not wait([waiting], timeout=0.5).done
-        save(writer, 6)
+        # The last of them may still be on their way.
+        while wait([waiting := executor.submit(store.wait_for_head, "digits", 60)], timeout=0.5).done:
+            told += 1
+        save(writer, 101)
         waiting.result(30)
+    assert 1 <= told < 10

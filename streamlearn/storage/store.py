@@ -186,10 +186,10 @@ class Store:
                     self._subscriptions[pipeline] = self._redis.pubsub(ignore_subscribe_messages=True)
                     self._subscriptions[pipeline].psubscribe(f"{PREFIX}{_escape(pipeline)}:*head")
                 heads = self._subscriptions[pipeline]
-                heads.get_message(timeout=timeout_s)
+                announced = heads.get_message(timeout=timeout_s)
                 # Whoever asks seldom would else be told of old heads, for longer and longer.
-                while heads.get_message(timeout=0):
-                    pass
+                while announced:
+                    announced = heads.get_message(timeout=0)
             except FAILURES:
                 self._subscriptions.pop(pipeline).close()
                 raise
