@@ -78,7 +78,8 @@ class LearningTask:
 
     def answer(self, partition: Any, offset: Any, value: Any) -> pd.DataFrame:
         """Answer a batch of rows, one output row for each."""
-        rows = list(map(Input, partition.tolist(), offset.tolist(), value.tolist()))
+        columns = partition.tolist(), offset.tolist(), value.tolist()
+        rows = list(map(Input._make, zip(*columns, strict=True)))
         self._pace.wait_for_turn(len(rows))
         answers = self._partitions.answer(rows)
         self._metrics.observe()

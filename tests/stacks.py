@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -23,7 +22,7 @@ from reading import Topic, send
 
 from streamlearn.cli.main import main
 from streamlearn.errors import StoreUnavailable
-from streamlearn.local import chaos, configuration, health, services
+from streamlearn.local import chaos, configuration, health, processes, services
 from streamlearn.local.supervisor import Supervisor
 from streamlearn.operations import flink_api
 from streamlearn.operations.flink_api import job_name
@@ -63,11 +62,7 @@ def free_port() -> int:
     It stays free until it is listened on: no other process of the tests is given it, and the system gives it
     to no connection, since those have ports above 32,767.
     """
-    for port in _ports:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError
+    return next(filter(processes.is_port_free, _ports))
 
 
 def free_settings(home: Path, **more: object) -> Settings:

@@ -195,13 +195,11 @@ class ModelCache:
 
         deadline = time.monotonic() + timeout_s
         with self._swapped:
-            while True:
+            self._note_question()
+            while not find() and not self._stopped.is_set() and (left_s := deadline - time.monotonic()) > 0:
+                self._swapped.wait(min(left_s, _ASKED_S / 2))
                 self._note_question()
-                left_s = deadline - time.monotonic()
-                if self._swapped.wait_for(
-                    lambda: find() or self._stopped.is_set(), min(left_s, _ASKED_S / 2)
-                ) or (left_s <= 0):
-                    return find()
+            return find()
 
     @property
     def lineage(self) -> str:
@@ -377,9 +375,8 @@ class ModelCache:
         """
         pause_s = max(_LEAST_PAUSE_S, _PAUSES_A_LOAD * (time.monotonic() - started))
         self._stopped.wait(max(0.0, started + pause_s - time.monotonic()))
-        while not self._stopped.is_set() and not self._is_asked():
-            if time.monotonic() >= started + _UNASKED_PAUSE_S:
-                return
+        unasked_until = started + _UNASKED_PAUSE_S
+        while not self._is_asked() and time.monotonic() < unasked_until and not self._stopped.is_set():
             self._stopped.wait(_LEAST_PAUSE_S)
 
     def _note_question(self) -> None:
